@@ -1,0 +1,266 @@
+/*
+ * Reading and checking vhost-user messages
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "message.hh"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr size_t header_size = offsetof(VhostUserMsg, payload.u64);
+constexpr uint32_t num_queues = 2;
+constexpr uint32_t version = 1;
+
+void close_descriptors(VhostUserMsg *message)
+{
+    for (int i = 0; i < message->fd_num; i++) {
+        close(message->fds[i]);
+    }
+    message->fd_num = 0;
+}
+
+/* Exactly `size` bytes, or false */
+bool read_all(int socket, void *data, size_t size)
+{
+    auto *p = static_cast<uint8_t *>(data);
+
+    while (size) {
+        ssize_t n = recv(socket, p, size, 0);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        p += n;
+        size -= n;
+    }
+    return true;
+}
+
+/* A mapping beyond the end of its file would be a SIGBUS later. */
+const char *check_region(const VhostUserMemoryRegion &region, int fd)
+{
+    struct stat st;
+
+    if (!region.memory_size ||
+        region.guest_phys_addr + region.memory_size < region.guest_phys_addr ||
+        region.userspace_addr + region.memory_size < region.userspace_addr ||
+        region.mmap_offset + region.memory_size < region.mmap_offset) {
+        return "a memory region overflows";
+    }
+    if (fstat(fd, &st) || st.st_size < 0 ||
+        static_cast<uint64_t>(st.st_size) <
+        region.mmap_offset + region.memory_size) {
+        return "a memory region is larger than its file";
+    }
+    return nullptr;
+}
+
+const char *check_memory(const VhostUserMsg &m)
+{
+    const VhostUserMemory &memory = m.payload.memory;
+    constexpr size_t head = offsetof(VhostUserMemory, regions);
+
+    if (m.size < head || memory.nregions > VHOST_MEMORY_BASELINE_NREGIONS ||
+        m.size != head + memory.nregions * sizeof(memory.regions[0])) {
+        return "wrong size of a memory table";
+    }
+    if (m.fd_num != static_cast<int>(memory.nregions)) {
+        return "wrong number of descriptors with a memory table";
+    }
+    for (uint32_t i = 0; i < memory.nregions; i++) {
+        VhostUserMemoryRegion region;
+
+        memcpy(&region, &memory.regions[i], sizeof(region));
+        if (const char *wrong = check_region(region, m.fds[i])) {
+            return wrong;
+        }
+    }
+    return nullptr;
+}
+
+const char *check_one_region(const VhostUserMsg &m)
+{
+    VhostUserMemoryRegion region;
+
+    if (m.size != sizeof(VhostUserMemRegMsg)) {
+        return "wrong size of a memory region";
+    }
+    memcpy(&region, &m.payload.memreg.region, sizeof(region));
+    if (m.request == VHOST_USER_ADD_MEM_REG) {
+        return m.fd_num == 1 ? check_region(region, m.fds[0])
+                             : "a memory region needs one descriptor";
+    }
+    return m.fd_num <= 1 ? nullptr : "too many descriptors";
+}
+
+const char *check_vring_state(const VhostUserMsg &m)
+{
+    uint32_t index = m.payload.state.index, num = m.payload.state.num;
+
+    if (m.size != sizeof(m.payload.state)) {
+        return "wrong size of a queue's state";
+    }
+    if (index >= num_queues) {
+        return "there is no such queue";
+    }
+    if (m.request == VHOST_USER_SET_VRING_NUM &&
+        (num == 0 || num > max_queue_size || (num & (num - 1)))) {
+        return "wrong size of a queue";
+    }
+    if (m.request == VHOST_USER_SET_VRING_BASE && num > UINT16_MAX) {
+        return "wrong base of a queue";
+    }
+    return nullptr;
+}
+
+const char *check_vring_fd(const VhostUserMsg &m)
+{
+    bool none = m.payload.u64 & VHOST_USER_VRING_NOFD_MASK;
+
+    if (m.size != sizeof(m.payload.u64)) {
+        return "wrong size of a queue's descriptor";
+    }
+    if ((m.payload.u64 & VHOST_USER_VRING_IDX_MASK) >= num_queues) {
+        return "there is no such queue";
+    }
+    return m.fd_num == (none ? 0 : 1) ? nullptr
+                                      : "wrong number of descriptors";
+}
+
+const char *check_config(const VhostUserMsg &m)
+{
+    constexpr size_t head = offsetof(VhostUserConfig, region);
+
+    if (m.size < head || m.payload.config.size > m.size - head ||
+        m.payload.config.size > sizeof(m.payload.config.region)) {
+        return "wrong size of a configuration";
+    }
+    return nullptr;
+}
+
+} // namespace
+
+const char *check_message(const VhostUserMsg &m)
+{
+    const char *wrong = nullptr;
+    bool takes_descriptors = false;
+    size_t size = 0;
+
+    if ((m.flags & VHOST_USER_VERSION_MASK) != version) {
+        return "wrong version of the protocol";
+    }
+    switch (m.request) {
+    case VHOST_USER_GET_FEATURES:
+    case VHOST_USER_SET_OWNER:
+    case VHOST_USER_RESET_OWNER:
+    case VHOST_USER_GET_PROTOCOL_FEATURES:
+    case VHOST_USER_GET_QUEUE_NUM:
+    case VHOST_USER_GET_MAX_MEM_SLOTS:
+        break;
+    case VHOST_USER_SET_FEATURES:
+        size = sizeof(m.payload.u64);
+        if (!(m.payload.u64 >> VIRTIO_F_VERSION_1 & 1)) {
+            wrong = "the guest's driver is not of VIRTIO 1";
+        }
+        break;
+    case VHOST_USER_SET_PROTOCOL_FEATURES:
+        size = sizeof(m.payload.u64);
+        break;
+    case VHOST_USER_SET_MEM_TABLE:
+        return check_memory(m);
+    case VHOST_USER_ADD_MEM_REG:
+    case VHOST_USER_REM_MEM_REG:
+        return check_one_region(m);
+    case VHOST_USER_SET_VRING_NUM:
+    case VHOST_USER_SET_VRING_BASE:
+    case VHOST_USER_GET_VRING_BASE:
+    case VHOST_USER_SET_VRING_ENABLE:
+        wrong = check_vring_state(m);
+        size = sizeof(m.payload.state);
+        break;
+    case VHOST_USER_SET_VRING_ADDR:
+        size = sizeof(m.payload.addr);
+        if (m.size == size && m.payload.addr.index >= num_queues) {
+            wrong = "there is no such queue";
+        }
+        break;
+    case VHOST_USER_SET_VRING_KICK:
+    case VHOST_USER_SET_VRING_CALL:
+    case VHOST_USER_SET_VRING_ERR:
+        return check_vring_fd(m);
+    case VHOST_USER_GET_CONFIG:
+        wrong = check_config(m);
+        size = m.size;
+        break;
+    case VHOST_USER_SET_SLAVE_REQ_FD:
+        takes_descriptors = true;
+        break;
+    default:
+        return "this request is not taken";
+    }
+    if (m.size != size) {
+        return "wrong size of a message";
+    }
+    if (!wrong && m.fd_num != (takes_descriptors ? 1 : 0)) {
+        return "wrong number of descriptors";
+    }
+    return wrong;
+}
+
+bool read_message(VuDev *dev, int socket, VhostUserMsg *m)
+{
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(m->fds))];
+    iovec iov = {m, header_size};
+    msghdr message = {};
+    const char *wrong = nullptr;
+    ssize_t n;
+
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    do {
+        n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        return false;   /* QEMU has gone */
+    }
+    m->fd_num = 0;
+    for (cmsghdr *c = CMSG_FIRSTHDR(&message); c;
+         c = CMSG_NXTHDR(&message, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            m->fd_num = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            memcpy(m->fds, CMSG_DATA(c), m->fd_num * sizeof(int));
+            break;
+        }
+    }
+
+    if (message.msg_flags & MSG_CTRUNC) {
+        wrong = "too many descriptors";
+    } else if (!read_all(socket, reinterpret_cast<uint8_t *>(m) + n,
+                         header_size - n)) {
+        wrong = "a message ends in its header";
+    } else if (m->size > sizeof(m->payload)) {
+        wrong = "a message is too large";
+    } else if (!read_all(socket, &m->payload, m->size)) {
+        wrong = "a message ends before its end";
+    } else {
+        wrong = check_message(*m);
+    }
+    if (wrong) {
+        dev->panic(dev, wrong);
+        close_descriptors(m);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,224 @@
+/*
+ * Tests of multiplexer.cc and of the heartbeat
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "host.hh"
+
+#include <cstring>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+namespace {
+
+constexpr uint64_t guest = 16;
+
+class MultiplexerTest : public testing::Test {
+protected:
+    MultiplexerTest()
+        : m(loop, guest, default_buffer_size, [this](uint32_t port)
+            -> std::unique_ptr<Stream> {
+            if (port == heartbeat_port) {
+                return std::make_unique<HeartbeatStream>([this] { booted++; });
+            }
+            if (port != 1) {
+                return nullptr;
+            }
+            int pair[2];
+            if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair)) {
+                return nullptr;
+            }
+            peers.emplace_back(pair[0]);
+            return std::make_unique<SocketStream>(Fd(pair[1]));
+        })
+    {
+    }
+    void packet(Op op, uint32_t dst_port, uint32_t src_port = 50,
+                std::string text = "", uint64_t src = guest, uint64_t dst = 3,
+                uint16_t type = type_stream)
+    {
+        PacketHeader h;
+
+        h.src_cid = src;
+        h.src_port = src_port;
+        h.dst_cid = dst;
+        h.dst_port = dst_port;
+        h.op = static_cast<uint16_t>(op);
+        h.type = type;
+        h.len = text.size();
+        h.buf_alloc = 1 << 20;
+        m.receive(h, {{text.data(), text.size()}});
+    }
+    /* The next packet for the guest; op 0 if there is none */
+    PacketHeader sent()
+    {
+        Iov iov = {{room, sizeof(room)}};
+
+        memset(room, 0, sizeof(room));
+        if (!m.wants_to_send() || !m.send(iov)) {
+            return {};
+        }
+        return *read_header(iov);
+    }
+    void expect_sent(Op op) { EXPECT_EQ(sent().op, static_cast<uint16_t>(op)); }
+
+    Loop loop;
+    std::vector<Fd> peers;
+    int booted = 0;
+    Multiplexer m;
+    uint8_t room[4096];
+};
+
+TEST_F(MultiplexerTest, Heartbeat)
+{
+    packet(Op::request, heartbeat_port);
+    expect_sent(Op::response);
+    packet(Op::rw, heartbeat_port, 50, "\xb7");
+    EXPECT_EQ(booted, 1);
+    PacketHeader h = sent();
+    EXPECT_EQ(h.op, static_cast<uint16_t>(Op::rw));
+    EXPECT_EQ(h.len, 1u);
+    EXPECT_EQ(room[packet_header_size], heartbeat_byte);
+}
+
+TEST_F(MultiplexerTest, AnotherByteIsNoHeartbeat)
+{
+    packet(Op::request, heartbeat_port);
+    expect_sent(Op::response);
+    packet(Op::rw, heartbeat_port, 50, "x");
+    EXPECT_EQ(booted, 0);
+    expect_sent(Op::rst);
+}
+
+TEST_F(MultiplexerTest, NobodyListens)
+{
+    packet(Op::request, 2, 51);
+    PacketHeader h = sent();
+    EXPECT_EQ(h.op, static_cast<uint16_t>(Op::rst));
+    EXPECT_EQ(h.src_port, 2u);
+    EXPECT_EQ(h.dst_port, 51u);
+    EXPECT_EQ(m.size(), 0u);
+}
+
+TEST_F(MultiplexerTest, NoSuchConnection)
+{
+    packet(Op::rw, 1, 50, "text");
+    expect_sent(Op::rst);
+    packet(Op::rst, 1);     /* a reset is not answered */
+    EXPECT_EQ(sent().op, 0);
+}
+
+TEST_F(MultiplexerTest, WrongSourceIsDropped)
+{
+    packet(Op::request, 1, 50, "", guest + 1);
+    EXPECT_EQ(sent().op, 0);
+    EXPECT_TRUE(peers.empty());
+}
+
+TEST_F(MultiplexerTest, WrongTypeOrTarget)
+{
+    packet(Op::request, 1, 50, "", guest, 3, 7);
+    EXPECT_EQ(sent().type, 7);
+    packet(Op::request, 1, 50, "", guest, 99);
+    PacketHeader h = sent();
+    EXPECT_EQ(h.op, static_cast<uint16_t>(Op::rst));
+    EXPECT_EQ(h.src_cid, 99u);
+    EXPECT_TRUE(peers.empty());
+}
+
+TEST_F(MultiplexerTest, AnswersComeFromTheAddressThatWasAsked)
+{
+    packet(Op::request, 1, 50, "", guest, 2);
+    EXPECT_EQ(sent().src_cid, 2u);
+    packet(Op::request, 1, 50, "", guest, 3);
+    EXPECT_EQ(sent().src_cid, 3u);
+    EXPECT_EQ(m.size(), 2u);
+}
+
+TEST_F(MultiplexerTest, PayloadCutShort)
+{
+    PacketHeader h;
+
+    packet(Op::request, 1);
+    expect_sent(Op::response);
+    h.src_cid = guest;
+    h.src_port = 50;
+    h.dst_cid = 3;
+    h.dst_port = 1;
+    h.op = static_cast<uint16_t>(Op::rw);
+    h.len = 1000;
+    char text[10] = {};
+    m.receive(h, {{text, sizeof(text)}});
+    expect_sent(Op::rst);
+    EXPECT_EQ(m.size(), 0u);
+}
+
+TEST_F(MultiplexerTest, ABusyStreamDoesNotStarveAQuietOne)
+{
+    packet(Op::request, 1, 50);
+    packet(Op::request, 1, 51);
+    expect_sent(Op::response);
+    expect_sent(Op::response);
+    std::string much(60000, 'x');
+    ASSERT_EQ(write(peers[0].get(), much.data(), much.size()), 60000);
+    ASSERT_EQ(write(peers[1].get(), "y", 1), 1);
+    loop.run_once(0);
+
+    uint32_t first = sent().dst_port, second = sent().dst_port;
+    EXPECT_EQ(first + second, 101u);    /* each had a turn */
+    EXPECT_EQ(sent().dst_port, 50u);
+}
+
+TEST_F(MultiplexerTest, ABufferWithoutRoomEndsNothing)
+{
+    packet(Op::request, 1);
+    expect_sent(Op::response);
+    ASSERT_EQ(write(peers[0].get(), "text", 4), 4);
+    loop.run_once(0);
+    EXPECT_EQ(m.send({{room, packet_header_size}}), 0u);
+    EXPECT_EQ(sent().len, 4u);
+}
+
+TEST_F(MultiplexerTest, HostOpensWithPortsOfItsOwn)
+{
+    int pair[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    Fd program(pair[0]);
+    EXPECT_TRUE(m.open(80, std::make_unique<SocketStream>(Fd(pair[1]), true)));
+    PacketHeader h = sent();
+    EXPECT_EQ(h.op, static_cast<uint16_t>(Op::request));
+    EXPECT_EQ(h.src_cid, 3u);
+    EXPECT_GE(h.src_port, first_host_port);
+    EXPECT_LE(h.src_port, last_host_port);
+
+    packet(Op::response, h.src_port, 80);
+    char text[32] = {};
+    ASSERT_GT(read(program.get(), text, sizeof(text)), 0);
+    EXPECT_EQ(text, "OK " + std::to_string(h.src_port) + "\n");
+}
+
+TEST_F(MultiplexerTest, ManyOpenedAndClosedLeaveNothing)
+{
+    for (int i = 0; i < 10000; i++) {
+        packet(Op::request, 1, i);
+        expect_sent(Op::response);
+        packet(Op::rst, 1, i);
+        ASSERT_EQ(m.size(), 0u);
+        peers.clear();
+    }
+    EXPECT_FALSE(m.wants_to_send());
+    EXPECT_EQ(m.expire(), -1);
+}
+
+TEST(Command, Parsing)
+{
+    EXPECT_EQ(parse_connect("CONNECT 80"), 80u);
+    EXPECT_EQ(parse_connect("connect 4294967294"), 4294967294u);
+    for (const char *bad : {"", "CONNECT", "CONNECT ", "CONNECT x",
+                            "CONNECT -1", "CONNECT 4294967295",
+                            "CONNECT 80 ", "CONNECT 99999999999", "GET /"}) {
+        EXPECT_FALSE(parse_connect(bad)) << bad;
+    }
+}
+
+} // namespace
