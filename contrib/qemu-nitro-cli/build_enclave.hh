@@ -1,0 +1,27 @@
+/*
+ * The command build-enclave: an image from a folder
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_BUILD_ENCLAVE_HH
+#define QEMU_NITRO_CLI_BUILD_ENCLAVE_HH
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eif_writer.hh"
+
+struct BuildOptions {
+    std::string rootfs;             /* the folder that becomes the root */
+    std::string blobs;              /* bzImage, cmdline, init, maybe nsm.ko */
+    std::vector<std::string> cmd, env;
+    std::optional<std::string> cmdline;
+    std::string name, version;
+    int64_t build_time = 0;         /* seconds since 1970, UTC */
+};
+
+/* The parts of the image, in the layout of AWS's builder */
+EifParts build_parts(const BuildOptions &options);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * What the parts of qemu-nitro-cli share: errors and descriptors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_COMMON_HH
+#define QEMU_NITRO_CLI_COMMON_HH
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+#include <unistd.h>
+
+using Bytes = std::vector<uint8_t>;
+
+/* nitro-cli's numbers for what goes wrong; also the exit status */
+enum class Code {
+    missing_argument = 1,
+    conflicting_argument = 2,
+    invalid_argument = 3,
+    file = 19,
+    eif = 35,
+    signing = 60,
+};
+
+/* What went wrong, and what the user can do about it: a line each. */
+struct Error : std::runtime_error {
+    Error(Code code, const std::string &what, std::string advice)
+        : std::runtime_error(what), code(code), advice(std::move(advice)) {}
+    Code code;
+    std::string advice;
+};
+
+/* A file descriptor that closes itself */
+class Descriptor {
+public:
+    explicit Descriptor(int fd = -1) : fd_(fd) {}
+    Descriptor(Descriptor &&other) noexcept : fd_(other.release()) {}
+    Descriptor(const Descriptor &) = delete;
+    Descriptor &operator=(const Descriptor &) = delete;
+    Descriptor &operator=(Descriptor &&other) noexcept
+    {
+        reset(other.release());
+        return *this;
+    }
+    ~Descriptor() { reset(); }
+
+    int get() const { return fd_; }
+    explicit operator bool() const { return fd_ >= 0; }
+    int release()
+    {
+        int fd = fd_;
+        fd_ = -1;
+        return fd;
+    }
+    void reset(int fd = -1)
+    {
+        if (fd_ >= 0) {
+            close(fd_);
+        }
+        fd_ = fd;
+    }
+
+private:
+    int fd_;
+};
+
+std::string error_text(int error);
+Bytes read_file(const std::string &path);
+
+#endif

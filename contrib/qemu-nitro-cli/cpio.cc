@@ -1,0 +1,185 @@
+/*
+ * Ramdisks: archives in cpio's "newc" form
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "cpio.hh"
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <dirent.h>
+#include <memory>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+namespace {
+
+const char *const check_tree = "Check the folder given with --rootfs.";
+
+/* A header's fields are eight hex digits; that is how large a file may be. */
+void put_header(Bytes &out, const std::string &name, uint32_t inode,
+                uint32_t mode, uint32_t uid, uint32_t gid, uint32_t links,
+                uint32_t size, std::pair<uint32_t, uint32_t> device)
+{
+    char header[111];
+
+    snprintf(header, sizeof(header),
+             "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+             inode, mode, uid, gid, links, 0u, size, 0u, 0u, device.first,
+             device.second, static_cast<uint32_t>(name.size() + 1), 0u);
+    out.insert(out.end(), header, header + 110);
+    out.insert(out.end(), name.begin(), name.end());
+    out.push_back(0);
+    out.resize((out.size() + 3) & ~size_t{3});
+}
+
+[[noreturn]] void fail(const std::string &path)
+{
+    throw Error(Code::file, path + ": " + error_text(errno), check_tree);
+}
+
+/* Extended attributes would be lost: say so rather than lose them. */
+void refuse_attributes(const std::string &path)
+{
+    char names[4096];
+    ssize_t size = llistxattr(path.c_str(), names, sizeof(names));
+
+    for (ssize_t i = 0; i < size;) {
+        std::string name(names + i);
+
+        if (name.rfind("security.selinux", 0) != 0) {
+            throw Error(Code::file, path + ": a ramdisk cannot hold its"
+                        " extended attribute " + name,
+                        "Remove the attribute, with setfattr -x.");
+        }
+        i += name.size() + 1;
+    }
+}
+
+} // namespace
+
+void Cpio::add_folders(const std::string &name)
+{
+    for (size_t at = name.find('/'); at != std::string::npos;
+         at = name.find('/', at + 1)) {
+        Entry &folder = entries_[name.substr(0, at)];
+
+        if (!folder.mode) {
+            folder.mode = S_IFDIR | 0755;
+        }
+    }
+}
+
+void Cpio::add(const std::string &name, uint32_t mode, Bytes data,
+               uint32_t uid, uint32_t gid,
+               std::pair<uint32_t, uint32_t> device)
+{
+    add_folders(name);
+    entries_[name] = {mode, uid, gid, device, std::move(data), {}};
+}
+
+void Cpio::add_path(const std::string &path, const std::string &name)
+{
+    struct stat st;
+    Bytes data;
+
+    if (lstat(path.c_str(), &st)) {
+        fail(path);
+    }
+    refuse_attributes(path);
+    if (S_ISREG(st.st_mode)) {
+        if (st.st_size > UINT32_MAX) {
+            throw Error(Code::file, path + ": " + std::to_string(st.st_size)
+                        + " bytes are too many for a ramdisk, which takes"
+                        " files up to 4294967295", check_tree);
+        }
+        data = read_file(path);
+    } else if (S_ISLNK(st.st_mode)) {
+        data.resize(PATH_MAX);
+        ssize_t n = readlink(path.c_str(),
+                             reinterpret_cast<char *>(data.data()),
+                             data.size());
+        if (n < 0) {
+            fail(path);
+        }
+        data.resize(n);
+    } else if (S_ISSOCK(st.st_mode)) {
+        throw Error(Code::file, path + ": a socket cannot be in a ramdisk",
+                    "Remove it.");
+    }
+    bool device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode);
+    add(name, st.st_mode, std::move(data), st.st_uid, st.st_gid,
+        {device ? major(st.st_rdev) : 0, device ? minor(st.st_rdev) : 0});
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+        entries_[name].link = {st.st_dev, st.st_ino};
+    }
+}
+
+void Cpio::add_tree(const std::string &dir, const std::string &prefix)
+{
+    add_path(dir, prefix);
+
+    std::unique_ptr<DIR, int (*)(DIR *)> stream(opendir(dir.c_str()),
+                                                closedir);
+    if (!stream) {
+        fail(dir);
+    }
+    while (const dirent *e = readdir(stream.get())) {
+        std::string name = e->d_name;
+
+        if (name == "." || name == "..") {
+            continue;
+        }
+        std::string path = dir + "/" + name;
+        struct stat st;
+        if (lstat(path.c_str(), &st)) {
+            fail(path);
+        }
+        if (S_ISDIR(st.st_mode)) {
+            add_tree(path, prefix + "/" + name);
+        } else {
+            add_path(path, prefix + "/" + name);
+        }
+    }
+}
+
+Bytes Cpio::write() const
+{
+    std::map<std::pair<uint64_t, uint64_t>, std::pair<uint32_t, uint32_t>>
+        links;      /* of a file: its inode number, how many names it has */
+    std::map<std::pair<uint64_t, uint64_t>, uint32_t> written;
+    uint32_t next = 1;
+    Bytes out;
+
+    for (const auto &[name, e] : entries_) {
+        if (e.link) {
+            links[*e.link].second++;
+        }
+    }
+    for (const auto &[name, e] : entries_) {
+        uint32_t inode, count = S_ISDIR(e.mode) ? 2 : 1;
+        bool with_data = true;
+
+        if (e.link) {
+            auto &[number, names] = links[*e.link];
+
+            /* Linux takes the data from the last of the names. */
+            number = number ? number : next++;
+            inode = number;
+            count = names;
+            with_data = ++written[*e.link] == names;
+        } else {
+            inode = next++;
+        }
+        put_header(out, name, inode, e.mode, e.uid, e.gid, count,
+                   with_data ? e.data.size() : 0, e.device);
+        if (with_data) {
+            out.insert(out.end(), e.data.begin(), e.data.end());
+            out.resize((out.size() + 3) & ~size_t{3});
+        }
+    }
+    put_header(out, "TRAILER!!!", 0, 0, 0, 0, 1, 0, {0, 0});
+    return out;
+}

@@ -1,0 +1,51 @@
+/*
+ * Ramdisks: archives in cpio's "newc" form, as Linux unpacks them
+ *
+ * Format: Linux, Documentation/driver-api/early-userspace/buffer-format.rst.
+ * Archives are reproducible: names in the order of their bytes, times of zero,
+ * inode numbers counted from one.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_CPIO_HH
+#define QEMU_NITRO_CLI_CPIO_HH
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "common.hh"
+
+class Cpio {
+public:
+    /*
+     * An entry: name without a leading slash, mode with the file's type as in
+     * struct stat.  A name that is there already is replaced.  The folders
+     * that lead to it are made, with mode 0755, unless they are there.
+     */
+    void add(const std::string &name, uint32_t mode, Bytes data = {},
+             uint32_t uid = 0, uint32_t gid = 0,
+             std::pair<uint32_t, uint32_t> device = {0, 0});
+
+    /* All of the folder `dir`, below `prefix`; hard links stay links. */
+    void add_tree(const std::string &dir, const std::string &prefix);
+
+    /* The archive, padded to four bytes */
+    Bytes write() const;
+
+private:
+    struct Entry {
+        uint32_t mode = 0, uid = 0, gid = 0;
+        std::pair<uint32_t, uint32_t> device;
+        Bytes data;
+        /* for a file with several names: the same number for each */
+        std::optional<std::pair<uint64_t, uint64_t>> link;
+    };
+    void add_folders(const std::string &name);
+    void add_path(const std::string &path, const std::string &name);
+
+    std::map<std::string, Entry> entries_;
+};
+
+#endif
