@@ -1,0 +1,575 @@
+/*
+ * The nitro-enclave machine: an AWS Nitro Enclave outside EC2
+ *
+ * A microvm that boots an enclave image file (EIF) as the Nitro hypervisor
+ * does: the image is measured and checked while it is placed in guest memory,
+ * and the first vCPU starts in the kernel, without firmware.  The guest has a
+ * vsock, which another process provides through vhost-user, a serial console,
+ * and a port to reset itself by.
+ *
+ * This file knows the machine's options and puts the parts together; the file
+ * format is known to hw/core/eif.c, and how a kernel is started to
+ * nitro_enclave_boot.c.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "chardev/char-socket.h"
+#include "exec/address-spaces.h"
+#include "exec/ramblock.h"
+#include "hw/i386/nitro_enclave.h"
+#include "hw/i386/x86.h"
+#include "hw/loader.h"
+#include "hw/qdev-properties.h"
+#include "hw/qdev-properties-system.h"
+#include "hw/virtio/vhost-user-vsock.h"
+#include "hw/virtio/virtio-mmio.h"
+#include "sysemu/hostmem.h"
+#include "sysemu/kvm.h"
+#include "sysemu/numa.h"
+#include "sysemu/qtest.h"
+#include "sysemu/reset.h"
+#include "sysemu/runstate.h"
+#include "sysemu/sysemu.h"
+#include "trace.h"
+
+#define VSOCK_TRANSPORT     0
+#define RTC_IRQ             8       /* also that of virtio-mmio transport 3 */
+
+/*
+ * The reset port: what a kernel that reboots with reboot=k looks for.  There
+ * is no keyboard controller behind it: its input buffer is always empty, and
+ * it knows a single command.
+ */
+
+#define KBD_RESET           0xfe
+
+static uint64_t reset_port_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return 0;
+}
+
+static void reset_port_write(void *opaque, hwaddr addr, uint64_t value,
+                             unsigned size)
+{
+    if (value == KBD_RESET) {
+        qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
+    }
+}
+
+static const MemoryRegionOps reset_port_ops = {
+    .read = reset_port_read,
+    .write = reset_port_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid.min_access_size = 1,
+    .valid.max_access_size = 1,
+};
+
+/* The image */
+
+static bool load_piece(void *opaque, const EifSection *section,
+                       uint64_t offset, const void *data, size_t size,
+                       Error **errp)
+{
+    NitroEnclaveMachineState *nems = opaque;
+
+    switch (section->type) {
+    case EIF_SECTION_KERNEL:
+        return nitro_enclave_boot_kernel(&nems->boot, data, size, errp);
+    case EIF_SECTION_CMDLINE:
+        g_string_append_len(nems->cmdline, data, size);
+        return true;
+    case EIF_SECTION_RAMDISK:
+        return nitro_enclave_boot_ramdisk(&nems->boot, data, size, errp);
+    default:
+        return true;
+    }
+}
+
+/* Place the image in guest memory and measure it, in one pass. */
+static bool load_image(NitroEnclaveMachineState *nems, EifResult *result,
+                       Error **errp)
+{
+    X86MachineState *x86ms = X86_MACHINE(nems);
+    EifSink sink = { .data = load_piece, .opaque = nems };
+
+    if (nems->image->cmdline_size >= NE_BOOT_CMDLINE_MAX) {
+        error_setg(errp, "%s: a command line of %" PRIu64 " bytes is too long:"
+                   " the limit is %d", nems->image->path,
+                   nems->image->cmdline_size, NE_BOOT_CMDLINE_MAX - 1);
+        return false;
+    }
+    g_string_truncate(nems->cmdline, 0);
+    nitro_enclave_boot_begin(&nems->boot, &address_space_memory,
+                             x86ms->below_4g_mem_size,
+                             x86ms->above_4g_mem_size,
+                             nems->image->kernel_size,
+                             nems->image->ramdisk_size);
+    if (!eif_load(nems->image, &sink, result, errp)) {
+        return false;
+    }
+    /* The section is text, whether it ends in a NUL or not. */
+    g_string_truncate(nems->cmdline, strlen(nems->cmdline->str));
+    return true;
+}
+
+static bool load_image_first(NitroEnclaveMachineState *nems, Error **errp)
+{
+    MachineState *machine = MACHINE(nems);
+
+    nems->image = eif_open(machine->kernel_filename, errp);
+    if (!nems->image) {
+        return false;
+    }
+    if (machine->initrd_filename &&
+        !eif_add_ramdisk(nems->image, machine->initrd_filename, errp)) {
+        return false;
+    }
+    if (!load_image(nems, &nems->measured, errp) ||
+        !eif_check_crc(nems->image, &nems->measured, errp) ||
+        !eif_verify_signature(nems->image, &nems->measured, time(NULL), errp)) {
+        return false;
+    }
+    trace_nitro_enclave_loaded(nems->image->path, nems->measured.crc32);
+    return true;
+}
+
+/*
+ * Lay guest memory again for another boot.  What is loaded must be what was
+ * measured at first.
+ */
+static bool reload_image(NitroEnclaveMachineState *nems, Error **errp)
+{
+    g_auto(EifResult) again = { };
+
+    if (!load_image(nems, &again, errp)) {
+        return false;
+    }
+    if (again.crc32 != nems->measured.crc32 ||
+        memcmp(again.pcr0, nems->measured.pcr0, EIF_PCR_SIZE) != 0) {
+        error_setg(errp, "%s: the image has changed since it was first booted"
+                   " (CRC 0x%08" PRIx32 ", was 0x%08" PRIx32 ")",
+                   nems->image->path, again.crc32, nems->measured.crc32);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Tell the guest what it has: its command line (the image's, the user's, and
+ * where the devices are), its CPUs and its interrupts.
+ */
+static bool finish_boot(NitroEnclaveMachineState *nems, Error **errp)
+{
+    MachineState *machine = MACHINE(nems);
+    MicrovmMachineState *mms = MICROVM_MACHINE(nems);
+    const CPUArchIdList *possible = machine->possible_cpus;
+    g_autofree NitroEnclaveCPU *cpus = g_new0(NitroEnclaveCPU, possible->len);
+    g_autofree char *cmdline = NULL;
+    g_autofree char *mmio = NULL;
+    uint16_t level_irqs = 0;
+    unsigned num_cpus = 0;
+    int i;
+
+    for (i = 0; i < possible->len; i++) {
+        if (!possible->cpus[i].cpu) {
+            continue;
+        }
+        if (possible->cpus[i].arch_id > 254) {
+            error_setg(errp, "-smp: the APIC id %" PRIu64 " of CPU %d is above"
+                       " 254, the highest that an MP table can name",
+                       possible->cpus[i].arch_id, i);
+            return false;
+        }
+        CPUX86State *env = &X86_CPU(possible->cpus[i].cpu)->env;
+        cpus[num_cpus++] = (NitroEnclaveCPU) {
+            .apic_id = possible->cpus[i].arch_id,
+            .signature = env->cpuid_version,
+            .features = env->features[FEAT_1_EDX],
+        };
+    }
+    for (i = 0; i < mms->virtio_num_transports; i++) {
+        level_irqs |= 1 << (mms->virtio_irq_base + i);
+    }
+    level_irqs &= ~(1 << RTC_IRQ);
+
+    mmio = mms->auto_kernel_cmdline ? microvm_virtio_mmio_cmdline(mms) : NULL;
+    cmdline = g_strconcat(nems->cmdline->str,
+                          machine->kernel_cmdline[0] ? " " : "",
+                          machine->kernel_cmdline, mmio, NULL);
+    return nitro_enclave_boot_finish(&nems->boot, cmdline, cpus, num_cpus,
+                                     level_irqs, errp);
+}
+
+static void nitro_enclave_machine_done(Notifier *notifier, void *data)
+{
+    NitroEnclaveMachineState *nems = container_of(notifier,
+                                                  NitroEnclaveMachineState,
+                                                  machine_done);
+
+    /* Only now are the devices there that the command line announces. */
+    if (nems->image) {
+        finish_boot(nems, &error_fatal);
+    }
+}
+
+static void nitro_enclave_state_change(void *opaque, bool running,
+                                       RunState state)
+{
+    NitroEnclaveMachineState *nems = opaque;
+
+    if (running) {
+        nems->guest_ran = true;
+    }
+}
+
+/* Leave vCPU 0 waiting for a startup interrupt that nobody sends. */
+static void park_cpu(X86CPU *cpu)
+{
+    CPU(cpu)->halted = 1;
+    if (kvm_enabled()) {
+        cpu->env.mp_state = KVM_MP_STATE_UNINITIALIZED;
+    }
+}
+
+static void nitro_enclave_reset(MachineState *machine, ShutdownCause reason)
+{
+    NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(machine);
+    NitroEnclaveMachineClass *nemc = NITRO_ENCLAVE_MACHINE_GET_CLASS(machine);
+    Error *err = NULL;
+
+    nemc->parent_reset(machine, reason);
+    if (!nems->image) {
+        return;
+    }
+
+    if (nems->guest_ran) {
+        if (!reload_image(nems, &err) || !finish_boot(nems, &err)) {
+            /* Nothing that was not measured runs; the next reset may do. */
+            error_report_err(err);
+            park_cpu(X86_CPU(first_cpu));
+            qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
+            return;
+        }
+        trace_nitro_enclave_reloaded(nems->image->path);
+        nems->guest_ran = runstate_is_running();
+    }
+    nitro_enclave_boot_set_cpu(&nems->boot, X86_CPU(first_cpu));
+}
+
+/* The machine */
+
+static bool check_shared(HostMemoryBackend *backend, Error **errp)
+{
+    MemoryRegion *mr = host_memory_backend_get_memory(backend);
+
+    if (!memory_region_is_ram(mr) || !qemu_ram_is_shared(mr->ram_block) ||
+        memory_region_get_fd(mr) < 0) {
+        error_setg(errp, "the memory backend '%s' is not shared, and the vsock"
+                   " back end is another process: use memory-backend-memfd or"
+                   " memory-backend-file with share=on",
+                   object_get_canonical_path_component(OBJECT(backend)));
+        return false;
+    }
+    return true;
+}
+
+static bool check_memory(MachineState *machine, Error **errp)
+{
+    int i;
+
+    if (machine->memdev) {
+        return check_shared(machine->memdev, errp);
+    }
+    for (i = 0; machine->numa_state && i < machine->numa_state->num_nodes;
+         i++) {
+        HostMemoryBackend *backend = machine->numa_state->nodes[i].node_memdev;
+
+        if (backend && !check_shared(backend, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_options(NitroEnclaveMachineState *nems, Error **errp)
+{
+    MachineState *machine = MACHINE(nems);
+    MicrovmMachineState *mms = MICROVM_MACHINE(nems);
+    X86MachineState *x86ms = X86_MACHINE(nems);
+
+    if (x86ms->acpi != ON_OFF_AUTO_OFF) {
+        error_setg(errp, "acpi=%s: a nitro-enclave machine has no ACPI",
+                   OnOffAuto_str(x86ms->acpi));
+    } else if (mms->pcie == ON_OFF_AUTO_ON) {
+        error_setg(errp, "pcie=on: a nitro-enclave machine has no PCI");
+    } else if (mms->ioapic2 == ON_OFF_AUTO_ON) {
+        error_setg(errp, "ioapic2=on: a nitro-enclave machine has one I/O"
+                   " APIC");
+    } else if (x86ms->pit == ON_OFF_AUTO_OFF) {
+        error_setg(errp, "pit=off: the guest needs its timer");
+    } else if (x86ms->pic == ON_OFF_AUTO_OFF) {
+        error_setg(errp, "pic=off: the guest needs its interrupt controller");
+    } else if (machine->firmware) {
+        error_setg(errp, "-bios %s: a nitro-enclave machine has no firmware",
+                   machine->firmware);
+    } else if (machine->dtb) {
+        error_setg(errp, "-dtb %s: a nitro-enclave machine has no device tree",
+                   machine->dtb);
+    } else if (nb_option_roms) {
+        error_setg(errp, "-option-rom %s: a nitro-enclave machine has no"
+                   " firmware to run it", option_rom[0].name);
+    } else if (!machine->kernel_filename &&
+               (machine->initrd_filename || machine->kernel_cmdline[0])) {
+        error_setg(errp, "-initrd and -append need -kernel with an enclave"
+                   " image");
+    } else if (!machine->kernel_filename && !qtest_enabled()) {
+        error_setg(errp, "-kernel is missing: the enclave image file (EIF) to"
+                   " boot");
+    } else if (!nems->vsock && !qtest_enabled()) {
+        error_setg(errp, "-M nitro-enclave,vsock=ID is missing: the id of the"
+                   " chardev that leads to the vsock back end");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static BusState *virtio_mmio_bus(unsigned transport)
+{
+    g_autofree char *name = g_strdup_printf("virtio-mmio-bus.%u", transport);
+    BusChild *kid;
+
+    QTAILQ_FOREACH(kid, &sysbus_get_default()->children, sibling) {
+        if (object_dynamic_cast(OBJECT(kid->child), TYPE_VIRTIO_MMIO)) {
+            BusState *bus = BUS(&VIRTIO_MMIO(kid->child)->bus);
+
+            if (!strcmp(bus->name, name)) {
+                return bus;
+            }
+        }
+    }
+    g_assert_not_reached();
+}
+
+static bool create_vsock(NitroEnclaveMachineState *nems, Error **errp)
+{
+    Chardev *chr = qemu_chr_find(nems->vsock);
+    DeviceState *dev;
+
+    if (!chr) {
+        error_setg(errp, "vsock=%s: no chardev has this id", nems->vsock);
+        return false;
+    }
+    if (!object_dynamic_cast(OBJECT(chr), TYPE_CHARDEV_SOCKET)) {
+        error_setg(errp, "vsock=%s: this chardev is no socket", nems->vsock);
+        return false;
+    }
+    dev = qdev_new(TYPE_VHOST_USER_VSOCK);
+    qdev_prop_set_chr(dev, "chardev", chr);
+    return qdev_realize_and_unref(dev, virtio_mmio_bus(VSOCK_TRANSPORT), errp);
+}
+
+static void nitro_enclave_init(MachineState *machine)
+{
+    NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(machine);
+    NitroEnclaveMachineClass *nemc = NITRO_ENCLAVE_MACHINE_GET_CLASS(machine);
+    MicrovmMachineState *mms = MICROVM_MACHINE(machine);
+
+    if (!check_options(nems, &error_fatal) ||
+        !check_memory(machine, &error_fatal)) {
+        return;
+    }
+
+    nemc->parent_init(machine);
+
+    memory_region_init_io(&nems->reset_port, OBJECT(machine), &reset_port_ops,
+                          nems, "nitro-enclave-reset", 1);
+    memory_region_add_subregion(get_system_io(), NITRO_ENCLAVE_RESET_PORT,
+                                &nems->reset_port);
+
+    /* One transport would share its interrupt with the RTC: leave it empty. */
+    qbus_mark_full(virtio_mmio_bus(RTC_IRQ - mms->virtio_irq_base));
+
+    if (machine->kernel_filename) {
+        load_image_first(nems, &error_fatal);
+    }
+    if (nems->vsock) {
+        create_vsock(nems, &error_fatal);
+    }
+    nems->machine_done.notify = nitro_enclave_machine_done;
+    qemu_add_machine_init_done_notifier(&nems->machine_done);
+    qemu_add_vm_change_state_handler(nitro_enclave_state_change, nems);
+}
+
+static char *get_string(char *const *value)
+{
+    return g_strdup(*value ? *value : "");
+}
+
+static void set_string(char **field, const char *value)
+{
+    g_free(*field);
+    *field = g_strdup(value);
+}
+
+#define STRING_OPTION(name)                                             \
+    static char *nitro_enclave_get_##name(Object *obj, Error **errp)    \
+    {                                                                   \
+        return get_string(&NITRO_ENCLAVE_MACHINE(obj)->name);           \
+    }                                                                   \
+    static void nitro_enclave_set_##name(Object *obj, const char *value, \
+                                         Error **errp)                  \
+    {                                                                   \
+        set_string(&NITRO_ENCLAVE_MACHINE(obj)->name, value);           \
+    }
+
+STRING_OPTION(vsock)
+STRING_OPTION(id)
+STRING_OPTION(parent_role)
+STRING_OPTION(parent_id)
+
+static bool nitro_enclave_get_debug_mode(Object *obj, Error **errp)
+{
+    return NITRO_ENCLAVE_MACHINE(obj)->debug_mode;
+}
+
+static void nitro_enclave_set_debug_mode(Object *obj, bool value, Error **errp)
+{
+    NITRO_ENCLAVE_MACHINE(obj)->debug_mode = value;
+}
+
+static char *measurement(Object *obj, size_t offset)
+{
+    NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(obj);
+    GString *hex = g_string_new(NULL);
+    const uint8_t *pcr = (const uint8_t *)&nems->measured + offset;
+    int i;
+
+    for (i = 0; nems->image && i < EIF_PCR_SIZE; i++) {
+        g_string_append_printf(hex, "%02x", pcr[i]);
+    }
+    return g_string_free(hex, false);
+}
+
+#define MEASUREMENT(name)                                               \
+    static char *nitro_enclave_get_##name(Object *obj, Error **errp)    \
+    {                                                                   \
+        return measurement(obj, offsetof(EifResult, name));             \
+    }
+
+MEASUREMENT(pcr0)
+MEASUREMENT(pcr1)
+MEASUREMENT(pcr2)
+MEASUREMENT(pcr8)
+
+static void nitro_enclave_instance_init(Object *obj)
+{
+    /* microvm's "auto" would mean on. */
+    X86_MACHINE(obj)->acpi = ON_OFF_AUTO_OFF;
+    NITRO_ENCLAVE_MACHINE(obj)->cmdline = g_string_new(NULL);
+}
+
+static void nitro_enclave_instance_finalize(Object *obj)
+{
+    NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(obj);
+
+    nitro_enclave_boot_cleanup(&nems->boot);
+    eif_result_clear(&nems->measured);
+    g_clear_pointer(&nems->image, eif_close);
+    g_string_free(nems->cmdline, true);
+    g_free(nems->vsock);
+    g_free(nems->id);
+    g_free(nems->parent_role);
+    g_free(nems->parent_id);
+}
+
+static void add_options(ObjectClass *oc)
+{
+    static const struct {
+        const char *name, *description;
+        char *(*get)(Object *obj, Error **errp);
+        void (*set)(Object *obj, const char *value, Error **errp);
+    } strings[] = {
+        { "vsock", "Id of the chardev that leads to the vhost-user-vsock back"
+          " end",
+          nitro_enclave_get_vsock, nitro_enclave_set_vsock },
+        { "id", "Identifier of the enclave",
+          nitro_enclave_get_id, nitro_enclave_set_id },
+        { "parent-role", "ARN of the parent instance's IAM role",
+          nitro_enclave_get_parent_role, nitro_enclave_set_parent_role },
+        { "parent-id", "Instance id of the parent",
+          nitro_enclave_get_parent_id, nitro_enclave_set_parent_id },
+        { "pcr0", "Measurement of the whole image, in hex (read-only)",
+          nitro_enclave_get_pcr0 },
+        { "pcr1", "Measurement of kernel, command line and first ramdisk, in"
+          " hex (read-only)", nitro_enclave_get_pcr1 },
+        { "pcr2", "Measurement of the other ramdisks, in hex (read-only)",
+          nitro_enclave_get_pcr2 },
+        { "pcr8", "Measurement of the signing certificate, in hex; zero for"
+          " an unsigned image (read-only)", nitro_enclave_get_pcr8 },
+    };
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(strings); i++) {
+        object_class_property_add_str(oc, strings[i].name, strings[i].get,
+                                      strings[i].set);
+        object_class_property_set_description(oc, strings[i].name,
+                                              strings[i].description);
+    }
+    object_class_property_add_bool(oc, "debug-mode",
+                                   nitro_enclave_get_debug_mode,
+                                   nitro_enclave_set_debug_mode);
+    object_class_property_set_description(oc, "debug-mode",
+        "Run the enclave in debug mode: attested PCRs are zero");
+}
+
+static void nitro_enclave_class_init(ObjectClass *oc, void *data)
+{
+    /* vhost-user devices are VIRTIO 1 only. */
+    static GlobalProperty compat[] = {
+        { TYPE_VIRTIO_MMIO, "force-legacy", "off" },
+    };
+    MachineClass *mc = MACHINE_CLASS(oc);
+    MicrovmMachineClass *mmc = MICROVM_MACHINE_CLASS(oc);
+    NitroEnclaveMachineClass *nemc = NITRO_ENCLAVE_MACHINE_CLASS(oc);
+
+    nemc->parent_init = mc->init;
+    nemc->parent_reset = mc->reset;
+    mc->init = nitro_enclave_init;
+    mc->reset = nitro_enclave_reset;
+    mmc->init_fw_cfg = NULL;
+    mmc->init_firmware = NULL;
+
+    mc->family = "nitro_enclave_i386";
+    mc->desc = "AWS Nitro Enclave";
+    mc->is_default = false;
+    mc->max_cpus = NITRO_ENCLAVE_MAX_CPUS;
+    mc->default_ram_shared = true;
+    /* Of those that microvm allows, none works without fw_cfg. */
+    mc->allowed_dynamic_sysbus_devices = NULL;
+
+    compat_props_add(mc->compat_props, compat, G_N_ELEMENTS(compat));
+    add_options(oc);
+}
+
+static const TypeInfo nitro_enclave_machine_info = {
+    .name = TYPE_NITRO_ENCLAVE_MACHINE,
+    .parent = TYPE_MICROVM_MACHINE,
+    .instance_size = sizeof(NitroEnclaveMachineState),
+    .instance_init = nitro_enclave_instance_init,
+    .instance_finalize = nitro_enclave_instance_finalize,
+    .class_size = sizeof(NitroEnclaveMachineClass),
+    .class_init = nitro_enclave_class_init,
+};
+
+static void nitro_enclave_register_types(void)
+{
+    type_register_static(&nitro_enclave_machine_info);
+}
+
+type_init(nitro_enclave_register_types)

@@ -1,0 +1,506 @@
+/*
+ * Starting a 64-bit Linux kernel without firmware
+ *
+ * The offsets in the setup header and in the zero page are those of Linux,
+ * Documentation/arch/x86/boot.rst and zero-page.rst; the MP table's layout is
+ * that of the Intel MultiProcessor Specification, version 1.4, chapter 4.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "hw/i386/apic.h"
+#include "hw/i386/ioapic.h"
+#include "hw/i386/nitro_enclave_boot.h"
+
+/* The setup header, the same in a bzImage and in the zero page. */
+#define HDR_SETUP_SECTS     0x1f1
+#define HDR_JUMP_OFFSET     0x201
+#define HDR_MAGIC           0x202
+#define HDR_VERSION         0x206
+#define HDR_LOADER          0x210
+#define HDR_LOADFLAGS       0x211
+#define HDR_RAMDISK_IMAGE   0x218
+#define HDR_RAMDISK_SIZE    0x21c
+#define HDR_CMD_LINE_PTR    0x228
+#define HDR_INITRD_MAX      0x22c
+#define HDR_XLOADFLAGS      0x236
+#define HDR_CMDLINE_SIZE    0x238
+#define HDR_PREF_ADDRESS    0x258
+#define HDR_INIT_SIZE       0x260
+#define HDR_END_MIN         0x264   /* what is read here ends here */
+#define HDR_END_MAX         0x290   /* the zero page goes on with other things */
+
+#define HDR_MIN_VERSION     0x020c
+#define LOADED_HIGH         0x01
+#define XLF_KERNEL_64       0x01
+#define XLF_ABOVE_4G        0x02
+
+#define ENTRY_64            0x200   /* from the load address */
+#define SECTOR              512
+
+/* The zero page. */
+#define ZP_EXT_RAMDISK_IMAGE 0x0c0
+#define ZP_EXT_RAMDISK_SIZE 0x0c4
+#define ZP_E820_ENTRIES     0x1e8
+#define ZP_E820_TABLE       0x2d0
+#define ZP_SIZE             0x1000
+
+#define LOADER_TYPE         0xb0    /* QEMU's number in Linux' list */
+
+#define E820_TYPE_RAM       1
+#define E820_TYPE_RESERVED  2
+
+#define BASE_MEMORY_END     0x9fc00
+#define HIGH_MEMORY         0x100000
+
+#define SEL_CS              0x10
+#define SEL_DS              0x18
+#define SEL_TSS             0x20
+#define TSS_LIMIT           0x67
+
+static bool write_guest(NitroEnclaveBoot *boot, uint64_t address,
+                        const void *data, uint64_t size, Error **errp)
+{
+    MemTxResult r;
+
+    r = address_space_write(boot->as, address, MEMTXATTRS_UNSPECIFIED,
+                            data, size);
+    if (r != MEMTX_OK) {
+        error_setg(errp, "cannot write %" PRIu64 " bytes to guest memory at 0x%"
+                   PRIx64, size, address);
+        return false;
+    }
+    return true;
+}
+
+void nitro_enclave_boot_begin(NitroEnclaveBoot *boot, AddressSpace *as,
+                              uint64_t below_4g, uint64_t above_4g,
+                              uint64_t kernel_size, uint64_t ramdisk_size)
+{
+    nitro_enclave_boot_cleanup(boot);
+    *boot = (NitroEnclaveBoot) {
+        .as = as,
+        .below_4g = below_4g,
+        .above_4g = above_4g,
+        .kernel_size = kernel_size,
+        .ramdisk_size = ramdisk_size,
+        .setup = g_byte_array_new(),
+    };
+}
+
+void nitro_enclave_boot_cleanup(NitroEnclaveBoot *boot)
+{
+    g_clear_pointer(&boot->setup, g_byte_array_unref);
+}
+
+/*
+ * Check the setup header in @boot->setup and take from it what placing needs.
+ */
+static bool parse_header(NitroEnclaveBoot *boot, Error **errp)
+{
+    const uint8_t *h = boot->setup->data;
+    unsigned sectors = h[HDR_SETUP_SECTS] ? h[HDR_SETUP_SECTS] : 4;
+    unsigned version = lduw_le_p(h + HDR_VERSION);
+    unsigned end = HDR_MAGIC + h[HDR_JUMP_OFFSET];
+
+    if (memcmp(h + HDR_MAGIC, "HdrS", 4) != 0) {
+        error_setg(errp, "the kernel is not a bzImage: no \"HdrS\" at offset"
+                   " 0x%x", HDR_MAGIC);
+        return false;
+    }
+    if (version < HDR_MIN_VERSION) {
+        error_setg(errp, "the kernel is too old: boot protocol %u.%02u, and at"
+                   " least 2.12 is needed", version >> 8, version & 0xff);
+        return false;
+    }
+    if (end < HDR_END_MIN || end > HDR_END_MAX) {
+        error_setg(errp, "the kernel's setup header ends at 0x%x, outside of"
+                   " 0x%x to 0x%x", end, HDR_END_MIN, HDR_END_MAX);
+        return false;
+    }
+    if (!(h[HDR_LOADFLAGS] & LOADED_HIGH)) {
+        error_setg(errp, "the kernel is a zImage: LOADED_HIGH is not set in"
+                   " its loadflags 0x%02x", h[HDR_LOADFLAGS]);
+        return false;
+    }
+    if (!(lduw_le_p(h + HDR_XLOADFLAGS) & XLF_KERNEL_64)) {
+        error_setg(errp, "the kernel has no 64-bit entry point: XLF_KERNEL_64"
+                   " is not set in its xloadflags 0x%04x",
+                   lduw_le_p(h + HDR_XLOADFLAGS));
+        return false;
+    }
+
+    boot->setup_size = (sectors + 1) * SECTOR;
+    boot->load_address = ldq_le_p(h + HDR_PREF_ADDRESS);
+    boot->init_size = (uint32_t)ldl_le_p(h + HDR_INIT_SIZE);
+    boot->cmdline_max = ldl_le_p(h + HDR_CMDLINE_SIZE);
+
+    if (boot->kernel_size <= boot->setup_size + ENTRY_64) {
+        error_setg(errp, "the kernel of %" PRIu64 " bytes has no code behind"
+                   " its %u bytes of setup", boot->kernel_size,
+                   boot->setup_size);
+        return false;
+    }
+    if (boot->kernel_size - boot->setup_size > boot->init_size) {
+        error_setg(errp, "the kernel's code of %" PRIu64 " bytes is larger than"
+                   " its init_size of %" PRIu64,
+                   boot->kernel_size - boot->setup_size, boot->init_size);
+        return false;
+    }
+    if (boot->load_address < HIGH_MEMORY ||
+        boot->load_address > 4 * GiB - boot->init_size) {
+        error_setg(errp, "the kernel wants to be loaded at 0x%" PRIx64 ", with"
+                   " %" PRIu64 " bytes, which is not between 1 MiB and 4 GiB",
+                   boot->load_address, boot->init_size);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Find room for the ramdisks: as high as they may be below 4 GiB, where the
+ * kernel leaves them alone longest, else above 4 GiB if the kernel can find
+ * them there.
+ */
+static bool place_ramdisk(NitroEnclaveBoot *boot, Error **errp)
+{
+    const uint8_t *h = boot->setup->data;
+    uint64_t kernel_end = boot->load_address + boot->init_size;
+    uint64_t page = qemu_real_host_page_size();
+    uint64_t initrd_max = (uint32_t)ldl_le_p(h + HDR_INITRD_MAX);
+    uint64_t top = MIN(boot->below_4g, initrd_max + 1);
+    uint64_t ram = boot->below_4g + boot->above_4g;
+    uint64_t need;
+
+    /* Enough for the kernel, the ramdisks, and what they unpack to. */
+    need = ROUND_UP(kernel_end, MiB);
+    if (boot->ramdisk_size > (UINT64_MAX - need - MiB) / 2) {
+        error_setg(errp, "ramdisks of %" PRIu64 " bytes are too large",
+                   boot->ramdisk_size);
+        return false;
+    }
+    need += ROUND_UP(2 * boot->ramdisk_size, MiB);
+    if (kernel_end > boot->below_4g || need > ram) {
+        error_setg(errp, "%" PRIu64 " MiB of memory are too little for this"
+                   " image: it needs at least %" PRIu64 " MiB", ram / MiB,
+                   need / MiB);
+        return false;
+    }
+    if (!boot->ramdisk_size) {
+        return true;
+    }
+
+    if (top > kernel_end && top - kernel_end >= boot->ramdisk_size) {
+        boot->ramdisk_address = QEMU_ALIGN_DOWN(top - boot->ramdisk_size, page);
+        if (boot->ramdisk_address >= kernel_end) {
+            return true;
+        }
+    }
+    if ((lduw_le_p(h + HDR_XLOADFLAGS) & XLF_ABOVE_4G) &&
+        boot->above_4g >= boot->ramdisk_size) {
+        boot->ramdisk_address =
+            QEMU_ALIGN_DOWN(4 * GiB + boot->above_4g - boot->ramdisk_size,
+                            page);
+        return true;
+    }
+    error_setg(errp, "ramdisks of %" PRIu64 " bytes do not fit between the"
+               " kernel's end at 0x%" PRIx64 " and 0x%" PRIx64 ", the highest"
+               " address that this kernel takes them at", boot->ramdisk_size,
+               kernel_end, top);
+    return false;
+}
+
+bool nitro_enclave_boot_kernel(NitroEnclaveBoot *boot, const void *data,
+                               size_t size, Error **errp)
+{
+    const uint8_t *p = data;
+    size_t take;
+
+    if (boot->kernel_size < HDR_END_MAX) {
+        error_setg(errp, "the kernel of %" PRIu64 " bytes is not a bzImage",
+                   boot->kernel_size);
+        return false;
+    }
+
+    /* The header first, which says how much more belongs to the setup. */
+    while (size && boot->setup->len <
+           (boot->setup_size ? boot->setup_size : HDR_END_MAX)) {
+        take = (boot->setup_size ? boot->setup_size : HDR_END_MAX) -
+               boot->setup->len;
+        take = MIN(take, size);
+        g_byte_array_append(boot->setup, p, take);
+        boot->kernel_done += take;
+        p += take;
+        size -= take;
+
+        if (!boot->setup_size && boot->setup->len == HDR_END_MAX &&
+            (!parse_header(boot, errp) || !place_ramdisk(boot, errp))) {
+            return false;
+        }
+    }
+    if (!size) {
+        return true;
+    }
+
+    if (!write_guest(boot, boot->load_address + boot->kernel_done -
+                     boot->setup_size, p, size, errp)) {
+        return false;
+    }
+    boot->kernel_done += size;
+    return true;
+}
+
+bool nitro_enclave_boot_ramdisk(NitroEnclaveBoot *boot, const void *data,
+                                size_t size, Error **errp)
+{
+    if (boot->kernel_done != boot->kernel_size ||
+        size > boot->ramdisk_size - boot->ramdisk_done) {
+        error_setg(errp, "ramdisk data where none is expected");
+        return false;
+    }
+    if (!write_guest(boot, boot->ramdisk_address + boot->ramdisk_done, data,
+                     size, errp)) {
+        return false;
+    }
+    boot->ramdisk_done += size;
+    return true;
+}
+
+static void add_e820(uint8_t *zero_page, uint64_t start, uint64_t size,
+                     uint32_t type)
+{
+    uint8_t *entry = zero_page + ZP_E820_TABLE +
+                     20 * zero_page[ZP_E820_ENTRIES]++;
+
+    stq_le_p(entry, start);
+    stq_le_p(entry + 8, size);
+    stl_le_p(entry + 16, type);
+}
+
+static bool write_zero_page(NitroEnclaveBoot *boot, Error **errp)
+{
+    g_autofree uint8_t *zp = g_malloc0(ZP_SIZE);
+    const uint8_t *h = boot->setup->data;
+
+    memcpy(zp + HDR_SETUP_SECTS, h + HDR_SETUP_SECTS,
+           HDR_MAGIC + h[HDR_JUMP_OFFSET] - HDR_SETUP_SECTS);
+    zp[HDR_LOADER] = LOADER_TYPE;
+    stl_le_p(zp + HDR_CMD_LINE_PTR, NE_BOOT_CMDLINE);
+    stl_le_p(zp + HDR_RAMDISK_IMAGE, boot->ramdisk_address);
+    stl_le_p(zp + HDR_RAMDISK_SIZE, boot->ramdisk_size);
+    stl_le_p(zp + ZP_EXT_RAMDISK_IMAGE, boot->ramdisk_address >> 32);
+    stl_le_p(zp + ZP_EXT_RAMDISK_SIZE, boot->ramdisk_size >> 32);
+
+    /* Linux takes a map with a single entry for a broken one. */
+    add_e820(zp, 0, BASE_MEMORY_END, E820_TYPE_RAM);
+    add_e820(zp, BASE_MEMORY_END, HIGH_MEMORY - BASE_MEMORY_END,
+             E820_TYPE_RESERVED);
+    add_e820(zp, HIGH_MEMORY, boot->below_4g - HIGH_MEMORY, E820_TYPE_RAM);
+    if (boot->above_4g) {
+        add_e820(zp, 4 * GiB, boot->above_4g, E820_TYPE_RAM);
+    }
+    return write_guest(boot, NE_BOOT_ZERO_PAGE, zp, ZP_SIZE, errp);
+}
+
+/* The first 4 GiB, identity-mapped with pages of 2 MiB. */
+static bool write_page_tables(NitroEnclaveBoot *boot, Error **errp)
+{
+    const uint64_t table = 0x3;         /* present, writable */
+    const uint64_t large_page = 0x83;   /* and of 2 MiB */
+    g_autofree uint8_t *pt = g_malloc0(6 * 4 * KiB);
+    unsigned i;
+
+    stq_le_p(pt, (NE_BOOT_PAGE_TABLES + 0x1000) | table);
+    for (i = 0; i < 4; i++) {
+        stq_le_p(pt + 0x1000 + 8 * i,
+                 (NE_BOOT_PAGE_TABLES + 0x2000 + 0x1000 * i) | table);
+    }
+    for (i = 0; i < 4 * 512; i++) {
+        stq_le_p(pt + 0x2000 + 8 * i, i * 2 * MiB | large_page);
+    }
+    return write_guest(boot, NE_BOOT_PAGE_TABLES, pt, 6 * 4 * KiB, errp);
+}
+
+static bool write_descriptors(NitroEnclaveBoot *boot, Error **errp)
+{
+    uint8_t gdt[SEL_TSS + 16] = { };
+    uint8_t tss[TSS_LIMIT + 1] = { };
+
+    stq_le_p(gdt + SEL_CS, 0x00af9b000000ffffULL);  /* flat 64-bit code */
+    stq_le_p(gdt + SEL_DS, 0x00cf93000000ffffULL);  /* flat data */
+    stq_le_p(gdt + SEL_TSS, TSS_LIMIT | (uint64_t)NE_BOOT_TSS << 16 |
+             0x8bULL << 40);                        /* busy 64-bit TSS */
+    stw_le_p(tss + 0x66, sizeof(tss));              /* no I/O bitmap */
+    return write_guest(boot, NE_BOOT_TSS, tss, sizeof(tss), errp) &&
+           write_guest(boot, NE_BOOT_GDT, gdt, sizeof(gdt), errp);
+}
+
+/*
+ * A kernel that reboots through the BIOS jumps here in real mode, and finds
+ * what a PC's firmware would do: a reset through the keyboard controller.
+ */
+static bool write_bios_vector(NitroEnclaveBoot *boot, Error **errp)
+{
+    static const uint8_t code[] = {
+        0xb0, 0xfe,     /* mov $0xfe, %al */
+        0xe6, 0x64,     /* out %al, $0x64 */
+        0xf4,           /* hlt */
+        0xeb, 0xfd,     /* jmp to the hlt */
+    };
+
+    return write_guest(boot, NE_BOOT_BIOS_VECTOR, code, sizeof(code), errp);
+}
+
+static uint8_t mp_checksum(const uint8_t *data, size_t size)
+{
+    uint8_t sum = 0;
+
+    while (size--) {
+        sum += *data++;
+    }
+    return -sum;
+}
+
+static void mp_interrupt(GByteArray *table, uint8_t entry_type, uint8_t type,
+                         uint16_t flags, uint8_t irq, uint8_t dest,
+                         uint8_t pin)
+{
+    uint8_t e[8] = { entry_type, type, 0, 0, 0, irq, dest, pin };
+
+    stw_le_p(e + 2, flags);
+    g_byte_array_append(table, e, sizeof(e));
+}
+
+static GByteArray *mp_table(const NitroEnclaveCPU *cpus, unsigned num_cpus,
+                            uint16_t level_irqs)
+{
+    enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_INT, ENTRY_LINT };
+    enum { TYPE_INT, TYPE_NMI, TYPE_SMI, TYPE_EXTINT };
+    const uint16_t conforms = 0x0, level_high = 0xd;
+    const uint8_t ioapic_id = 0;    /* that of its ID register after reset */
+    const uint8_t all_cpus = 0xff;
+    GByteArray *table = g_byte_array_new();
+    uint8_t header[44] = { };
+    uint8_t bus[8] = { ENTRY_BUS, 0, 'I', 'S', 'A', ' ', ' ', ' ' };
+    uint8_t ioapic[8] = { ENTRY_IOAPIC, ioapic_id, 0x11, 1 };
+    unsigned entries = num_cpus + 2;
+    unsigned i;
+
+    g_byte_array_append(table, header, sizeof(header));
+    for (i = 0; i < num_cpus; i++) {
+        uint8_t cpu[20] = { ENTRY_CPU, cpus[i].apic_id, 0x14,
+                            i ? 0x1 : 0x3 };    /* enabled; boot processor */
+
+        stl_le_p(cpu + 4, cpus[i].signature);
+        stl_le_p(cpu + 8, cpus[i].features);
+        g_byte_array_append(table, cpu, sizeof(cpu));
+    }
+    g_byte_array_append(table, bus, sizeof(bus));
+    stl_le_p(ioapic + 4, IO_APIC_DEFAULT_ADDRESS);
+    g_byte_array_append(table, ioapic, sizeof(ioapic));
+
+    /* The timer arrives on pin 2, which leaves none for the cascade. */
+    for (i = 0; i < 16; i++) {
+        if (i != 2) {
+            mp_interrupt(table, ENTRY_INT, TYPE_INT,
+                         level_irqs & (1 << i) ? level_high : conforms,
+                         i, ioapic_id, i ? i : 2);
+            entries++;
+        }
+    }
+    mp_interrupt(table, ENTRY_LINT, TYPE_EXTINT, conforms, 0,
+                 cpus[0].apic_id, 0);
+    mp_interrupt(table, ENTRY_LINT, TYPE_NMI, conforms, 0, all_cpus, 1);
+    entries += 2;
+
+    memcpy(header, "PCMP", 4);
+    stw_le_p(header + 4, table->len);
+    header[6] = 4;                              /* specification 1.4 */
+    memcpy(header + 8, "QEMU    ", 8);
+    memcpy(header + 16, "NITROENCLAVE", 12);
+    stw_le_p(header + 34, entries);
+    stl_le_p(header + 36, APIC_DEFAULT_ADDRESS);
+    memcpy(table->data, header, sizeof(header));
+    table->data[7] = mp_checksum(table->data, table->len);
+    return table;
+}
+
+static bool write_mp_table(NitroEnclaveBoot *boot, const NitroEnclaveCPU *cpus,
+                           unsigned num_cpus, uint16_t level_irqs,
+                           Error **errp)
+{
+    g_autoptr(GByteArray) table = mp_table(cpus, num_cpus, level_irqs);
+    uint8_t pointer[16] = { '_', 'M', 'P', '_' };
+
+    stl_le_p(pointer + 4, NE_BOOT_MP_TABLE);
+    pointer[8] = 1;                             /* 16 bytes */
+    pointer[9] = 4;                             /* specification 1.4 */
+    pointer[10] = mp_checksum(pointer, sizeof(pointer));
+    return write_guest(boot, NE_BOOT_MP_TABLE, table->data, table->len, errp) &&
+           write_guest(boot, NE_BOOT_MP_POINTER, pointer, sizeof(pointer),
+                       errp);
+}
+
+bool nitro_enclave_boot_finish(NitroEnclaveBoot *boot, const char *cmdline,
+                               const NitroEnclaveCPU *cpus, unsigned num_cpus,
+                               uint16_t level_irqs, Error **errp)
+{
+    size_t length = strlen(cmdline);
+    size_t limit = MIN(boot->cmdline_max, NE_BOOT_CMDLINE_MAX - 1);
+
+    if (boot->kernel_done != boot->kernel_size ||
+        boot->ramdisk_done != boot->ramdisk_size) {
+        error_setg(errp, "the image is not complete");
+        return false;
+    }
+    if (length > limit) {
+        error_setg(errp, "the command line, with -append and the announcement"
+                   " of devices, is %zu bytes long, and the kernel takes %zu",
+                   length, limit);
+        return false;
+    }
+    return write_guest(boot, NE_BOOT_CMDLINE, cmdline, length + 1, errp) &&
+           write_zero_page(boot, errp) &&
+           write_page_tables(boot, errp) &&
+           write_descriptors(boot, errp) &&
+           write_bios_vector(boot, errp) &&
+           write_mp_table(boot, cpus, num_cpus, level_irqs, errp);
+}
+
+void nitro_enclave_boot_set_cpu(const NitroEnclaveBoot *boot, X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+    const unsigned flags = DESC_P_MASK | DESC_S_MASK | DESC_A_MASK |
+                           DESC_G_MASK;
+    const unsigned code = flags | DESC_CS_MASK | DESC_R_MASK | DESC_L_MASK;
+    const unsigned data = flags | DESC_W_MASK | DESC_B_MASK;
+
+    env->gdt.base = NE_BOOT_GDT;
+    env->gdt.limit = SEL_TSS + 16 - 1;
+    env->tr.selector = SEL_TSS;
+    env->tr.base = NE_BOOT_TSS;
+    env->tr.limit = TSS_LIMIT;
+    env->tr.flags = DESC_P_MASK | (11 << DESC_TYPE_SHIFT);
+
+    /*
+     * Paging can go on only with CR4.PAE and EFER.LME set, and the helper that
+     * loads CS looks at EFER.LMA, which comes with paging.
+     */
+    cpu_x86_update_cr4(env, CR4_PAE_MASK);
+    cpu_load_efer(env, env->efer | MSR_EFER_LME);
+    env->cr[3] = NE_BOOT_PAGE_TABLES;
+    cpu_x86_update_cr0(env, CR0_PE_MASK | CR0_PG_MASK | CR0_ET_MASK);
+    cpu_x86_load_seg_cache(env, R_CS, SEL_CS, 0, 0xffffffff, code);
+    cpu_x86_load_seg_cache(env, R_SS, SEL_DS, 0, 0xffffffff, data);
+    cpu_x86_load_seg_cache(env, R_DS, SEL_DS, 0, 0xffffffff, data);
+    cpu_x86_load_seg_cache(env, R_ES, SEL_DS, 0, 0xffffffff, data);
+    cpu_x86_load_seg_cache(env, R_FS, 0, 0, 0, 0);
+    cpu_x86_load_seg_cache(env, R_GS, 0, 0, 0, 0);
+
+    env->regs[R_ESI] = NE_BOOT_ZERO_PAGE;
+    env->eip = boot->load_address + ENTRY_64;
+    CPU(cpu)->halted = 0;
+}

@@ -1,0 +1,51 @@
+/*
+ * The nitro-enclave machine: an AWS Nitro Enclave outside EC2
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef HW_I386_NITRO_ENCLAVE_H
+#define HW_I386_NITRO_ENCLAVE_H
+
+#include "hw/core/eif.h"
+#include "hw/i386/microvm.h"
+#include "hw/i386/nitro_enclave_boot.h"
+#include "qom/object.h"
+
+#define TYPE_NITRO_ENCLAVE_MACHINE MACHINE_TYPE_NAME("nitro-enclave")
+OBJECT_DECLARE_TYPE(NitroEnclaveMachineState, NitroEnclaveMachineClass,
+                    NITRO_ENCLAVE_MACHINE)
+
+/* Fewer than microvm's: APIC ids have eight bits in the MP table. */
+#define NITRO_ENCLAVE_MAX_CPUS 128
+
+/* The keyboard controller's command port, for resets alone. */
+#define NITRO_ENCLAVE_RESET_PORT 0x64
+
+struct NitroEnclaveMachineClass {
+    MicrovmMachineClass parent_class;
+
+    void (*parent_init)(MachineState *machine);
+    void (*parent_reset)(MachineState *machine, ShutdownCause reason);
+};
+
+struct NitroEnclaveMachineState {
+    MicrovmMachineState parent_obj;
+
+    /* Options */
+    char *vsock;                /* id of the chardev to the vsock back end */
+    char *id;                   /* the enclave's identifier */
+    char *parent_role;          /* ARN of the parent's IAM role */
+    char *parent_id;            /* instance id of the parent */
+    bool debug_mode;
+
+    /* State */
+    MemoryRegion reset_port;
+    Notifier machine_done;
+    EifImage *image;
+    EifResult measured;         /* at the first load */
+    GString *cmdline;           /* the image's, as it was loaded */
+    bool guest_ran;             /* since memory was last laid */
+    NitroEnclaveBoot boot;
+};
+
+#endif
