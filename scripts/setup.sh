@@ -1,0 +1,34 @@
+# Sourced by run and check: install what is missing, and set up the build.
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+packages() {
+    sed 's/#.*//' "$top/scripts/dependencies"
+}
+
+# Install the packages of scripts/dependencies that are not there.
+install_dependencies() {
+    missing=
+    for p in $(packages); do
+        dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null |
+            grep -q '^install ok installed$' || missing="$missing $p"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        echo "These packages are missing; install them and try again:" >&2
+        echo "  sudo apt-get install --no-install-recommends$missing" >&2
+        exit 1
+    fi
+    echo "installing$missing" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -q update >&2
+    # shellcheck disable=SC2086 # a list of words
+    apt-get -q install -y --no-install-recommends $missing >&2
+}
+
+# Build all in $build, with progress on the terminal.
+build_all() {
+    PATH="/usr/bin:/bin:$PATH"
+    export PATH
+    [ -f "$build/build.ninja" ] || meson setup "$build" "$top" >&2
+    ninja -C "$build" >&2
+}

@@ -1,0 +1,189 @@
+"""The QEMU tree: Debian's source, with our patches and files on top.
+
+Our files lie at the same paths here and there.  patches/series lists the
+logical changes: each a patch to files that QEMU has, and the files of ours
+that come with it.
+"""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import pathlib
+import re
+import shutil
+import subprocess
+
+from common import TOP, fail, lock, say
+
+OVERLAY = ("configs", "contrib", "docs", "hw", "include", "tests")
+# In tests/, what QEMU has no place for stays here.
+OURS_ALONE = ("tests/functional", "tests/bench", "tests/data")
+PATCHES = TOP / "patches"
+
+
+def series():
+    """The logical changes in order: (patch, paths of ours that belong)."""
+    for line in (PATCHES / "series").read_text(encoding="utf-8").splitlines():
+        line = line.partition("#")[0].split()
+        if line:
+            yield PATCHES / line[0], line[1:]
+
+
+def overlay_files():
+    """Our files that are laid over QEMU's, as paths relative to the top."""
+    for folder in OVERLAY:
+        for path in sorted((TOP / folder).rglob("*")):
+            name = path.relative_to(TOP).as_posix()
+            if (path.is_file() and "__pycache__" not in path.parts
+                    and not name.startswith(OURS_ALONE)):
+                yield name
+
+
+def change_of(name, changes):
+    """The indexes of the changes that the file `name` belongs to."""
+    return [i for i, (_, paths) in enumerate(changes)
+            if any(name == p or (p.endswith("/") and name.startswith(p))
+                   for p in paths)]
+
+
+def patched_files(patch):
+    """The files that a patch edits."""
+    return re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(encoding="utf-8"),
+                      re.M)
+
+
+def apply(tree, patch, name=None):
+    """Apply a patch to `tree`; on failure say where it does not fit."""
+    with open(patch, "rb") as f:
+        result = subprocess.run(
+            ["patch", "-p1", "--force", "--no-backup-if-mismatch",
+             "--reject-file=-"], cwd=tree, stdin=f, capture_output=True,
+            text=True, errors="replace", check=False)
+    if result.returncode:
+        fail(f"{name or patch.name} does not apply to {tree}:\n"
+             + result.stdout + result.stderr)
+
+
+def debian_patches(debian, upstream_only=False):
+    """Debian's patches in order; or only the stable releases among them."""
+    text = (debian / "patches" / "series").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        name = line.partition("#")[0].strip()
+        if name and (not upstream_only or re.match(r"v7\.2\.\d+\.diff$", name)):
+            yield debian / "patches" / name
+
+
+def extract(archive, target):
+    subprocess.run(["tar", "-xf", archive, "-C", target,
+                    "--strip-components=1"], check=True)
+
+
+def unpack_debian(sources, target, upstream_only=False):
+    """Unpack Debian's source package in `sources` into `target`."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    extract(next(sources.glob("*.orig.tar.xz")), target)
+    with subprocess.Popen(
+            ["tar", "-xf", next(sources.glob("*.debian.tar.xz")), "-C",
+             target]) as p:
+        if p.wait():
+            fail("cannot unpack Debian's part of the source")
+    for patch in debian_patches(target / "debian", upstream_only):
+        apply(target, patch, f"Debian's {patch.name}")
+    shutil.rmtree(target / "debian")
+
+
+def check_version(tree):
+    version = tree / "VERSION"
+    text = version.read_text(encoding="ascii").strip() if version.is_file() \
+        else "no version"
+    if not text.startswith("7.2."):
+        fail(f"{tree} has {text}, and the patches are for QEMU 7.2")
+
+
+def unpack_base(source, target):
+    """Put the unpatched QEMU at `target`: from Debian's package (a folder of
+    its files), from a tarball or from a folder of the user's."""
+    if not source.exists():
+        fail(f"{source} does not exist")
+    if source.is_dir() and list(source.glob("*.dsc")):
+        unpack_debian(source, target)
+    elif source.is_dir():
+        check_version(source)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target, symlinks=True,
+                        ignore=shutil.ignore_patterns(".git"))
+    else:
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        extract(source, target)
+    check_version(target)
+
+
+def write_if_changed(path, data, mode):
+    if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    path.chmod(mode)
+    return True
+
+
+def assemble(source, work):
+    """Make or update the tree `work`/src from `source`; return it.
+
+    `work`/base is the unpatched QEMU.  Only files whose content changes are
+    written, so that a build of the tree redoes what the change needs.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    base, tree, stamp = work / "base", work / "src", work / "base.stamp"
+    with lock(work / "lock"):
+        key = str(source)
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key:
+            stamp.unlink(missing_ok=True)
+            say(f"unpacking QEMU from {source}")
+            unpack_base(source, base)
+            shutil.rmtree(tree, ignore_errors=True)
+            shutil.copytree(base, tree, symlinks=True)
+            stamp.write_text(key, encoding="utf-8")
+            (work / "ours").unlink(missing_ok=True)
+        lay(base, tree, work)
+    return tree
+
+
+def lay(base, tree, work):
+    """Bring `tree` to what base, patches and our files now make."""
+    scratch = work / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    wanted = set()
+    for patch, _ in series():
+        for name in patched_files(patch):
+            wanted.add(name)
+            if not (scratch / name).exists() and (base / name).exists():
+                (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(base / name, scratch / name)
+        apply(scratch, patch)
+    for name in overlay_files():
+        if (base / name).exists():
+            fail(f"{name} is QEMU's own file: edit it with a patch")
+        wanted.add(name)
+        (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(TOP / name, scratch / name)
+
+    for name in wanted:
+        path = scratch / name
+        write_if_changed(tree / name, path.read_bytes(), path.stat().st_mode)
+
+    # What was ours before and is no more goes back to QEMU's, or away.
+    ours = work / "ours"
+    before = set(ours.read_text(encoding="utf-8").split("\n")) - {""} \
+        if ours.is_file() else set()
+    for name in before - wanted:
+        if (base / name).exists():
+            path = base / name
+            write_if_changed(tree / name, path.read_bytes(),
+                             path.stat().st_mode)
+        else:
+            (tree / name).unlink(missing_ok=True)
+    ours.write_text("\n".join(sorted(wanted)), encoding="utf-8")
+    shutil.rmtree(scratch)
