@@ -1,0 +1,172 @@
+"""The sample enclave boots under TCG, as a user would boot it."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import re
+import subprocess
+import time
+
+import harness
+
+
+class Boot(harness.Case):
+    def hello(self, *options, **kwargs):
+        """Boot the sample; returns what it says, by its words."""
+        console = self.run_enclave(harness.HELLO, *options, **kwargs)
+        said = re.findall(r"^hello: (.*)$", console, re.M)
+        self.assertEqual(said[0], "Hello from the enclave!", console)
+        self.assertEqual(said[-1], "done")
+        return said
+
+    def number(self, said, pattern):
+        for line in said:
+            match = re.fullmatch(pattern, line)
+            if match:
+                return int(match[1])
+        return self.fail(f"nothing like {pattern} in {said}")
+
+    def test_one_cpu_128_mib(self):
+        said = self.hello("-m", "128M")
+        self.assertEqual(self.number(said, r"(\d+) CPUs"), 1)
+        memory = self.number(said, r"(\d+) MiB of memory")
+        self.assertTrue(90 < memory <= 128, memory)
+        self.assertEqual(self.number(said, r"vsock CID (\d+)"), 16)
+
+    def test_64_mib(self):
+        self.hello("-m", "64M")
+
+    def test_four_cpus(self):
+        said = self.hello("-m", "256M", "-smp", "4")
+        self.assertEqual(self.number(said, r"(\d+) CPUs"), 4)
+
+    def test_topology_with_gaps(self):
+        said = self.hello("-m", "256M", "-smp", "6,sockets=2,cores=3")
+        self.assertEqual(self.number(said, r"(\d+) CPUs"), 6)
+
+    def test_memory_above_4_gib(self):
+        said = self.hello("-m", "5G", "-smp", "2")
+        memory = self.number(said, r"(\d+) MiB of memory")
+        self.assertTrue(4800 < memory <= 5120, memory)
+
+    def test_append(self):
+        said = self.hello("-m", "128M", "-append", "the.users=words")
+        self.assertTrue(any(" the.users=words virtio_mmio.device=512@" in line
+                            for line in said), said)
+
+    def test_added_ramdisk(self):
+        """A ramdisk of the user's replaces a file of the image's."""
+        tree = self.dir / "tree"
+        (tree / "rootfs/bin").mkdir(parents=True)
+        source = self.file("other.c", b"#include <stdio.h>\nint main(void)"
+                           b"{puts(\"hello: another\");return 0;}")
+        subprocess.run(["cc", "-static", "-o", tree / "rootfs/bin/hello",
+                        source], check=True)
+        archive = self.dir / "extra"
+        with open(archive, "wb") as f:
+            subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"],
+                           input="rootfs/bin/hello\n", text=True, cwd=tree,
+                           stdout=f, check=True)
+        console = self.run_enclave(harness.HELLO, "-m", "128M", "-initrd",
+                                   archive)
+        self.assertIn("hello: another", console)
+
+    def test_user_s_shared_memory(self):
+        self.hello("-m", "128M", "-object", "memory-backend-memfd,"
+                   "id=microvm.ram,size=128M,share=on",
+                   machine=",memory-backend=microvm.ram")
+
+    def test_memory_in_a_file(self):
+        self.hello("-m", "128M", "-mem-path", self.dir)
+
+    def test_without_rtc(self):
+        self.hello("-m", "128M", machine=",rtc=off")
+
+
+class Reboot(harness.Case):
+    def boots(self, reboot, smp):
+        """Let the guest reboot by itself, and count how often it boots."""
+        log, qmp = self.dir / "console", self.dir / "qmp"
+        process = self.spawn(*self.qemu_command(
+            harness.HELLO, "-m", "128M", "-smp", str(smp), "-append", reboot,
+            "-serial", f"file:{log}", "-qmp",
+            f"unix:{qmp},server=on,wait=off", vsock=self.backend()))
+        end = time.monotonic() + 120
+        while True:
+            text = log.read_text(errors="replace") if log.exists() else ""
+            if text.count("hello: done") >= 3:
+                break
+            self.assertIsNone(process.poll(), text)
+            self.assertLess(time.monotonic(), end, text[-3000:])
+            time.sleep(0.1)
+        harness.Qmp(qmp).command("quit")
+        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(set(re.findall(r"hello: (\d+) CPUs", text)),
+                         {str(smp)})
+
+    def test_keyboard_controller(self):
+        self.boots("reboot=k", 1)
+
+    def test_keyboard_controller_smp(self):
+        self.boots("reboot=k", 4)
+
+    def test_triple_fault(self):
+        self.boots("reboot=t", 1)
+
+    def test_bios(self):
+        self.boots("reboot=b", 1)
+
+    def test_system_reset_at_any_moment(self):
+        """The host's resets, at moments spread over the boot."""
+        log, qmp = self.dir / "console", self.dir / "qmp"
+        process = self.spawn(*self.qemu_command(
+            harness.HELLO, "-m", "128M", "-smp", "2", "-serial", f"file:{log}",
+            "-no-shutdown", "-qmp", f"unix:{qmp},server=on,wait=off",
+            vsock=self.backend()))
+        self.wait_for(qmp)
+        monitor = harness.Qmp(qmp)
+        for delay in (0.05, 0.3, 0.7, 1.1, 0.2):
+            time.sleep(delay)
+            monitor.command("system_reset")
+        before = log.read_text(errors="replace").count("hello: done")
+        end = time.monotonic() + 60
+        while log.read_text(errors="replace").count("hello: done") <= before:
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+        monitor.command("quit")
+        self.assertEqual(process.wait(20), 0)
+
+
+class Changed(harness.Case):
+    def end_of_second_boot(self, change):
+        """Change the image while it runs, then reset; returns the error."""
+        image = self.dir / "copy.eif"
+        image.write_bytes(harness.HELLO.read_bytes())
+        qmp = self.dir / "qmp"
+        process = self.spawn(*self.qemu_command(
+            image, "-m", "128M", "-qmp", f"unix:{qmp},server=on,wait=off",
+            vsock=self.backend()), stderr=subprocess.PIPE, text=True)
+        self.wait_for(qmp)
+        monitor = harness.Qmp(qmp)
+        with open(image, "r+b") as f:
+            change(f)
+        monitor.command("system_reset")
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, err)
+        self.assertEqual(len(err.splitlines()), 1, err)
+        self.assertIn(str(image), err)
+        return err
+
+    def test_shrinks(self):
+        self.end_of_second_boot(lambda f: f.truncate(100000))
+
+    def test_changes(self):
+        def flip(f):
+            f.seek(-100, 2)
+            byte = f.read(1)
+            f.seek(-100, 2)
+            f.write(bytes([byte[0] ^ 1]))
+        self.end_of_second_boot(flip)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,87 @@
+"""The state in which a kernel starts, as a kernel sees it.
+
+A small program in the shape of a bzImage prints its registers and what it was
+handed; this compares them with the 64-bit Linux boot protocol.
+"""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import re
+import subprocess
+
+import harness
+
+
+class Handover(harness.Case):
+    def program(self, load=0x1000000):
+        obj, code = self.dir / "handover.o", self.dir / "handover.bin"
+        subprocess.run(["cc", "-c", "-o", obj, harness.HERE / "handover.S"],
+                       check=True)
+        subprocess.run(["ld", f"-Ttext={load + 0x200:#x}", "--oformat=binary",
+                        "-e", "_start", "-o", code, obj], check=True)
+        return code.read_bytes()
+
+    def boot(self, *options, ramdisks=(b"RAMDISK1", b"more"), machine="",
+             **fields):
+        kernel = harness.bzimage(
+            self.program(fields.get("pref", 0x1000000)), **fields)
+        path = self.file("probe.eif", harness.image(
+            kernel, cmdline=b"one two=3", ramdisks=ramdisks))
+        console = self.run_enclave(path, *options, timeout=60,
+                                   machine=machine)
+        pairs = re.findall(r"^(\w+)=(.*)$", console, re.M)
+        self.e820 = list(zip(*[[int(v, 16) for k, v in pairs if k == name]
+                               for name in ("e820_start", "e820_size",
+                                            "e820_type")]))
+        return {k: v if k == "cmdline" else int(v, 16) for k, v in pairs}
+
+    def test_registers(self):
+        seen = self.boot("-m", "128M")
+        self.assertEqual(seen["rip"], 0x1000200)
+        self.assertEqual(seen["cr0"] & 0x80000001, 0x80000001)
+        self.assertEqual(seen["cr4"], 0x20)
+        self.assertEqual(seen["efer"] & 0x500, 0x500)
+        self.assertEqual(seen["cs"], 0x10)
+        self.assertEqual([seen[s] for s in ("ds", "es", "ss")], [0x18] * 3)
+        self.assertEqual(seen["rflags"] & 0x200, 0)
+
+    def test_ramdisk_and_command_line(self):
+        seen = self.boot("-m", "128M", "-append", "four")
+        self.assertEqual(seen["ramdisk_size"], 12)
+        self.assertEqual(seen["ramdisk_data"].to_bytes(8, "little"),
+                         b"RAMDISK1")
+        self.assertLessEqual(seen["ramdisk_image"] + 12, 128 << 20)
+        self.assertEqual(seen["ramdisk_image"] % 4096, 0)
+        self.assertEqual(
+            seen["cmdline"],
+            "one two=3 four virtio_mmio.device=512@0xfeb00000:5")
+
+    def test_memory_map(self):
+        self.boot("-m", "128M")
+        self.assertEqual(self.e820, [
+            (0, 0x9fc00, 1), (0x9fc00, 0x60400, 2),
+            (0x100000, 0x7f00000, 1)])
+
+    def test_memory_above_4_gib(self):
+        seen = self.boot("-m", "5G")
+        self.assertEqual(self.e820[2:], [
+            (0x100000, 0xc0000000 - 0x100000, 1), (1 << 32, 2 << 30, 1)])
+        self.assertLess(seen["ramdisk_image"], 0x7fffffff)
+
+    def test_other_load_address(self):
+        seen = self.boot("-m", "64M", pref=0x200000)
+        self.assertEqual(seen["rip"], 0x200200)
+
+    def test_added_ramdisk_follows(self):
+        extra = self.file("extra", b"EXTRA")
+        seen = self.boot("-m", "128M", "-initrd", extra, ramdisks=(b"abc",))
+        self.assertEqual(seen["ramdisk_size"], 8)
+        self.assertEqual(seen["ramdisk_data"].to_bytes(8, "little"),
+                         b"abcEXTRA")
+
+    def test_no_ramdisk(self):
+        seen = self.boot("-m", "128M", ramdisks=())
+        self.assertEqual(seen["ramdisk_size"], 0)
+
+
+if __name__ == "__main__":
+    harness.main()
