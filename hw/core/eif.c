@@ -112,9 +112,12 @@ static bool read_fully(int fd, const char *path, void *buf, size_t size,
             return false;
         }
         if (n == 0) {
+            struct stat st = { };
+
+            fstat(fd, &st);
             error_setg(errp, "'%s' is shorter than it was when it was opened: "
-                       "it ends at byte %" PRIu64 ", but %" PRIu64
-                       " are needed", path, offset + done, offset + size);
+                       "it has %" PRId64 " bytes, but %" PRIu64 " are needed",
+                       path, (int64_t)st.st_size, offset + size);
             return false;
         }
         done += n;
@@ -916,21 +919,30 @@ static const struct cbor_callbacks item_callbacks = {
 };
 
 /*
- * Decode what is well-formed in a single byte, but what libcbor 0.8 takes for
- * an error because it knows no meaning of it: the tags 6 to 20 (that of a
- * COSE_Sign1 is 18), and the simple values 0 to 19.
+ * Decode what is well-formed, but what libcbor 0.8 takes for an error because
+ * it knows no meaning of it: tags of one byte (that of a COSE_Sign1, 18, is
+ * one) and unassigned simple values.  Returns how many bytes that are; 0 leaves
+ * the item to libcbor.
  */
-static bool decode_short_head(uint8_t byte, Item *item)
+static size_t decode_unassigned(const Reader *r, Item *item)
 {
+    size_t left = r->size - r->pos;
+    uint8_t byte = left ? r->data[r->pos] : 0;
+
     if (byte >= 0xc0 && byte <= 0xd7) {
         on_tag(item, byte - 0xc0);
-        return true;
+        return 1;
     }
     if (byte >= 0xe0 && byte <= 0xf3) {
         on_simple(item);
-        return true;
+        return 1;
     }
-    return false;
+    /* With a second byte; values below 32 have none. */
+    if (byte == 0xf8 && left >= 2 && r->data[r->pos + 1] >= 32) {
+        on_simple(item);
+        return 2;
+    }
+    return 0;
 }
 
 /* Decode the head of an item, together with its bytes if it is a string. */
@@ -939,9 +951,10 @@ static bool next_item_or_break(Reader *r, Item *item, Error **errp)
     struct cbor_decoder_result result = {
         .status = CBOR_DECODER_NEDATA,
     };
+    size_t unassigned = decode_unassigned(r, item);
 
-    if (r->pos < r->size && decode_short_head(r->data[r->pos], item)) {
-        r->pos++;
+    if (unassigned) {
+        r->pos += unassigned;
         return true;
     }
     if (r->pos < r->size) {
@@ -1315,10 +1328,11 @@ static bool read_protected_header(const char *path, CoseSign1 *cose,
         .data = cose->protected_header->data,
         .size = cose->protected_header->len,
     };
-    Item map, label, alg;
+    Item map = { }, label, alg;
     unsigned i;
 
-    if (!expect_item(&r, &map, ITEM_MAP, "the item", errp)) {
+    /* An empty map may be written as nothing at all (RFC 9052, 3). */
+    if (r.size && !expect_item(&r, &map, ITEM_MAP, "the item", errp)) {
         return false;
     }
     if (!more_items(&r, &map)) {
@@ -1348,9 +1362,10 @@ static bool read_protected_header(const char *path, CoseSign1 *cose,
             return at_end(&r, errp);
         }
     }
-    error_setg(errp, "'%s': %s has the unsupported algorithm -1 - %" PRIu64
-               ", only ES256 (-7), ES384 (-35) and ES512 (-36) are supported",
-               path, r.what, alg.value);
+    error_setg(errp, "'%s': %s has the unsupported algorithm %" PRId64 "%s, "
+               "only ES256 (-7), ES384 (-35) and ES512 (-36) are supported",
+               path, r.what, -1 - (int64_t)MIN(alg.value, INT64_MAX),
+               alg.value > INT64_MAX ? " or less" : "");
     return false;
 }
 
