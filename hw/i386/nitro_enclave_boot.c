@@ -31,7 +31,7 @@
 #define HDR_PREF_ADDRESS    0x258
 #define HDR_INIT_SIZE       0x260
 #define HDR_END_MIN         0x264   /* what is read here ends here */
-#define HDR_END_MAX         0x290   /* the zero page goes on with other things */
+#define HDR_END_MAX         0x290   /* other things follow in the zero page */
 
 #define HDR_MIN_VERSION     0x020c
 #define LOADED_HIGH         0x01
