@@ -785,6 +785,35 @@ static void test_truncated(void)
     expect_refused(bytes, "not an enclave image|23 21 2f 62");
 }
 
+/* Any bit of an image without gaps matters to a check or to the CRC. */
+static void test_flipped_bits(void)
+{
+    g_auto(TestEif) eif = { .version = 4 };
+    g_autoptr(GByteArray) bytes = NULL;
+    unsigned i;
+
+    test_eif_add(&eif, EIF_SECTION_KERNEL, test_eif_bytes(1, 40));
+    test_eif_add(&eif, EIF_SECTION_CMDLINE, test_eif_bytes(2, 3));
+    test_eif_add(&eif, EIF_SECTION_METADATA, test_eif_bytes(3, 2));
+    test_eif_add(&eif, EIF_SECTION_RAMDISK, test_eif_bytes(4, 30));
+    bytes = test_eif_build(&eif);
+    for (i = 0; i < bytes->len * 8; i++) {
+        g_autoptr(EifImage) image = NULL;
+        g_auto(EifResult) result = { };
+        Error *err = NULL;
+
+        bytes->data[i / 8] ^= 1 << i % 8;
+        test_eif_write(image_path, bytes);
+        bytes->data[i / 8] ^= 1 << i % 8;
+        image = eif_open(image_path, &err);
+        if (image) {
+            eif_load(image, NULL, &result, &error_abort);
+            g_assert_false(eif_check_crc(image, &result, &err));
+        }
+        expect_error(&err, image_path);
+    }
+}
+
 /* Loads that fail on the way */
 
 /* A sink that fails, or cuts the file short, at a call */
@@ -857,30 +886,32 @@ static void test_failing_sink(void)
     g_assert_cmpuint(count_entries("/proc/self/task"), <, threads + 20);
 }
 
-/* The file gets shorter after it was opened. */
+/* The file gets shorter while it is loaded, or before. */
 static void test_shrinking(void)
 {
     g_auto(TestEif) eif = { };
     g_autoptr(GByteArray) bytes = NULL;
-    g_autoptr(EifImage) image = NULL;
-    EifResult result;
-    Saboteur saboteur = { .truncate = image_path, .size = 20 * MiB };
-    EifSink sink = { .data = sabotage, .opaque = &saboteur };
-    Error *err = NULL;
+    int64_t size;
 
     make_standard(&eif);
     test_eif_add(&eif, EIF_SECTION_RAMDISK, test_eif_bytes(2, 32 * MiB));
     bytes = test_eif_build(&eif);
-    test_eif_write(image_path, bytes);
-    image = eif_open(image_path, &error_abort);
-    g_assert_false(eif_load(image, &sink, &result, &err));
-    expect_error(&err, "is shorter than|20971520");
-    g_assert_false(eif_load(image, NULL, &result, &err));
-    expect_error(&err, image_path);
+    for (size = 0; size < bytes->len; size += 5 * MiB + 1) {
+        Saboteur saboteur = { .truncate = image_path, .size = size };
+        EifSink sink = { .data = sabotage, .opaque = &saboteur };
+        g_autofree char *words = g_strdup_printf(
+            "%s|is shorter than|has %" PRId64 " bytes", image_path, size);
+        g_autoptr(EifImage) image = NULL;
+        EifResult result;
+        Error *err = NULL;
 
-    g_assert_cmpint(truncate(image_path, 0), ==, 0);
-    g_assert_false(eif_load(image, NULL, &result, &err));
-    expect_error(&err, "is shorter than|0 bytes|1560");
+        test_eif_write(image_path, bytes);
+        image = eif_open(image_path, &error_abort);
+        g_assert_false(eif_load(image, &sink, &result, &err));
+        expect_error(&err, words);
+        g_assert_false(eif_load(image, NULL, &result, &err));
+        expect_error(&err, words);
+    }
 }
 
 static void test_shrinking_added(void)
@@ -1512,12 +1543,13 @@ static void test_unknown_items(void)
                      signer);
 }
 
-static char *nested_arrays(unsigned levels)
+/* @levels times @opening, and a 0 in the middle */
+static char *nested(const char *opening, unsigned levels)
 {
     GString *hex = g_string_new(NULL);
 
     while (levels--) {
-        g_string_append(hex, "81");
+        g_string_append(hex, opening);
     }
     g_string_append(hex, "00");
     return g_string_free(hex, false);
@@ -1526,13 +1558,40 @@ static char *nested_arrays(unsigned levels)
 /* With the outermost array, up to 16 levels are taken. */
 static void test_nesting(void)
 {
-    g_autofree char *just = nested_arrays(14);
-    g_autofree char *more = nested_arrays(15);
-    g_autofree char *many = nested_arrays(30000);
+    /* Arrays, maps in keys and in values, and tags */
+    static const char *const openings[] = {
+        "81", "9f", "a1", "bf", "a100", "bf00", "c1", "d2", "d81e",
+    };
+    g_autofree char *just = nested("81", 14);
+    g_autofree char *more = nested("81", 15);
+    int i;
 
     accept_signature(section_with("", 0, just, 1), get_signer(P256));
     refuse_signature(section_with("", 0, more, 1), "nested deeper|16");
-    refuse_signature(section_with("", 0, many, 1), "nested deeper|16");
+    for (i = 0; i < ARRAY_SIZE(openings); i++) {
+        g_autofree char *many = nested(openings[i], 15000);
+
+        refuse_signature(section_with("", 0, many, 1), "nested deeper|16");
+    }
+}
+
+/* A section that ends too early, wherever that is */
+static void test_cut_short(void)
+{
+    TestSignature how = { .form = FORM_STRING, .tagged = true };
+    uint8_t pcr0[EIF_PCR_SIZE];
+    g_autoptr(GByteArray) good = NULL;
+    unsigned i;
+
+    standard_pcr0(pcr0);
+    good = test_sign(get_signer(P384), pcr0, &how);
+    for (i = 0; i < good->len; i++) {
+        GByteArray *cut = copy_bytes(good);
+
+        g_byte_array_set_size(cut, i);
+        refuse_signature(cut, "signature section is cut short");
+    }
+    accept_signature(g_steal_pointer(&good), get_signer(P384));
 }
 
 /* Random changes */
@@ -1652,6 +1711,7 @@ int main(int argc, char **argv)
     g_test_add_func("/eif/errors/orders", test_bad_orders);
     g_test_add_func("/eif/errors/sizes", test_bad_sizes);
     g_test_add_func("/eif/errors/truncated", test_truncated);
+    g_test_add_func("/eif/errors/flipped-bits", test_flipped_bits);
     g_test_add_func("/eif/errors/failing-sink", test_failing_sink);
     g_test_add_func("/eif/errors/shrinking", test_shrinking);
     g_test_add_func("/eif/errors/shrinking-added", test_shrinking_added);
@@ -1673,6 +1733,7 @@ int main(int argc, char **argv)
     g_test_add_func("/eif/signature/sections", test_bad_sections);
     g_test_add_func("/eif/signature/unknown-items", test_unknown_items);
     g_test_add_func("/eif/signature/nesting", test_nesting);
+    g_test_add_func("/eif/signature/cut-short", test_cut_short);
     g_test_add_func("/eif/mutations", test_mutations);
 
     ret = g_test_run();
