@@ -6,12 +6,13 @@ that come with it.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 
-from common import TOP, fail, lock, say
+from common import TOP, fail, lock, run, say
 
 OVERLAY = ("configs", "contrib", "docs", "hw", "include", "tests")
 # In tests/, what QEMU has no place for stays here.
@@ -54,11 +55,11 @@ def apply(tree, patch, name=None):
     """Apply a patch to `tree`; on failure say where it does not fit."""
     with open(patch, "rb") as f:
         result = subprocess.run(
-            ["patch", "-p1", "--force", "--no-backup-if-mismatch",
+            ["patch", "-p1", "--force", "--fuzz=0", "--no-backup-if-mismatch",
              "--reject-file=-"], cwd=tree, stdin=f, capture_output=True,
             text=True, errors="replace", check=False)
     if result.returncode:
-        fail(f"{name or patch.name} does not apply to {tree}:\n"
+        fail(f"{name or patch.name} does not apply:\n"
              + result.stdout + result.stderr)
 
 
@@ -71,9 +72,8 @@ def debian_patches(debian, upstream_only=False):
             yield debian / "patches" / name
 
 
-def extract(archive, target):
-    subprocess.run(["tar", "-xf", archive, "-C", target,
-                    "--strip-components=1"], check=True)
+def extract(archive, target, strip=1):
+    run("tar", "-xf", archive, "-C", target, f"--strip-components={strip}")
 
 
 def unpack_debian(sources, target, upstream_only=False):
@@ -81,22 +81,28 @@ def unpack_debian(sources, target, upstream_only=False):
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     extract(next(sources.glob("*.orig.tar.xz")), target)
-    with subprocess.Popen(
-            ["tar", "-xf", next(sources.glob("*.debian.tar.xz")), "-C",
-             target]) as p:
-        if p.wait():
-            fail("cannot unpack Debian's part of the source")
-    for patch in debian_patches(target / "debian", upstream_only):
-        apply(target, patch, f"Debian's {patch.name}")
+    extract(next(sources.glob("*.debian.tar.xz")), target, strip=0)
+    apply_debian(target, upstream_only)
     shutil.rmtree(target / "debian")
 
 
-def check_version(tree):
-    version = tree / "VERSION"
-    text = version.read_text(encoding="ascii").strip() if version.is_file() \
-        else "no version"
-    if not text.startswith("7.2."):
-        fail(f"{tree} has {text}, and the patches are for QEMU 7.2")
+def apply_debian(target, upstream_only=False):
+    for patch in debian_patches(target / "debian", upstream_only):
+        apply(target, patch, f"Debian's {patch.name}")
+
+
+def version(tree):
+    path = tree / "VERSION"
+    return path.read_text(encoding="ascii", errors="replace").strip() \
+        if path.is_file() else None
+
+
+def check_version(tree, name=None):
+    found = version(tree)
+    if not found:
+        fail(f"{name or tree} is not QEMU's source: it has no file VERSION")
+    if not found.startswith("7.2."):
+        fail(f"{name or tree} is QEMU {found}, and the patches are for 7.2")
 
 
 def unpack_base(source, target):
@@ -115,17 +121,31 @@ def unpack_base(source, target):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         extract(source, target)
-    check_version(target)
+    check_version(target, source)
+    # Debian's source as it lies in its repository: the patches not applied.
+    if (target / "debian/patches/series").is_file() \
+            and version(target) == "7.2.0":
+        apply_debian(target)
 
 
 def write_if_changed(path, data, mode):
     if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
+        if path.stat().st_mode != mode:
+            path.chmod(mode)
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_bytes(data)
     path.chmod(mode)
     return True
+
+
+def identity(source):
+    """What tells one source from another: a folder of the user's by its name,
+    files by their size and time as well."""
+    files = [source] if source.is_file() else sorted(source.glob("*.tar.*"))
+    return "\n".join([str(source)] + [
+        f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files])
 
 
 def assemble(source, work):
@@ -137,17 +157,40 @@ def assemble(source, work):
     work.mkdir(parents=True, exist_ok=True)
     base, tree, stamp = work / "base", work / "src", work / "base.stamp"
     with lock(work / "lock"):
-        key = str(source)
+        key = identity(source)
         if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key:
             stamp.unlink(missing_ok=True)
             say(f"unpacking QEMU from {source}")
             unpack_base(source, base)
-            shutil.rmtree(tree, ignore_errors=True)
-            shutil.copytree(base, tree, symlinks=True)
+            mirror(base, tree, ours(work))
             stamp.write_text(key, encoding="utf-8")
-            (work / "ours").unlink(missing_ok=True)
         lay(base, tree, work)
     return tree
+
+
+def mirror(base, tree, besides):
+    """Make `tree` what `base` is, besides some files."""
+    for path in list(tree.rglob("*")):
+        name = path.relative_to(tree).as_posix()
+        if not path.is_dir() and name not in besides \
+                and not os.path.lexists(base / name):
+            path.unlink()
+    for path in base.rglob("*"):
+        name = path.relative_to(base).as_posix()
+        if path.is_symlink():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).unlink(missing_ok=True)
+            (tree / name).symlink_to(os.readlink(path))
+        elif path.is_file() and name not in besides:
+            write_if_changed(tree / name, path.read_bytes(),
+                             path.stat().st_mode)
+
+
+def ours(work):
+    """The files of the tree that patches or overlay made."""
+    listing = work / "ours"
+    return set(listing.read_text(encoding="utf-8").splitlines()) \
+        if listing.is_file() else set()
 
 
 def lay(base, tree, work):
@@ -175,15 +218,12 @@ def lay(base, tree, work):
         write_if_changed(tree / name, path.read_bytes(), path.stat().st_mode)
 
     # What was ours before and is no more goes back to QEMU's, or away.
-    ours = work / "ours"
-    before = set(ours.read_text(encoding="utf-8").split("\n")) - {""} \
-        if ours.is_file() else set()
-    for name in before - wanted:
+    for name in ours(work) - wanted:
         if (base / name).exists():
             path = base / name
             write_if_changed(tree / name, path.read_bytes(),
                              path.stat().st_mode)
         else:
             (tree / name).unlink(missing_ok=True)
-    ours.write_text("\n".join(sorted(wanted)), encoding="utf-8")
+    (work / "ours").write_text("\n".join(sorted(wanted)), encoding="utf-8")
     shutil.rmtree(scratch)
