@@ -166,7 +166,8 @@ class Case(unittest.TestCase):
         """Start the vsock back end; returns the path of its socket."""
         path = self.dir / f"vhost{cid}.sock"
         self.spawn(VSOCK, "--vm", f"guest-cid={cid},socket={path},"
-                   f"uds-path={self.dir}/vsock{cid}")
+                   f"uds-path={self.dir}/vsock{cid}",
+                   stdout=subprocess.DEVNULL)
         self.wait_for(path)
         return path
 
