@@ -1,0 +1,14 @@
+/*
+ * The commands of qemu-nitro-cli
+ *
+ * Each takes its words, the first of which is its name; writes its result to
+ * stdout, and throws Error if there is none.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_COMMANDS_HH
+#define QEMU_NITRO_CLI_COMMANDS_HH
+
+void build_enclave_command(int argc, char **argv);
+
+#endif
