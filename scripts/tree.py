@@ -16,7 +16,7 @@ from common import TOP, fail, lock, run, say
 
 OVERLAY = ("configs", "contrib", "docs", "hw", "include", "tests")
 # In tests/, what QEMU has no place for stays here.
-OURS_ALONE = ("tests/functional", "tests/bench", "tests/data")
+OURS_ALONE = re.compile(r"tests/(functional/|data/|bench/.*\.py$)")
 PATCHES = TOP / "patches"
 
 
@@ -34,7 +34,7 @@ def overlay_files():
         for path in sorted((TOP / folder).rglob("*")):
             name = path.relative_to(TOP).as_posix()
             if (path.is_file() and "__pycache__" not in path.parts
-                    and not name.startswith(OURS_ALONE)):
+                    and not OURS_ALONE.match(name)):
                 yield name
 
 

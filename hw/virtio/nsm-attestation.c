@@ -1,0 +1,814 @@
+/*
+ * Attestation documents of the Nitro Secure Module
+ *
+ * The chain of certificates has the depth, the constraints, the lives and the
+ * names of a real one, since there are verifiers that count on each of them:
+ *
+ *   root -> regional -> zonal -> instance -> the one that signs documents
+ *
+ * Each certificate but the root is made when it is first needed, and again when
+ * what is left of its life would not cover a new one of the level below.  Keys
+ * and certificates are GnuTLS's, which wipes private keys when it frees them;
+ * no private key is ever written anywhere.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/host-utils.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "hw/virtio/nsm-attestation.h"
+#include "nsm-cbor.h"
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+#include <gnutls/x509-ext.h>
+
+#define OUR_ORGANIZATION    "QEMU"
+#define OUR_UNIT            "nitro-enclave emulation"
+#define REGION              ".us-east-1.aws"
+
+#define COMMON_NAME_MAX     64          /* characters: RFC 5280, appendix A.1 */
+#define CA_FILE_MAX         (64 * KiB)
+#define SERIAL_SIZE         16          /* bytes */
+#define COORDINATE_SIZE     48          /* bytes: P-384 */
+
+#define MINUTE_S            60
+#define HOUR_S              (60 * MINUTE_S)
+#define DAY_S               (24 * HOUR_S)
+#define YEAR_S              (365ll * DAY_S)
+
+/* For the clocks of those who verify, that may be behind */
+#define CLOCK_SKEW_S        (5 * MINUTE_S)
+
+/* What a document's last certificate has left to live, at least */
+#define SIGNER_LEFT_S       (1 * HOUR_S)
+
+#define COSE_ALG            1           /* RFC 9052, 3.1 */
+#define COSE_ES384          34          /* -35 (RFC 9053, 2.1), less one */
+
+typedef enum Level {
+    ROOT,
+    REGIONAL,
+    ZONAL,
+    INSTANCE,
+    SIGNER,
+    NUM_LEVELS,
+} Level;
+
+static const struct {
+    const char *suffix;                 /* of the common name */
+    int path_length;                    /* -1: not limited */
+    int64_t life_s;
+} levels[] = {
+    [ROOT] = { "aws.nitro-enclaves", -1, 30 * YEAR_S },
+    [REGIONAL] = { REGION ".nitro-enclaves", 2, 20 * DAY_S },
+    [ZONAL] = { ".zonal" REGION ".nitro-enclaves", 1, 6 * DAY_S },
+    [INSTANCE] = { REGION ".nitro-enclaves", 0, 1 * DAY_S },
+    [SIGNER] = { REGION, -1, 3 * HOUR_S + 3 },
+};
+
+typedef struct Certificate {
+    gnutls_privkey_t key;
+    gnutls_x509_crt_t crt;              /* NULL: not made yet */
+    gnutls_datum_t der;
+} Certificate;
+
+struct NsmAttestation {
+    char *module_id;
+    NsmClock *clock;
+    void *clock_opaque;
+    Certificate chain[NUM_LEVELS];
+    char *root_pem;
+};
+
+static void certificate_clear(Certificate *c)
+{
+    if (c->crt) {
+        gnutls_x509_crt_deinit(c->crt);
+    }
+    if (c->key) {
+        gnutls_privkey_deinit(c->key);
+    }
+    gnutls_free(c->der.data);
+    *c = (Certificate) { };
+}
+
+/* @ret of a function of GnuTLS that was to do @what */
+static bool check(int ret, const char *what, Error **errp)
+{
+    if (ret < 0) {
+        error_setg(errp, "%s: %s", what, gnutls_strerror(ret));
+    }
+    return ret >= 0;
+}
+
+static int64_t now_s(const NsmAttestation *a)
+{
+    return a->clock(a->clock_opaque) / 1000;
+}
+
+static int64_t host_clock(void *opaque)
+{
+    return g_get_real_time() / 1000;
+}
+
+/* Making certificates */
+
+static bool make_key(Certificate *c, Error **errp)
+{
+    return check(gnutls_privkey_init(&c->key), "private key", errp) &&
+           check(gnutls_privkey_generate(
+                     c->key, GNUTLS_PK_ECDSA,
+                     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1), 0),
+                 "generating a P-384 key", errp);
+}
+
+static bool set_public_key(Certificate *c, Error **errp)
+{
+    gnutls_pubkey_t key;
+    bool ok;
+
+    if (!check(gnutls_pubkey_init(&key), "public key", errp)) {
+        return false;
+    }
+    ok = check(gnutls_pubkey_import_privkey(key, c->key, 0, 0),
+               "public key", errp) &&
+         check(gnutls_x509_crt_set_pubkey(c->crt, key), "public key", errp);
+    gnutls_pubkey_deinit(key);
+    return ok;
+}
+
+static bool set_serial(Certificate *c, Error **errp)
+{
+    uint8_t serial[SERIAL_SIZE];
+
+    if (!check(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial)),
+               "serial number", errp)) {
+        return false;
+    }
+    /* Positive, and of the same length whatever the chance. */
+    serial[0] = (serial[0] & 0x7f) | 0x40;
+    return check(gnutls_x509_crt_set_serial(c->crt, serial, sizeof(serial)),
+                 "serial number", errp);
+}
+
+/*
+ * The common name of a certificate at @level: what of the enclave, or of
+ * chance, comes before the suffix, so much as fits.
+ */
+static bool make_common_name(const NsmAttestation *a, Level level,
+                             GString *name, Error **errp)
+{
+    size_t room = COMMON_NAME_MAX - strlen(levels[level].suffix);
+    uint64_t random;
+    const char *end;
+
+    switch (level) {
+    case ROOT:
+        break;
+    case REGIONAL:
+    case ZONAL:
+        if (!check(gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof(random)),
+                   "common name", errp)) {
+            return false;
+        }
+        g_string_printf(name, "%016" PRIx64, random);
+        break;
+    case INSTANCE:
+        /* A module id is the instance's id and the enclave's in it. */
+        end = strstr(a->module_id, "-enc");
+        g_string_append_len(name, a->module_id,
+                            end ? end - a->module_id : -1);
+        break;
+    default:
+        g_string_append(name, a->module_id);
+    }
+    g_string_truncate(name, MIN(name->len, room));
+    g_string_append(name, levels[level].suffix);
+    return true;
+}
+
+static bool set_subject(const NsmAttestation *a, Level level, Certificate *c,
+                        Error **errp)
+{
+    g_autoptr(GString) name = g_string_new(NULL);
+    const struct {
+        const char *oid, *value;
+    } parts[] = {
+        { GNUTLS_OID_X520_ORGANIZATION_NAME, OUR_ORGANIZATION },
+        { GNUTLS_OID_X520_ORGANIZATIONAL_UNIT_NAME, OUR_UNIT },
+        { GNUTLS_OID_X520_COMMON_NAME, NULL },
+    };
+    int i;
+
+    if (!make_common_name(a, level, name, errp)) {
+        return false;
+    }
+    for (i = 0; i < ARRAY_SIZE(parts); i++) {
+        const char *value = parts[i].value ?: name->str;
+
+        if (!check(gnutls_x509_crt_set_dn_by_oid(c->crt, parts[i].oid, 0,
+                                                 value, strlen(value)),
+                   "subject", errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int64_t end_of_life(const Certificate *c)
+{
+    return gnutls_x509_crt_get_expiration_time(c->crt);
+}
+
+static bool set_validity(const NsmAttestation *a, Level level, Certificate *c,
+                         Error **errp)
+{
+    int64_t begin = now_s(a) - CLOCK_SKEW_S;
+    int64_t end = begin + levels[level].life_s;
+
+    if (level != ROOT) {
+        /* A root of the user's may end before all that we would make. */
+        end = MIN(end, end_of_life(&a->chain[level - 1]));
+    }
+    return check(gnutls_x509_crt_set_activation_time(c->crt, begin),
+                 "validity", errp) &&
+           check(gnutls_x509_crt_set_expiration_time(c->crt, end),
+                 "validity", errp);
+}
+
+/* GnuTLS's own function would mark it critical, which real ones have not. */
+static bool set_signer_usage(Certificate *c, Error **errp)
+{
+    gnutls_datum_t der;
+    bool ok;
+
+    if (!check(gnutls_x509_ext_export_key_usage(GNUTLS_KEY_DIGITAL_SIGNATURE,
+                                                &der),
+               "key usage", errp)) {
+        return false;
+    }
+    ok = check(gnutls_x509_crt_set_extension_by_oid(c->crt,
+                                                    GNUTLS_X509EXT_OID_KEY_USAGE,
+                                                    der.data, der.size, 0),
+               "key usage", errp);
+    gnutls_free(der.data);
+    return ok;
+}
+
+static bool set_constraints(Level level, Certificate *c, Error **errp)
+{
+    unsigned usage = GNUTLS_KEY_KEY_CERT_SIGN;
+
+    if (!check(gnutls_x509_crt_set_basic_constraints(
+                   c->crt, level != SIGNER, levels[level].path_length),
+               "basic constraints", errp)) {
+        return false;
+    }
+    if (level == SIGNER) {
+        return set_signer_usage(c, errp);
+    }
+    if (level != INSTANCE) {
+        usage |= GNUTLS_KEY_CRL_SIGN | GNUTLS_KEY_DIGITAL_SIGNATURE;
+    }
+    return check(gnutls_x509_crt_set_key_usage(c->crt, usage), "key usage",
+                 errp);
+}
+
+/*
+ * The subject key identifier of @crt, or if it has none, as a root of the
+ * user's may, what RFC 5280, 4.2.1.2 (1) makes of its key.
+ */
+static bool get_key_id(gnutls_x509_crt_t crt, uint8_t *id, size_t *size,
+                       Error **errp)
+{
+    size_t room = *size;
+    int ret = gnutls_x509_crt_get_subject_key_id(crt, id, size, NULL);
+
+    if (ret < 0) {
+        *size = room;
+        ret = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA1, id, size);
+    }
+    return check(ret, "key identifier", errp);
+}
+
+static bool set_key_ids(Certificate *c, const Certificate *issuer,
+                        Error **errp)
+{
+    uint8_t own[64], issuers[64];
+    size_t own_size = sizeof(own), issuers_size = sizeof(issuers);
+
+    return get_key_id(c->crt, own, &own_size, errp) &&
+           check(gnutls_x509_crt_set_subject_key_id(c->crt, own, own_size),
+                 "subject key identifier", errp) &&
+           get_key_id(issuer->crt, issuers, &issuers_size, errp) &&
+           check(gnutls_x509_crt_set_authority_key_id(c->crt, issuers,
+                                                      issuers_size),
+                 "authority key identifier", errp);
+}
+
+static bool make_der(Certificate *c, Error **errp)
+{
+    if (!check(gnutls_x509_crt_export2(c->crt, GNUTLS_X509_FMT_DER, &c->der),
+               "certificate", errp)) {
+        return false;
+    }
+    if (c->der.size > NSM_CERTIFICATE_MAX) {
+        error_setg(errp, "a certificate of %u bytes (DER) is too large for"
+                   " attestation documents: the limit is %d", c->der.size,
+                   NSM_CERTIFICATE_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* A new key and certificate for @level, in place of what is there */
+static bool make_certificate(NsmAttestation *a, Level level, Error **errp)
+{
+    Certificate *c = &a->chain[level];
+    const Certificate *issuer = level == ROOT ? c : c - 1;
+    bool ok;
+
+    certificate_clear(c);
+    ok = make_key(c, errp) &&
+         check(gnutls_x509_crt_init(&c->crt), "certificate", errp) &&
+         check(gnutls_x509_crt_set_version(c->crt, 3), "version", errp) &&
+         set_serial(c, errp) &&
+         set_subject(a, level, c, errp) &&
+         set_validity(a, level, c, errp) &&
+         set_public_key(c, errp) &&
+         set_constraints(level, c, errp) &&
+         set_key_ids(c, issuer, errp) &&
+         check(gnutls_x509_crt_privkey_sign(c->crt, issuer->crt, issuer->key,
+                                            GNUTLS_DIG_SHA384, 0),
+               "signing a certificate", errp) &&
+         make_der(c, errp);
+    if (!ok) {
+        certificate_clear(c);
+    }
+    return ok;
+}
+
+/* Is the certificate at @level missing, or one that should be replaced? */
+static bool is_due(const NsmAttestation *a, Level level, int64_t now)
+{
+    const Certificate *c = &a->chain[level];
+    int64_t needed = level == SIGNER ? SIGNER_LEFT_S
+                                     : levels[level + 1].life_s;
+
+    if (!c->crt) {
+        return true;
+    }
+    /* The host's clock was set back. */
+    if (now < gnutls_x509_crt_get_activation_time(c->crt)) {
+        return true;
+    }
+    /* One that ends with its issuer would not get better. */
+    return end_of_life(c) - now < needed &&
+           end_of_life(c) < end_of_life(c - 1);
+}
+
+/* Make or renew what is due, and all below it. */
+static bool renew(NsmAttestation *a, int64_t now, Error **errp)
+{
+    bool due = false;
+    int level;
+
+    if (now > end_of_life(&a->chain[ROOT])) {
+        error_setg(errp, "the root certificate has expired");
+        return false;
+    }
+    for (level = REGIONAL; level < NUM_LEVELS; level++) {
+        due = due || is_due(a, level, now);
+        if (due && !make_certificate(a, level, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A root of the user's */
+
+/*
+ * Read a file of @option, up to CA_FILE_MAX bytes, which the caller wipes and
+ * frees.
+ */
+static bool read_file(const char *option, const char *name,
+                      gnutls_datum_t *text, Error **errp)
+{
+    int fd = qemu_open(name, O_RDONLY, errp);
+    ssize_t n = 0;
+
+    if (fd < 0) {
+        error_prepend(errp, "%s: ", option);
+        return false;
+    }
+    text->data = gnutls_malloc(CA_FILE_MAX + 1);
+    text->size = 0;
+    do {
+        text->size += MAX(n, 0);
+        n = read(fd, text->data + text->size, CA_FILE_MAX + 1 - text->size);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    if (n < 0) {
+        error_setg_errno(errp, errno, "%s: cannot read %s", option, name);
+    } else if (text->size > CA_FILE_MAX) {
+        error_setg(errp, "%s: %s is too long: the limit is %d bytes",
+                   option, name, (int)CA_FILE_MAX);
+        n = -1;
+    }
+    close(fd);
+    return n == 0;
+}
+
+static void wipe(gnutls_datum_t *text)
+{
+    if (text->data) {
+        gnutls_memset(text->data, 0, CA_FILE_MAX + 1);
+        gnutls_free(text->data);
+    }
+}
+
+static bool read_ca_cert(Certificate *root, const char *name, Error **errp)
+{
+    gnutls_datum_t text = { };
+    bool ok = read_file("attestation-ca-cert", name, &text, errp) &&
+              check(gnutls_x509_crt_init(&root->crt), "certificate", errp);
+
+    if (ok) {
+        int ret = gnutls_x509_crt_import(root->crt, &text,
+                                         GNUTLS_X509_FMT_PEM);
+        if (ret < 0) {
+            error_setg(errp, "attestation-ca-cert: %s has no certificate in"
+                       " PEM: %s", name, gnutls_strerror(ret));
+            ok = false;
+        }
+    }
+    wipe(&text);
+    return ok;
+}
+
+/*
+ * What begins the private key: openssl writes the parameters of the curve into
+ * a block before it, which GnuTLS does not read past.
+ */
+static gnutls_datum_t find_key(const gnutls_datum_t *text)
+{
+    static const char parameters[] = "-----END EC PARAMETERS-----";
+    unsigned char *end = memmem(text->data, text->size, parameters,
+                                strlen(parameters));
+    unsigned char *begin = end ? end + strlen(parameters) : text->data;
+
+    return (gnutls_datum_t) { begin, text->data + text->size - begin };
+}
+
+static bool import_ca_key(Certificate *root, const char *name,
+                          gnutls_x509_privkey_t *key, Error **errp)
+{
+    gnutls_datum_t text = { }, block;
+    bool ok = read_file("attestation-ca-key", name, &text, errp);
+
+    if (ok) {
+        block = find_key(&text);
+        int ret = gnutls_x509_privkey_import(*key, &block,
+                                             GNUTLS_X509_FMT_PEM);
+        if (ret < 0) {
+            error_setg(errp, "attestation-ca-key: %s has no unencrypted"
+                       " private key in PEM: %s", name, gnutls_strerror(ret));
+            ok = false;
+        }
+    }
+    wipe(&text);
+    return ok;
+}
+
+static bool check_ca_key(const Certificate *root, const char *ca_cert,
+                         const char *ca_key, gnutls_x509_privkey_t key,
+                         Error **errp)
+{
+    uint8_t of_cert[64], of_key[64];
+    size_t cert_size = sizeof(of_cert), key_size = sizeof(of_key);
+
+    if (!check(gnutls_x509_crt_get_key_id(root->crt, GNUTLS_KEYID_USE_SHA256,
+                                          of_cert, &cert_size),
+               ca_cert, errp) ||
+        !check(gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256,
+                                              of_key, &key_size),
+               ca_key, errp)) {
+        return false;
+    }
+    if (cert_size != key_size || memcmp(of_cert, of_key, key_size)) {
+        error_setg(errp, "attestation-ca-key: %s is not the key of the"
+                   " certificate in %s", ca_key, ca_cert);
+        return false;
+    }
+    return true;
+}
+
+static bool read_ca_key(Certificate *root, const char *ca_cert,
+                        const char *ca_key, Error **errp)
+{
+    gnutls_x509_privkey_t key;
+    bool ok;
+
+    if (!check(gnutls_x509_privkey_init(&key), "private key", errp)) {
+        return false;
+    }
+    ok = import_ca_key(root, ca_key, &key, errp) &&
+         check_ca_key(root, ca_cert, ca_key, key, errp) &&
+         check(gnutls_privkey_init(&root->key), "private key", errp) &&
+         check(gnutls_privkey_import_x509(root->key, key,
+                                          GNUTLS_PRIVKEY_IMPORT_COPY),
+               ca_key, errp);
+    gnutls_x509_privkey_deinit(key);
+    return ok;
+}
+
+static bool check_curve(gnutls_x509_crt_t crt, const char *name, Error **errp)
+{
+    int algorithm = gnutls_x509_crt_get_pk_algorithm(crt, NULL);
+    gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
+
+    if (algorithm == GNUTLS_PK_ECDSA) {
+        gnutls_x509_crt_get_pk_ecc_raw(crt, &curve, NULL, NULL);
+    }
+    if (curve != GNUTLS_ECC_CURVE_SECP384R1) {
+        error_setg(errp, "attestation-ca-cert: the key of %s is %s, not ECDSA"
+                   " on P-384", name,
+                   curve != GNUTLS_ECC_CURVE_INVALID
+                   ? gnutls_ecc_curve_get_name(curve)
+                   : gnutls_pk_get_name(algorithm) ?: "of an unknown kind");
+        return false;
+    }
+    return true;
+}
+
+static bool check_authority(gnutls_x509_crt_t crt, const char *name,
+                            Error **errp)
+{
+    unsigned is_ca = 0, usage;
+    int path_length = -1;
+
+    if (gnutls_x509_crt_get_basic_constraints(crt, NULL, &is_ca,
+                                              &path_length) < 0 || !is_ca) {
+        error_setg(errp, "attestation-ca-cert: %s is not the certificate of a"
+                   " certificate authority", name);
+        return false;
+    }
+    if (path_length >= 0 && path_length < INSTANCE) {
+        error_setg(errp, "attestation-ca-cert: %s has a path length of %d, and"
+                   " %d certificate authorities come below it", name,
+                   path_length, INSTANCE);
+        return false;
+    }
+    if (gnutls_x509_crt_get_key_usage(crt, &usage, NULL) >= 0 &&
+        !(usage & GNUTLS_KEY_KEY_CERT_SIGN)) {
+        error_setg(errp, "attestation-ca-cert: the key usage of %s is not to"
+                   " sign certificates", name);
+        return false;
+    }
+    return true;
+}
+
+static char *time_text(int64_t s)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(s);
+
+    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ")
+                : g_strdup_printf("%" PRId64, s);
+}
+
+static bool check_validity(const NsmAttestation *a, gnutls_x509_crt_t crt,
+                           const char *name, Error **errp)
+{
+    int64_t begin = gnutls_x509_crt_get_activation_time(crt);
+    int64_t end = gnutls_x509_crt_get_expiration_time(crt);
+    int64_t now = now_s(a);
+    g_autofree char *now_text = time_text(now);
+    g_autofree char *limit = time_text(now < begin ? begin : end);
+
+    if (now >= begin && now <= end) {
+        return true;
+    }
+    error_setg(errp, "attestation-ca-cert: %s is %s %s, and now it is %s",
+               name, now < begin ? "not valid before" : "expired since",
+               limit, now_text);
+    return false;
+}
+
+static bool read_root(NsmAttestation *a, const char *ca_cert,
+                      const char *ca_key, Error **errp)
+{
+    Certificate *root = &a->chain[ROOT];
+
+    if (!read_ca_cert(root, ca_cert, errp) ||
+        !check_curve(root->crt, ca_cert, errp) ||
+        !check_authority(root->crt, ca_cert, errp) ||
+        !check_validity(a, root->crt, ca_cert, errp)) {
+        return false;
+    }
+    if (!make_der(root, errp)) {
+        error_prepend(errp, "attestation-ca-cert: %s: ", ca_cert);
+        return false;
+    }
+    return read_ca_key(root, ca_cert, ca_key, errp);
+}
+
+/* Documents */
+
+static void add_optional(GByteArray *out, const char *name,
+                         const GByteArray *bytes)
+{
+    nsm_cbor_text(out, name);
+    if (bytes) {
+        nsm_cbor_bytes(out, bytes->data, bytes->len);
+    } else {
+        nsm_cbor_null(out);
+    }
+}
+
+/* In the order of real documents: there are verifiers that depend on it. */
+static GByteArray *make_payload(const NsmAttestation *a,
+                                const NsmDocument *document, int64_t now_ms)
+{
+    GByteArray *out = g_byte_array_new();
+    int i;
+
+    nsm_cbor_map(out, 9);
+    nsm_cbor_text(out, "module_id");
+    nsm_cbor_text(out, document->module_id);
+    nsm_cbor_text(out, "digest");
+    nsm_cbor_text(out, "SHA384");
+    nsm_cbor_text(out, "timestamp");
+    nsm_cbor_uint(out, now_ms);
+    nsm_cbor_text(out, "pcrs");
+    nsm_cbor_map(out, ctpop32(document->which_pcrs));
+    for (i = 0; i < NSM_NUM_PCRS; i++) {
+        if (document->which_pcrs >> i & 1) {
+            nsm_cbor_uint(out, i);
+            nsm_cbor_bytes(out, document->pcrs[i], NSM_PCR_SIZE);
+        }
+    }
+    nsm_cbor_text(out, "certificate");
+    nsm_cbor_bytes(out, a->chain[SIGNER].der.data, a->chain[SIGNER].der.size);
+    nsm_cbor_text(out, "cabundle");
+    nsm_cbor_array(out, SIGNER);
+    for (i = ROOT; i < SIGNER; i++) {
+        nsm_cbor_bytes(out, a->chain[i].der.data, a->chain[i].der.size);
+    }
+    add_optional(out, "public_key", document->public_key);
+    add_optional(out, "user_data", document->user_data);
+    add_optional(out, "nonce", document->nonce);
+    return out;
+}
+
+static GByteArray *make_protected(void)
+{
+    GByteArray *out = g_byte_array_new();
+
+    nsm_cbor_map(out, 1);
+    nsm_cbor_uint(out, COSE_ALG);
+    nsm_cbor_negint(out, COSE_ES384);
+    return out;
+}
+
+/*
+ * Write the integer @n, of a signature, as COORDINATE_SIZE bytes.  GnuTLS has
+ * as many bytes as it takes, and a zero in front where the first bit is set.
+ */
+static void put_coordinate(uint8_t *out, const gnutls_datum_t *n)
+{
+    size_t size = MIN(n->size, COORDINATE_SIZE);
+
+    memset(out, 0, COORDINATE_SIZE);
+    memcpy(out + COORDINATE_SIZE - size, n->data + n->size - size, size);
+}
+
+/* ECDSA, SHA-384; @signature is r and s (RFC 9053, 2.1). */
+static bool sign(gnutls_privkey_t key, const GByteArray *bytes,
+                 uint8_t signature[2 * COORDINATE_SIZE], Error **errp)
+{
+    gnutls_datum_t data = { bytes->data, bytes->len };
+    gnutls_datum_t der = { }, r = { }, s = { };
+    bool ok = check(gnutls_privkey_sign_data2(key,
+                                              GNUTLS_SIGN_ECDSA_SHA384, 0,
+                                              &data, &der),
+                    "signing a document", errp) &&
+              check(gnutls_decode_rs_value(&der, &r, &s),
+                    "signing a document", errp);
+
+    if (ok) {
+        put_coordinate(signature, &r);
+        put_coordinate(signature + COORDINATE_SIZE, &s);
+    }
+    gnutls_free(der.data);
+    gnutls_free(r.data);
+    gnutls_free(s.data);
+    return ok;
+}
+
+/* COSE_Sign1 without its tag (RFC 9052, 4.2 and 4.4) */
+static bool sign_payload(gnutls_privkey_t key, const GByteArray *payload,
+                         GByteArray *out, Error **errp)
+{
+    g_autoptr(GByteArray) protected = make_protected();
+    g_autoptr(GByteArray) to_sign = g_byte_array_new();
+    uint8_t signature[2 * COORDINATE_SIZE];
+
+    nsm_cbor_array(to_sign, 4);
+    nsm_cbor_text(to_sign, "Signature1");
+    nsm_cbor_bytes(to_sign, protected->data, protected->len);
+    nsm_cbor_bytes(to_sign, NULL, 0);
+    nsm_cbor_bytes(to_sign, payload->data, payload->len);
+    if (!sign(key, to_sign, signature, errp)) {
+        return false;
+    }
+
+    nsm_cbor_array(out, 4);
+    nsm_cbor_bytes(out, protected->data, protected->len);
+    nsm_cbor_map(out, 0);
+    nsm_cbor_bytes(out, payload->data, payload->len);
+    nsm_cbor_bytes(out, signature, sizeof(signature));
+    return true;
+}
+
+bool nsm_attestation_sign(NsmAttestation *a, const NsmDocument *document,
+                          GByteArray *out, Error **errp)
+{
+    int64_t now_ms = a->clock(a->clock_opaque);
+    g_autoptr(GByteArray) payload = NULL;
+
+    if (!renew(a, now_ms / 1000, errp)) {
+        return false;
+    }
+    payload = make_payload(a, document, now_ms);
+    if (payload->len > NSM_PAYLOAD_MAX) {
+        error_setg(errp, "a payload of %u bytes is too long: the limit is %d",
+                   payload->len, NSM_PAYLOAD_MAX);
+        return false;
+    }
+    return sign_payload(a->chain[SIGNER].key, payload, out, errp);
+}
+
+/* Life */
+
+static bool make_root_pem(NsmAttestation *a, Error **errp)
+{
+    gnutls_datum_t pem = { };
+    bool ok = check(gnutls_x509_crt_export2(a->chain[ROOT].crt,
+                                            GNUTLS_X509_FMT_PEM, &pem),
+                    "root certificate", errp);
+
+    if (ok) {
+        a->root_pem = g_strndup((char *)pem.data, pem.size);
+    }
+    gnutls_free(pem.data);
+    return ok;
+}
+
+NsmAttestation *nsm_attestation_new(const NsmAttestationConfig *config,
+                                    Error **errp)
+{
+    g_autoptr(NsmAttestation) a = g_new0(NsmAttestation, 1);
+    bool ok;
+
+    a->module_id = g_strdup(config->module_id);
+    a->clock = config->clock ?: host_clock;
+    a->clock_opaque = config->clock_opaque;
+
+    if (!config->ca_cert != !config->ca_key) {
+        error_setg(errp, "attestation-ca-%s is given without"
+                   " attestation-ca-%s: a root needs both",
+                   config->ca_cert ? "cert" : "key",
+                   config->ca_cert ? "key" : "cert");
+        return NULL;
+    }
+    ok = config->ca_cert
+         ? read_root(a, config->ca_cert, config->ca_key, errp)
+         : make_certificate(a, ROOT, errp);
+    if (!ok || !make_root_pem(a, errp)) {
+        return NULL;
+    }
+    return g_steal_pointer(&a);
+}
+
+void nsm_attestation_free(NsmAttestation *a)
+{
+    int i;
+
+    if (!a) {
+        return;
+    }
+    for (i = 0; i < NUM_LEVELS; i++) {
+        certificate_clear(&a->chain[i]);
+    }
+    g_free(a->root_pem);
+    g_free(a->module_id);
+    g_free(a);
+}
+
+const char *nsm_attestation_root(const NsmAttestation *a)
+{
+    return a->root_pem;
+}

@@ -1,0 +1,410 @@
+/*
+ * virtio-nsm: the Nitro Secure Module as a virtio device
+ *
+ * The device has one queue and no configuration.  Linux's driver
+ * (drivers/misc/nsm.c) makes two buffers of each request: one for the device
+ * to read, then one for the device to write, and one notification; a driver
+ * may as well put both parts into one chain, or queue several requests before
+ * their buffers.  Whatever the shape, requests are answered in the order they
+ * were queued in, by nsm.c.
+ *
+ * Properties:
+ *   module-id            identifies the module, as the enclave's documents say
+ *                        it: printable ASCII, at most 50 characters
+ *   attestation-ca-cert  PEM files: a root certificate of the user's, ECDSA on
+ *   attestation-ca-key   P-384, and its private key; without them, documents
+ *                        have a root that is made when the device starts
+ *   attestation-root     (read-only) the root certificate of its documents, PEM
+ *   pcr0 to pcr31        (read-only) the registers' values, in hex
+ *   locked-pcrs          (read-only) bit i tells whether register i is locked
+ *
+ * Registers and locks migrate.  Keys do not: after a migration documents have
+ * the root of the destination, which is the same only if it is the user's.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/iov.h"
+#include "qemu/main-loop.h"
+#include "qemu/module.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "hw/qdev-properties.h"
+#include "hw/virtio/virtio-nsm.h"
+#include "migration/qemu-file-types.h"
+#include "standard-headers/linux/virtio_ids.h"
+#include "trace.h"
+
+#define QUEUE_SIZE          64      /* descriptors */
+
+/* In the form of a real one: instance, then enclave */
+#define DEFAULT_MODULE_ID   "i-00000000000000000-enc0000000000000000"
+
+/* The queue */
+
+static size_t answer(VirtIONSM *vnsm, VirtQueueElement *request,
+                     VirtQueueElement *response)
+{
+    /* A byte more than there may be, for nsm_request() to see it. */
+    uint8_t in[NSM_REQUEST_MAX + 1];
+    uint8_t out[NSM_RESPONSE_MAX];
+    size_t in_size = iov_to_buf(request->out_sg, request->out_num, 0, in,
+                                sizeof(in));
+    size_t room = MIN(iov_size(response->in_sg, response->in_num),
+                      sizeof(out));
+    size_t size = nsm_request(&vnsm->nsm, in, in_size, out, room);
+
+    trace_virtio_nsm_request(vnsm, in_size, room, size);
+    return iov_from_buf(response->in_sg, response->in_num, 0, out, size);
+}
+
+/* @elem has both parts. */
+static void serve_one_chain(VirtIONSM *vnsm, VirtQueueElement *elem)
+{
+    virtqueue_push(vnsm->vq, elem, answer(vnsm, elem, elem));
+    g_free(elem);
+}
+
+/*
+ * The driver fetches both on the first interrupt, and fails if there is but
+ * one: they become visible together.
+ */
+static void serve_two_chains(VirtIONSM *vnsm, VirtQueueElement *request,
+                             VirtQueueElement *response)
+{
+    size_t size = answer(vnsm, request, response);
+
+    virtqueue_fill(vnsm->vq, request, 0, 0);
+    virtqueue_fill(vnsm->vq, response, size, 1);
+    virtqueue_flush(vnsm->vq, 2);
+    g_free(request);
+    g_free(response);
+}
+
+/* Returns whether something was answered. */
+static bool handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
+{
+    VirtQueueElement *request;
+
+    if (elem->out_num && elem->in_num) {
+        serve_one_chain(vnsm, elem);
+        return true;
+    }
+    if (elem->out_num) {
+        g_queue_push_tail(&vnsm->requests, elem);
+        return false;
+    }
+    request = g_queue_pop_head(&vnsm->requests);
+    if (!request) {
+        virtio_error(VIRTIO_DEVICE(vnsm),
+                     "virtio-nsm: a buffer of %zu bytes for a response, and no"
+                     " request before it",
+                     iov_size(elem->in_sg, elem->in_num));
+        virtqueue_detach_element(vnsm->vq, elem, 0);
+        g_free(elem);
+        return false;
+    }
+    serve_two_chains(vnsm, request, elem);
+    return true;
+}
+
+/*
+ * Serve what is in the queue, but no more than fits it at once: a guest that
+ * fills it as fast as it is emptied must not keep the rest of QEMU waiting.
+ */
+static void serve_queue(VirtIONSM *vnsm)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(vnsm);
+    bool answered = false;
+    int i;
+
+    for (i = 0; i < QUEUE_SIZE; i++) {
+        VirtQueueElement *elem = virtqueue_pop(vnsm->vq, sizeof(*elem));
+
+        if (!elem) {
+            break;
+        }
+        answered |= handle_element(vnsm, elem);
+    }
+    if (answered) {
+        virtio_notify(vdev, vnsm->vq);
+    }
+    if (i == QUEUE_SIZE) {
+        qemu_bh_schedule(vnsm->bh);
+    }
+}
+
+static void virtio_nsm_handle_output(VirtIODevice *vdev, VirtQueue *vq)
+{
+    serve_queue(VIRTIO_NSM(vdev));
+}
+
+static void virtio_nsm_bh(void *opaque)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(opaque);
+
+    /* If the guest stops now, virtio_nsm_set_status() goes on later. */
+    if (vdev->vm_running && (vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
+        serve_queue(VIRTIO_NSM(vdev));
+    }
+}
+
+/* Called when the driver is ready, and when a guest that was stopped runs. */
+static void virtio_nsm_set_status(VirtIODevice *vdev, uint8_t status)
+{
+    if (vdev->vm_running && (status & VIRTIO_CONFIG_S_DRIVER_OK)) {
+        qemu_bh_schedule(VIRTIO_NSM(vdev)->bh);
+    }
+}
+
+/* By the driver: registers stay. */
+static void virtio_nsm_driver_reset(VirtIODevice *vdev)
+{
+    VirtIONSM *vnsm = VIRTIO_NSM(vdev);
+    VirtQueueElement *elem;
+
+    qemu_bh_cancel(vnsm->bh);
+    while ((elem = g_queue_pop_head(&vnsm->requests))) {
+        virtqueue_detach_element(vnsm->vq, elem, 0);
+        g_free(elem);
+    }
+}
+
+/* Of the machine; the transport then does what a driver's reset does. */
+static void virtio_nsm_system_reset(DeviceState *dev)
+{
+    nsm_reset(&VIRTIO_NSM(dev)->nsm);
+}
+
+static uint64_t virtio_nsm_get_features(VirtIODevice *vdev, uint64_t features,
+                                        Error **errp)
+{
+    return features;
+}
+
+/* Migration */
+
+/* The requests that wait, each after a 1; a 0 at the end */
+static int put_requests(QEMUFile *f, void *pv, size_t size,
+                        const VMStateField *field, JSONWriter *vmdesc)
+{
+    VirtIONSM *vnsm = pv;
+    GList *link;
+
+    for (link = vnsm->requests.head; link; link = link->next) {
+        qemu_put_sbyte(f, 1);
+        qemu_put_virtqueue_element(VIRTIO_DEVICE(vnsm), f, link->data);
+    }
+    qemu_put_sbyte(f, 0);
+    return 0;
+}
+
+static int get_requests(QEMUFile *f, void *pv, size_t size,
+                        const VMStateField *field)
+{
+    VirtIONSM *vnsm = pv;
+
+    while (qemu_get_sbyte(f)) {
+        VirtQueueElement *elem;
+
+        if (g_queue_get_length(&vnsm->requests) == QUEUE_SIZE) {
+            return -EINVAL;
+        }
+        elem = qemu_get_virtqueue_element(VIRTIO_DEVICE(vnsm), f,
+                                          sizeof(*elem));
+        g_queue_push_tail(&vnsm->requests, elem);
+    }
+    return 0;
+}
+
+static const VMStateInfo vmstate_info_requests = {
+    .name = "virtio-nsm requests",
+    .get = get_requests,
+    .put = put_requests,
+};
+
+static const VMStateDescription vmstate_virtio_nsm_device = {
+    .name = "virtio-nsm-device",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (VMStateField[]) {
+        VMSTATE_UINT8_2DARRAY(nsm.bank.value, VirtIONSM, NSM_NUM_PCRS,
+                              NSM_PCR_SIZE),
+        VMSTATE_UINT32(nsm.bank.locked, VirtIONSM),
+        {
+            .name = "requests",
+            .info = &vmstate_info_requests,
+            .flags = VMS_SINGLE,
+        },
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static const VMStateDescription vmstate_virtio_nsm = {
+    .name = "virtio-nsm",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (VMStateField[]) {
+        VMSTATE_VIRTIO_DEVICE,
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+/* Start and end */
+
+static bool check_module_id(const char *id, Error **errp)
+{
+    const char *p;
+
+    if (!id[0] || strlen(id) > NSM_MODULE_ID_MAX) {
+        error_setg(errp, "module-id '%s' has %zu characters: it needs 1 to %d",
+                   id, strlen(id), NSM_MODULE_ID_MAX);
+        return false;
+    }
+    for (p = id; *p; p++) {
+        if (*p < ' ' || *p > '~') {
+            error_setg(errp, "module-id: character %zu is 0x%02x, which is not"
+                       " printable ASCII", p - id + 1, (uint8_t)*p);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void virtio_nsm_realize(DeviceState *dev, Error **errp)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(dev);
+    VirtIONSM *vnsm = VIRTIO_NSM(dev);
+    NsmAttestationConfig config = {
+        .module_id = vnsm->module_id,
+        .ca_cert = vnsm->ca_cert,
+        .ca_key = vnsm->ca_key,
+    };
+
+    if (!check_module_id(vnsm->module_id, errp)) {
+        return;
+    }
+    vnsm->nsm.attestation = nsm_attestation_new(&config, errp);
+    if (!vnsm->nsm.attestation) {
+        return;
+    }
+    vnsm->nsm.module_id = vnsm->module_id;
+
+    virtio_init(vdev, VIRTIO_ID_NITRO_SEC_MOD, 0);
+    vnsm->vq = virtio_add_queue(vdev, QUEUE_SIZE, virtio_nsm_handle_output);
+    vnsm->bh = virtio_bh_new_guarded(dev, virtio_nsm_bh, vnsm);
+}
+
+static void virtio_nsm_unrealize(DeviceState *dev)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(dev);
+    VirtIONSM *vnsm = VIRTIO_NSM(dev);
+
+    virtio_nsm_driver_reset(vdev);
+    qemu_bh_delete(vnsm->bh);
+    virtio_del_queue(vdev, 0);
+    virtio_cleanup(vdev);
+    g_clear_pointer(&vnsm->nsm.attestation, nsm_attestation_free);
+}
+
+void virtio_nsm_set_start_pcr(VirtIONSM *vnsm, unsigned index,
+                              const uint8_t value[NSM_PCR_SIZE], bool locked)
+{
+    assert(!DEVICE(vnsm)->realized);
+    nsm_set_start_pcr(&vnsm->nsm, index, value, locked);
+}
+
+/* Properties */
+
+static char *virtio_nsm_get_root(Object *obj, Error **errp)
+{
+    VirtIONSM *vnsm = VIRTIO_NSM(obj);
+
+    return g_strdup(vnsm->nsm.attestation
+                    ? nsm_attestation_root(vnsm->nsm.attestation) : "");
+}
+
+static void virtio_nsm_get_pcr(Object *obj, Visitor *v, const char *name,
+                               void *opaque, Error **errp)
+{
+    const uint8_t *value = VIRTIO_NSM(obj)->nsm.bank.value[(uintptr_t)opaque];
+    char hex[2 * NSM_PCR_SIZE + 1];
+    char *text = hex;
+    int i;
+
+    for (i = 0; i < NSM_PCR_SIZE; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", value[i]);
+    }
+    visit_type_str(v, name, &text, errp);
+}
+
+static Property virtio_nsm_properties[] = {
+    DEFINE_PROP_STRING("module-id", VirtIONSM, module_id),
+    DEFINE_PROP_STRING("attestation-ca-cert", VirtIONSM, ca_cert),
+    DEFINE_PROP_STRING("attestation-ca-key", VirtIONSM, ca_key),
+    DEFINE_PROP_END_OF_LIST(),
+};
+
+static void virtio_nsm_instance_init(Object *obj)
+{
+    VirtIONSM *vnsm = VIRTIO_NSM(obj);
+
+    vnsm->module_id = g_strdup(DEFAULT_MODULE_ID);
+    g_queue_init(&vnsm->requests);
+    nsm_init(&vnsm->nsm);
+    object_property_add_uint32_ptr(obj, "locked-pcrs",
+                                   &vnsm->nsm.bank.locked,
+                                   OBJ_PROP_FLAG_READ);
+}
+
+static void virtio_nsm_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    VirtioDeviceClass *vdc = VIRTIO_DEVICE_CLASS(klass);
+    uintptr_t i;
+
+    device_class_set_props(dc, virtio_nsm_properties);
+    object_class_property_set_description(klass, "module-id",
+        "Identifier of the module, in documents");
+    object_class_property_set_description(klass, "attestation-ca-cert",
+        "PEM file with a P-384 root certificate for documents");
+    object_class_property_set_description(klass, "attestation-ca-key",
+        "PEM file with the private key of attestation-ca-cert");
+    object_class_property_add_str(klass, "attestation-root",
+                                  virtio_nsm_get_root, NULL);
+    object_class_property_set_description(klass, "attestation-root",
+        "Root certificate of the attestation documents, PEM");
+    for (i = 0; i < NSM_NUM_PCRS; i++) {
+        g_autofree char *name = g_strdup_printf("pcr%d", (int)i);
+
+        object_class_property_add(klass, name, "str", virtio_nsm_get_pcr,
+                                  NULL, NULL, (void *)i);
+    }
+
+    dc->vmsd = &vmstate_virtio_nsm;
+    dc->reset = virtio_nsm_system_reset;
+    dc->desc = "Nitro Secure Module";
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+    vdc->realize = virtio_nsm_realize;
+    vdc->unrealize = virtio_nsm_unrealize;
+    vdc->get_features = virtio_nsm_get_features;
+    vdc->set_status = virtio_nsm_set_status;
+    vdc->reset = virtio_nsm_driver_reset;
+    vdc->vmsd = &vmstate_virtio_nsm_device;
+}
+
+static const TypeInfo virtio_nsm_info = {
+    .name = TYPE_VIRTIO_NSM,
+    .parent = TYPE_VIRTIO_DEVICE,
+    .instance_size = sizeof(VirtIONSM),
+    .instance_init = virtio_nsm_instance_init,
+    .class_init = virtio_nsm_class_init,
+};
+
+static void virtio_nsm_register_types(void)
+{
+    type_register_static(&virtio_nsm_info);
+}
+
+type_init(virtio_nsm_register_types)

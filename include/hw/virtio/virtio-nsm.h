@@ -1,0 +1,38 @@
+/*
+ * virtio-nsm: the Nitro Secure Module as a virtio device
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef HW_VIRTIO_VIRTIO_NSM_H
+#define HW_VIRTIO_VIRTIO_NSM_H
+
+#include "hw/virtio/nsm.h"
+#include "hw/virtio/virtio.h"
+#include "qom/object.h"
+
+#define TYPE_VIRTIO_NSM "virtio-nsm-device"
+OBJECT_DECLARE_SIMPLE_TYPE(VirtIONSM, VIRTIO_NSM)
+
+struct VirtIONSM {
+    VirtIODevice parent_obj;
+
+    VirtQueue *vq;
+    QEMUBH *bh;                 /* serves what is still in the queue */
+    GQueue requests;            /* VirtQueueElements that wait for a buffer */
+
+    char *module_id;
+    char *ca_cert;
+    char *ca_key;
+
+    Nsm nsm;
+};
+
+/*
+ * Set register @index's value at start, and after each system reset, and lock
+ * it then if @locked; registers 0 to 15 are locked in any case.  Those that
+ * are not set are zero at start.  Call it before the device is realized.
+ */
+void virtio_nsm_set_start_pcr(VirtIONSM *vnsm, unsigned index,
+                              const uint8_t value[NSM_PCR_SIZE], bool locked);
+
+#endif
