@@ -250,9 +250,8 @@ static bool set_signer_usage(Certificate *c, Error **errp)
                "key usage", errp)) {
         return false;
     }
-    ok = check(gnutls_x509_crt_set_extension_by_oid(c->crt,
-                                                    GNUTLS_X509EXT_OID_KEY_USAGE,
-                                                    der.data, der.size, 0),
+    ok = check(gnutls_x509_crt_set_extension_by_oid(
+                   c->crt, GNUTLS_X509EXT_OID_KEY_USAGE, der.data, der.size, 0),
                "key usage", errp);
     gnutls_free(der.data);
     return ok;
