@@ -4,8 +4,9 @@
  * A microvm that boots an enclave image file (EIF) as the Nitro hypervisor
  * does: the image is measured and checked while it is placed in guest memory,
  * and the first vCPU starts in the kernel, without firmware.  The guest has a
- * vsock, which another process provides through vhost-user, a serial console,
- * and a port to reset itself by.
+ * Nitro Secure Module (NSM) that attests those measurements, a vsock, which
+ * another process provides through vhost-user, a serial console, and a port to
+ * reset itself by.
  *
  * This file knows the machine's options and puts the parts together; the file
  * format is known to hw/core/eif.c, and how a kernel is started to
@@ -38,6 +39,7 @@
 #include "trace.h"
 
 #define VSOCK_TRANSPORT     0
+#define NSM_TRANSPORT       1
 #define RTC_IRQ             8       /* also that of virtio-mmio transport 3 */
 
 /*
@@ -374,6 +376,63 @@ static bool create_vsock(NitroEnclaveMachineState *nems, Error **errp)
     return qdev_realize_and_unref(dev, virtio_mmio_bus(VSOCK_TRANSPORT), errp);
 }
 
+/* PCR @index is zero extended by @text, or zero if that was not given. */
+static bool set_text_pcr(VirtIONSM *nsm, unsigned index, const char *text,
+                         Error **errp)
+{
+    uint8_t value[NSM_PCR_SIZE] = { };
+
+    if (text && text[0] && !nsm_extend(value, text, strlen(text), errp)) {
+        return false;
+    }
+    virtio_nsm_set_start_pcr(nsm, index, value, true);
+    return true;
+}
+
+/*
+ * What the NSM says of the enclave after each reset.  In debug mode it does not
+ * vouch for the image, whose console is there for all to read.
+ */
+static bool set_start_pcrs(NitroEnclaveMachineState *nems, Error **errp)
+{
+    const EifResult *measured = &nems->measured;
+
+    QEMU_BUILD_BUG_ON(NSM_PCR_SIZE != EIF_PCR_SIZE);
+    if (!nems->debug_mode) {
+        virtio_nsm_set_start_pcr(nems->nsm, 0, measured->pcr0, true);
+        virtio_nsm_set_start_pcr(nems->nsm, 1, measured->pcr1, true);
+        virtio_nsm_set_start_pcr(nems->nsm, 2, measured->pcr2, true);
+        virtio_nsm_set_start_pcr(nems->nsm, 8, measured->pcr8, true);
+    }
+    return set_text_pcr(nems->nsm, 3, nems->parent_role, errp) &&
+           set_text_pcr(nems->nsm, 4, nems->parent_id, errp);
+}
+
+static bool create_nsm(NitroEnclaveMachineState *nems, Error **errp)
+{
+    DeviceState *dev = qdev_new(TYPE_VIRTIO_NSM);
+
+    /* A path that users can ask the monitor for: /machine/nsm */
+    object_property_add_child(OBJECT(nems), "nsm", OBJECT(dev));
+    nems->nsm = VIRTIO_NSM(dev);
+    if (nems->id) {
+        if (!nsm_check_module_id("id", nems->id, errp)) {
+            return false;
+        }
+        qdev_prop_set_string(dev, "module-id", nems->id);
+    }
+    if (nems->attestation_ca_cert) {
+        qdev_prop_set_string(dev, "attestation-ca-cert",
+                             nems->attestation_ca_cert);
+    }
+    if (nems->attestation_ca_key) {
+        qdev_prop_set_string(dev, "attestation-ca-key",
+                             nems->attestation_ca_key);
+    }
+    return set_start_pcrs(nems, errp) &&
+           qdev_realize_and_unref(dev, virtio_mmio_bus(NSM_TRANSPORT), errp);
+}
+
 static void nitro_enclave_init(MachineState *machine)
 {
     NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(machine);
@@ -398,6 +457,7 @@ static void nitro_enclave_init(MachineState *machine)
     if (machine->kernel_filename) {
         load_image_first(nems, &error_fatal);
     }
+    create_nsm(nems, &error_fatal);
     if (nems->vsock) {
         create_vsock(nems, &error_fatal);
     }
@@ -432,6 +492,16 @@ STRING_OPTION(vsock)
 STRING_OPTION(id)
 STRING_OPTION(parent_role)
 STRING_OPTION(parent_id)
+STRING_OPTION(attestation_ca_cert)
+STRING_OPTION(attestation_ca_key)
+
+static char *nitro_enclave_get_attestation_root(Object *obj, Error **errp)
+{
+    VirtIONSM *nsm = NITRO_ENCLAVE_MACHINE(obj)->nsm;
+
+    return nsm ? object_property_get_str(OBJECT(nsm), "attestation-root", errp)
+               : g_strdup("");
+}
 
 static bool nitro_enclave_get_debug_mode(Object *obj, Error **errp)
 {
@@ -486,6 +556,8 @@ static void nitro_enclave_instance_finalize(Object *obj)
     g_free(nems->id);
     g_free(nems->parent_role);
     g_free(nems->parent_id);
+    g_free(nems->attestation_ca_cert);
+    g_free(nems->attestation_ca_key);
 }
 
 static void add_options(ObjectClass *oc)
@@ -498,12 +570,22 @@ static void add_options(ObjectClass *oc)
         { "vsock", "Id of the chardev that leads to the vhost-user-vsock back"
           " end",
           nitro_enclave_get_vsock, nitro_enclave_set_vsock },
-        { "id", "Identifier of the enclave",
+        { "id", "Identifier of the enclave, the NSM's module id",
           nitro_enclave_get_id, nitro_enclave_set_id },
         { "parent-role", "ARN of the parent instance's IAM role",
           nitro_enclave_get_parent_role, nitro_enclave_set_parent_role },
         { "parent-id", "Instance id of the parent",
           nitro_enclave_get_parent_id, nitro_enclave_set_parent_id },
+        { "attestation-ca-cert", "PEM file: P-384 root certificate for"
+          " attestation documents",
+          nitro_enclave_get_attestation_ca_cert,
+          nitro_enclave_set_attestation_ca_cert },
+        { "attestation-ca-key", "PEM file: private key of"
+          " attestation-ca-cert",
+          nitro_enclave_get_attestation_ca_key,
+          nitro_enclave_set_attestation_ca_key },
+        { "attestation-root", "Root certificate of attestation documents, PEM"
+          " (read-only)", nitro_enclave_get_attestation_root },
         { "pcr0", "Measurement of the whole image, in hex (read-only)",
           nitro_enclave_get_pcr0 },
         { "pcr1", "Measurement of kernel, command line and first ramdisk, in"

@@ -242,19 +242,19 @@ static bool set_validity(const NsmAttestation *a, Level level, Certificate *c,
 /* GnuTLS's own function would mark it critical, which real ones have not. */
 static bool set_signer_usage(Certificate *c, Error **errp)
 {
+    static const char oid[] = GNUTLS_X509EXT_OID_KEY_USAGE;
     gnutls_datum_t der;
-    bool ok;
+    int ret;
 
     if (!check(gnutls_x509_ext_export_key_usage(GNUTLS_KEY_DIGITAL_SIGNATURE,
                                                 &der),
                "key usage", errp)) {
         return false;
     }
-    ok = check(gnutls_x509_crt_set_extension_by_oid(
-                   c->crt, GNUTLS_X509EXT_OID_KEY_USAGE, der.data, der.size, 0),
-               "key usage", errp);
+    ret = gnutls_x509_crt_set_extension_by_oid(c->crt, oid, der.data, der.size,
+                                               0);
     gnutls_free(der.data);
-    return ok;
+    return check(ret, "key usage", errp);
 }
 
 static bool set_constraints(Level level, Certificate *c, Error **errp)
@@ -296,7 +296,8 @@ static bool get_key_id(gnutls_x509_crt_t crt, uint8_t *id, size_t *size,
 static bool set_key_ids(Certificate *c, const Certificate *issuer,
                         Error **errp)
 {
-    uint8_t own[64], issuers[64];
+    /* One of the user's may be as long as its certificate can be. */
+    uint8_t own[NSM_CERTIFICATE_MAX], issuers[NSM_CERTIFICATE_MAX];
     size_t own_size = sizeof(own), issuers_size = sizeof(issuers);
 
     return get_key_id(c->crt, own, &own_size, errp) &&
@@ -350,6 +351,32 @@ static bool make_certificate(NsmAttestation *a, Level level, Error **errp)
     return ok;
 }
 
+static char *time_text(int64_t s)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(s);
+
+    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ")
+                : g_strdup_printf("%" PRId64, s);
+}
+
+/* Is the root one that a verifier takes @now? */
+static bool check_validity(const NsmAttestation *a, int64_t now, Error **errp)
+{
+    const Certificate *root = &a->chain[ROOT];
+    int64_t begin = gnutls_x509_crt_get_activation_time(root->crt);
+    int64_t end = end_of_life(root);
+    g_autofree char *now_text = time_text(now);
+    g_autofree char *limit = time_text(now < begin ? begin : end);
+
+    if (now >= begin && now <= end) {
+        return true;
+    }
+    error_setg(errp, "the root certificate is %s %s, and now it is %s",
+               now < begin ? "not valid before" : "expired since", limit,
+               now_text);
+    return false;
+}
+
 /* Is the certificate at @level missing, or one that should be replaced? */
 static bool is_due(const NsmAttestation *a, Level level, int64_t now)
 {
@@ -375,8 +402,7 @@ static bool renew(NsmAttestation *a, int64_t now, Error **errp)
     bool due = false;
     int level;
 
-    if (now > end_of_life(&a->chain[ROOT])) {
-        error_setg(errp, "the root certificate has expired");
+    if (!check_validity(a, now, errp)) {
         return false;
     }
     for (level = REGIONAL; level < NUM_LEVELS; level++) {
@@ -570,32 +596,6 @@ static bool check_authority(gnutls_x509_crt_t crt, const char *name,
     return true;
 }
 
-static char *time_text(int64_t s)
-{
-    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(s);
-
-    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ")
-                : g_strdup_printf("%" PRId64, s);
-}
-
-static bool check_validity(const NsmAttestation *a, gnutls_x509_crt_t crt,
-                           const char *name, Error **errp)
-{
-    int64_t begin = gnutls_x509_crt_get_activation_time(crt);
-    int64_t end = gnutls_x509_crt_get_expiration_time(crt);
-    int64_t now = now_s(a);
-    g_autofree char *now_text = time_text(now);
-    g_autofree char *limit = time_text(now < begin ? begin : end);
-
-    if (now >= begin && now <= end) {
-        return true;
-    }
-    error_setg(errp, "attestation-ca-cert: %s is %s %s, and now it is %s",
-               name, now < begin ? "not valid before" : "expired since",
-               limit, now_text);
-    return false;
-}
-
 static bool read_root(NsmAttestation *a, const char *ca_cert,
                       const char *ca_key, Error **errp)
 {
@@ -604,14 +604,18 @@ static bool read_root(NsmAttestation *a, const char *ca_cert,
     if (!read_ca_cert(root, ca_cert, errp) ||
         !check_curve(root->crt, ca_cert, errp) ||
         !check_authority(root->crt, ca_cert, errp) ||
-        !check_validity(a, root->crt, ca_cert, errp)) {
+        !read_ca_key(root, ca_cert, ca_key, errp)) {
         return false;
     }
-    if (!make_der(root, errp)) {
+    /*
+     * What is signed with it repeats its name, which may be long: see now that
+     * all of the chain can be made, not when the guest asks for a document.
+     */
+    if (!make_der(root, errp) || !renew(a, now_s(a), errp)) {
         error_prepend(errp, "attestation-ca-cert: %s: ", ca_cert);
         return false;
     }
-    return read_ca_key(root, ca_cert, ca_key, errp);
+    return true;
 }
 
 /* Documents */

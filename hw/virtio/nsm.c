@@ -204,18 +204,38 @@ static void skip_bytes(Reader *r, size_t size)
     r->size -= size;
 }
 
+/*
+ * Read what is well-formed but what libcbor 0.8 takes for an error because it
+ * knows no meaning of it: tags of one byte, and unassigned simple values.
+ * Returns how many bytes that are; 0 leaves the item to libcbor.
+ */
+static size_t read_unassigned(const Reader *r, Item *item)
+{
+    uint8_t byte = r->size ? r->data[0] : 0;
+
+    if (byte >= 0xc0 && byte <= 0xd7) {
+        item->kind = ITEM_TAG;
+        return 1;
+    }
+    if (byte >= 0xe0 && byte <= 0xf3) {
+        return 1;
+    }
+    /* With a second byte; values below 32 have none. */
+    if (byte == 0xf8 && r->size >= 2 && r->data[1] >= 32) {
+        return 2;
+    }
+    return 0;
+}
+
 static bool read_one_head(Reader *r, Item *item)
 {
     struct cbor_decoder_result result;
+    size_t unassigned;
 
     *item = (Item) { .kind = ITEM_OTHER };
-    /* libcbor refuses simple values that nobody gave a meaning yet. */
-    if (r->size >= 1 && r->data[0] >= 0xe0 && r->data[0] <= 0xf3) {
-        skip_bytes(r, 1);
-        return true;
-    }
-    if (r->size >= 2 && r->data[0] == 0xf8 && r->data[1] >= 32) {
-        skip_bytes(r, 2);
+    unassigned = read_unassigned(r, item);
+    if (unassigned) {
+        skip_bytes(r, unassigned);
         return true;
     }
     result = cbor_stream_decode(r->data, r->size, &callbacks, item);
@@ -479,6 +499,14 @@ static bool is_locked(const Nsm *nsm, unsigned index)
     return nsm->bank.locked >> index & 1;
 }
 
+/* The guest gets no more than the name; a guest could ask again and again. */
+static NsmError internal_error(Error *err)
+{
+    warn_report_once("nsm: %s", error_get_pretty(err));
+    error_free(err);
+    return NSM_INTERNAL_ERROR;
+}
+
 static NsmError describe_nsm(Nsm *nsm, const Value *values,
                              GByteArray *response)
 {
@@ -513,10 +541,11 @@ static NsmError get_random(Nsm *nsm, const Value *values, GByteArray *response)
 {
     uint8_t random[NSM_RANDOM_SIZE];
     int ret = gnutls_rnd(GNUTLS_RND_RANDOM, random, sizeof(random));
+    Error *err = NULL;
 
     if (ret < 0) {
-        warn_report_once("nsm: no random bytes: %s", gnutls_strerror(ret));
-        return NSM_INTERNAL_ERROR;
+        error_setg(&err, "random bytes: %s", gnutls_strerror(ret));
+        return internal_error(err);
     }
     nsm_cbor_map(response, 1);
     nsm_cbor_text(response, "GetRandom");
@@ -544,21 +573,21 @@ static NsmError describe_pcr(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-/* @pcr becomes SHA-384 of itself and the bytes after it. */
-static bool extend(uint8_t *pcr, const GByteArray *data)
+bool nsm_extend(uint8_t pcr[NSM_PCR_SIZE], const void *data, size_t size,
+                Error **errp)
 {
     gnutls_hash_hd_t hash;
     int ret = gnutls_hash_init(&hash, GNUTLS_DIG_SHA384);
 
     if (ret >= 0) {
         ret = gnutls_hash(hash, pcr, NSM_PCR_SIZE);
-        if (ret >= 0 && data->len) {
-            ret = gnutls_hash(hash, data->data, data->len);
+        if (ret >= 0 && size) {
+            ret = gnutls_hash(hash, data, size);
         }
         gnutls_hash_deinit(hash, ret >= 0 ? pcr : NULL);
     }
     if (ret < 0) {
-        warn_report_once("nsm: SHA-384: %s", gnutls_strerror(ret));
+        error_setg(errp, "SHA-384: %s", gnutls_strerror(ret));
     }
     return ret >= 0;
 }
@@ -566,6 +595,8 @@ static bool extend(uint8_t *pcr, const GByteArray *data)
 static NsmError extend_pcr(Nsm *nsm, const Value *values, GByteArray *response)
 {
     unsigned index = values[0].index;
+    const GByteArray *data = values[1].bytes;
+    Error *err = NULL;
 
     if (index >= NSM_NUM_PCRS) {
         return NSM_INVALID_INDEX;
@@ -573,8 +604,8 @@ static NsmError extend_pcr(Nsm *nsm, const Value *values, GByteArray *response)
     if (is_locked(nsm, index)) {
         return NSM_READ_ONLY_INDEX;
     }
-    if (!extend(nsm->bank.value[index], values[1].bytes)) {
-        return NSM_INTERNAL_ERROR;
+    if (!nsm_extend(nsm->bank.value[index], data->data, data->len, &err)) {
+        return internal_error(err);
     }
     nsm_cbor_map(response, 1);
     nsm_cbor_text(response, "ExtendPCR");
@@ -625,10 +656,7 @@ static NsmError attest(Nsm *nsm, const Value *values, GByteArray *response)
     Error *err = NULL;
 
     if (!nsm_attestation_sign(nsm->attestation, &document, bytes, &err)) {
-        warn_report_once("nsm: no attestation document: %s",
-                         error_get_pretty(err));
-        error_free(err);
-        return NSM_INTERNAL_ERROR;
+        return internal_error(err);
     }
     nsm_cbor_map(response, 1);
     nsm_cbor_text(response, "Attestation");
@@ -745,6 +773,26 @@ size_t nsm_request(Nsm *nsm, const uint8_t *request, size_t request_size,
     }
     memcpy(response, answer->data, answer->len);
     return answer->len;
+}
+
+bool nsm_check_module_id(const char *option, const char *id, Error **errp)
+{
+    const char *p;
+
+    if (!id[0] || strlen(id) > NSM_MODULE_ID_MAX) {
+        error_setg(errp, "%s=%s: %zu characters, where 1 to %d are allowed",
+                   option, id, strlen(id), NSM_MODULE_ID_MAX);
+        return false;
+    }
+    for (p = id; *p; p++) {
+        if (*p < ' ' || *p > '~') {
+            error_setg(errp, "%s: character %zu is 0x%02x, which is not"
+                       " printable ASCII", option, (size_t)(p - id) + 1,
+                       (uint8_t)*p);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Registers */

@@ -253,25 +253,6 @@ static const VMStateDescription vmstate_virtio_nsm = {
 
 /* Start and end */
 
-static bool check_module_id(const char *id, Error **errp)
-{
-    const char *p;
-
-    if (!id[0] || strlen(id) > NSM_MODULE_ID_MAX) {
-        error_setg(errp, "module-id '%s' has %zu characters: it needs 1 to %d",
-                   id, strlen(id), NSM_MODULE_ID_MAX);
-        return false;
-    }
-    for (p = id; *p; p++) {
-        if (*p < ' ' || *p > '~') {
-            error_setg(errp, "module-id: character %zu is 0x%02x, which is not"
-                       " printable ASCII", p - id + 1, (uint8_t)*p);
-            return false;
-        }
-    }
-    return true;
-}
-
 static void virtio_nsm_realize(DeviceState *dev, Error **errp)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
@@ -282,7 +263,7 @@ static void virtio_nsm_realize(DeviceState *dev, Error **errp)
         .ca_key = vnsm->ca_key,
     };
 
-    if (!check_module_id(vnsm->module_id, errp)) {
+    if (!nsm_check_module_id("module-id", vnsm->module_id, errp)) {
         return;
     }
     vnsm->nsm.attestation = nsm_attestation_new(&config, errp);

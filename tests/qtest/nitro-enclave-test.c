@@ -92,11 +92,12 @@ static char *make_image(const char *cmdline)
     return name;
 }
 
-static char *get_string(QTestState *qts, const char *property)
+static char *get_string_of(QTestState *qts, const char *path,
+                           const char *property)
 {
     QDict *answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
-                              "{'path': '/machine', 'property': %s}}",
-                              property);
+                              "{'path': %s, 'property': %s}}",
+                              path, property);
     char *value;
 
     g_assert_true(qdict_haskey(answer, "return"));
@@ -105,12 +106,37 @@ static char *get_string(QTestState *qts, const char *property)
     return value;
 }
 
+static char *get_string(QTestState *qts, const char *property)
+{
+    return get_string_of(qts, "/machine", property);
+}
+
 static void assert_string(QTestState *qts, const char *property,
                           const char *expected)
 {
     g_autofree char *value = get_string(qts, property);
 
     g_assert_cmpstr(value, ==, expected);
+}
+
+static void assert_nsm(QTestState *qts, const char *property,
+                       const char *expected)
+{
+    g_autofree char *value = get_string_of(qts, "/machine/nsm", property);
+
+    g_assert_cmpstr(value, ==, expected);
+}
+
+/* Bit i: register i is locked */
+static int64_t locked_pcrs(QTestState *qts)
+{
+    QDict *answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
+                              "{'path': '/machine/nsm',"
+                              " 'property': 'locked-pcrs'}}");
+    int64_t value = qdict_get_int(answer, "return");
+
+    qobject_unref(answer);
+    return value;
 }
 
 /* The machine starts bare, as QEMU's generic tests start it. */
@@ -195,12 +221,114 @@ static void test_measurements(void)
     unlink(image);
 }
 
+/* SHA-384 of 48 zeros and @text */
+static char *pcr_of_text(const char *text)
+{
+    g_autoptr(GByteArray) data = g_byte_array_new();
+    char hex[97];
+
+    g_byte_array_set_size(data, 48);
+    memset(data->data, 0, 48);
+    g_byte_array_append(data, (const uint8_t *)text, strlen(text));
+    hash_hex(hex, data->data, data->len);
+    return g_strdup(hex);
+}
+
+#define ROLE        "arn:aws:iam::123456789012:role/Parent"
+#define PARENT      "i-0123456789abcdef0"
+#define MODULE_ID   PARENT "-enc0123456789abcdef"
+
+/*
+ * The registers that the NSM starts with are the machine's measurements, and
+ * what is said of the parent.
+ */
+static void check_start_pcrs(const char *options, bool debug, bool parent)
+{
+    g_autofree char *image = make_image(CMDLINE);
+    g_autofree char *zero = g_strnfill(96, '0');
+    g_autofree char *role = parent ? pcr_of_text(ROLE) : g_strdup(zero);
+    g_autofree char *id = parent ? pcr_of_text(PARENT) : g_strdup(zero);
+    QTestState *qts = qtest_initf("-M nitro-enclave%s -kernel %s -m 128M",
+                                  options, image);
+    g_autofree char *pcr0 = get_string(qts, "pcr0");
+    g_autofree char *pcr1 = get_string(qts, "pcr1");
+    g_autofree char *pcr2 = get_string(qts, "pcr2");
+    int resets, i;
+
+    g_assert_cmpstr(pcr0, !=, zero);
+    for (resets = 0; resets < 2; resets++) {
+        assert_nsm(qts, "pcr0", debug ? zero : pcr0);
+        assert_nsm(qts, "pcr1", debug ? zero : pcr1);
+        assert_nsm(qts, "pcr2", debug ? zero : pcr2);
+        assert_nsm(qts, "pcr3", role);
+        assert_nsm(qts, "pcr4", id);
+        for (i = 5; i < 32; i++) {
+            g_autofree char *name = g_strdup_printf("pcr%d", i);
+
+            assert_nsm(qts, name, zero);
+        }
+        g_assert_cmphex(locked_pcrs(qts), ==, 0xffff);
+        qtest_outb(qts, RESET_PORT, 0xfe);
+        qtest_qmp_eventwait(qts, "RESET");
+    }
+    qtest_quit(qts);
+    unlink(image);
+}
+
+static void test_start_pcrs(void)
+{
+    check_start_pcrs("", false, false);
+}
+
+static void test_start_pcrs_parent(void)
+{
+    check_start_pcrs(",parent-role=" ROLE ",parent-id=" PARENT, false, true);
+}
+
+static void test_start_pcrs_debug(void)
+{
+    check_start_pcrs(",debug-mode=on,parent-role=" ROLE ",parent-id=" PARENT,
+                     true, true);
+}
+
+static void test_module_id(void)
+{
+    QTestState *qts = qtest_init("-M nitro-enclave,id=" MODULE_ID);
+
+    assert_nsm(qts, "module-id", MODULE_ID);
+    qtest_quit(qts);
+}
+
+/* Each run has a root of its own; it is the NSM's, and cannot be set. */
+static void test_attestation_root(void)
+{
+    QTestState *qts = qtest_init("-M nitro-enclave");
+    g_autofree char *first = get_string(qts, "attestation-root");
+    g_autofree char *second = NULL;
+    QDict *answer;
+
+    g_assert_true(g_str_has_prefix(first, "-----BEGIN CERTIFICATE-----\n"));
+    g_assert_true(g_str_has_suffix(first, "-----END CERTIFICATE-----\n"));
+    assert_nsm(qts, "attestation-root", first);
+    answer = qtest_qmp(qts, "{'execute': 'qom-set', 'arguments': "
+                       "{'path': '/machine', 'property': 'attestation-root',"
+                       " 'value': ''}}");
+    g_assert_true(qdict_haskey(answer, "error"));
+    qobject_unref(answer);
+    qtest_quit(qts);
+
+    qts = qtest_init("-M nitro-enclave");
+    second = get_string(qts, "attestation-root");
+    g_assert_cmpstr(first, !=, second);
+    qtest_quit(qts);
+}
+
 static void test_memory(void)
 {
     g_autofree char *image = make_image(CMDLINE);
     QTestState *qts = qtest_initf("-M nitro-enclave -m 128M -append more"
                                   " -kernel %s", image);
-    char text[64] = { };
+    char text[80] = { };
     uint32_t ramdisk;
 
     /* The kernel's code, without its setup. */
@@ -213,8 +341,11 @@ static void test_memory(void)
     g_assert_cmphex(qtest_readb(qts, ZERO_PAGE + 0x1ef), ==, 0);
     g_assert_cmpuint(qtest_readb(qts, ZERO_PAGE + 0x1e8), ==, 3);
 
-    qtest_memread(qts, qtest_readl(qts, ZERO_PAGE + 0x228), text, 32);
-    g_assert_cmpstr(text, ==, CMDLINE " more");
+    /* The image's, the user's, and where the NSM is */
+    qtest_memread(qts, qtest_readl(qts, ZERO_PAGE + 0x228), text,
+                  sizeof(text) - 1);
+    g_assert_cmpstr(text, ==, CMDLINE " more"
+                    " virtio_mmio.device=512@0xfeb00200:6");
 
     ramdisk = qtest_readl(qts, ZERO_PAGE + 0x218);
     g_assert_cmpuint(qtest_readl(qts, ZERO_PAGE + 0x21c), ==, strlen(RAMDISK));
@@ -397,6 +528,14 @@ int main(int argc, char **argv)
     qtest_add_func("nitro-enclave/bare", test_bare);
     qtest_add_func("nitro-enclave/options", test_options);
     qtest_add_func("nitro-enclave/measurements", test_measurements);
+    qtest_add_func("nitro-enclave/nsm/start-pcrs", test_start_pcrs);
+    qtest_add_func("nitro-enclave/nsm/start-pcrs/parent",
+                   test_start_pcrs_parent);
+    qtest_add_func("nitro-enclave/nsm/start-pcrs/debug",
+                   test_start_pcrs_debug);
+    qtest_add_func("nitro-enclave/nsm/module-id", test_module_id);
+    qtest_add_func("nitro-enclave/nsm/attestation-root",
+                   test_attestation_root);
     qtest_add_func("nitro-enclave/memory", test_memory);
     qtest_add_func("nitro-enclave/mp-table/one-cpu", test_one_cpu);
     qtest_add_func("nitro-enclave/mp-table/topology", test_topology);

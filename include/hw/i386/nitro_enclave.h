@@ -9,6 +9,7 @@
 #include "hw/core/eif.h"
 #include "hw/i386/microvm.h"
 #include "hw/i386/nitro_enclave_boot.h"
+#include "hw/virtio/virtio-nsm.h"
 #include "qom/object.h"
 
 #define TYPE_NITRO_ENCLAVE_MACHINE MACHINE_TYPE_NAME("nitro-enclave")
@@ -33,9 +34,11 @@ struct NitroEnclaveMachineState {
 
     /* Options */
     char *vsock;                /* id of the chardev to the vsock back end */
-    char *id;                   /* the enclave's identifier */
+    char *id;                   /* the enclave's identifier: module id */
     char *parent_role;          /* ARN of the parent's IAM role */
     char *parent_id;            /* instance id of the parent */
+    char *attestation_ca_cert;  /* PEM files: a root for documents */
+    char *attestation_ca_key;
     bool debug_mode;
 
     /* State */
@@ -46,6 +49,7 @@ struct NitroEnclaveMachineState {
     GString *cmdline;           /* the image's, as it was loaded */
     bool guest_ran;             /* since memory was last laid */
     NitroEnclaveBoot boot;
+    VirtIONSM *nsm;
 };
 
 #endif

@@ -51,11 +51,11 @@ typedef struct NsmDocument {
 
 /*
  * Read or make the root; the certificates below it are made when the first
- * document needs them.  Returns NULL and sets @errp, naming the file, if the
- * user's files cannot be read, do not belong together, or are not those of a
- * P-384 certificate authority that is valid now and may have three others
- * below it.  Nothing of @config is referenced after the call, except the
- * clock.
+ * document needs them, or at once if the root is the user's.  Returns NULL and
+ * sets @errp, naming the file, if the user's files cannot be read, do not
+ * belong together, or are not those of a P-384 certificate authority that is
+ * valid now and may have three others below it.  Nothing of @config is
+ * referenced after the call, except the clock.
  */
 NsmAttestation *nsm_attestation_new(const NsmAttestationConfig *config,
                                     Error **errp);
@@ -70,7 +70,8 @@ const char *nsm_attestation_root(const NsmAttestation *attestation);
 /*
  * Append a signed document to @out.  Certificates that near their end are
  * renewed first, with new keys; the root stays.  Fails if the payload would be
- * longer than NSM_PAYLOAD_MAX or the root has ended; @out is unchanged then.
+ * longer than NSM_PAYLOAD_MAX or the root is not valid now; @out is unchanged
+ * then.
  */
 bool nsm_attestation_sign(NsmAttestation *attestation,
                           const NsmDocument *document, GByteArray *out,

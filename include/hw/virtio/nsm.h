@@ -41,6 +41,20 @@ typedef struct Nsm {
 } Nsm;
 
 /*
+ * Is @id, which @option names, good as a module id: printable ASCII, 1 to
+ * NSM_MODULE_ID_MAX characters?  Real ones are those of an instance and an
+ * enclave in it: i-0123456789abcdef0-enc0123456789abcdef.
+ */
+bool nsm_check_module_id(const char *option, const char *id, Error **errp);
+
+/*
+ * @pcr becomes SHA-384 of itself and the @size bytes at @data.  Fails only
+ * where the library does; @pcr is unchanged then.
+ */
+bool nsm_extend(uint8_t pcr[NSM_PCR_SIZE], const void *data, size_t size,
+                Error **errp);
+
+/*
  * Registers as they are in an enclave of which nothing is known: all zero,
  * those of NSM_LOCKED_AT_START locked.
  */
