@@ -6,10 +6,12 @@ that come with it.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import hashlib
 import os
 import pathlib
 import re
 import shutil
+import stat
 import subprocess
 
 from common import TOP, fail, lock, run, say
@@ -108,8 +110,6 @@ def check_version(tree, name=None):
 def unpack_base(source, target):
     """Put the unpatched QEMU at `target`: from Debian's package (a folder of
     its files), from a tarball or from a folder of the user's."""
-    if not source.exists():
-        fail(f"{source} does not exist")
     if source.is_dir() and list(source.glob("*.dsc")):
         unpack_debian(source, target)
     elif source.is_dir():
@@ -141,11 +141,16 @@ def write_if_changed(path, data, mode):
 
 
 def identity(source):
-    """What tells one source from another: a folder of the user's by its name,
-    files by their size and time as well."""
-    files = [source] if source.is_file() else sorted(source.glob("*.tar.*"))
-    return "\n".join([str(source)] + [
-        f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files])
+    """What tells one source from another: its files' sizes and times."""
+    digest = hashlib.sha256(str(source).encode())
+    files = [source] if source.is_file() else sorted(
+        p for p in source.rglob("*")
+        if ".git" not in p.relative_to(source).parts)
+    for path in files:
+        st = path.lstat()
+        if not stat.S_ISDIR(st.st_mode):
+            digest.update(f"{path} {st.st_size} {st.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def assemble(source, work):
@@ -156,6 +161,8 @@ def assemble(source, work):
     """
     work.mkdir(parents=True, exist_ok=True)
     base, tree, stamp = work / "base", work / "src", work / "base.stamp"
+    if not source.exists():
+        fail(f"{source} does not exist")
     with lock(work / "lock"):
         key = identity(source)
         if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key:
