@@ -169,7 +169,7 @@ static bool place_ramdisk(NitroEnclaveBoot *boot, Error **errp)
 {
     const uint8_t *h = boot->setup->data;
     uint64_t kernel_end = boot->load_address + boot->init_size;
-    uint64_t page = qemu_real_host_page_size();
+    const uint64_t page = 4 * KiB;
     uint64_t initrd_max = (uint32_t)ldl_le_p(h + HDR_INITRD_MAX);
     uint64_t top = MIN(boot->below_4g, initrd_max + 1);
     uint64_t ram = boot->below_4g + boot->above_4g;
