@@ -53,7 +53,8 @@ class Handover(harness.Case):
         self.assertEqual(seen["ramdisk_image"] % 4096, 0)
         self.assertEqual(
             seen["cmdline"],
-            "one two=3 four virtio_mmio.device=512@0xfeb00000:5")
+            "one two=3 four virtio_mmio.device=512@0xfeb00200:6"
+            " virtio_mmio.device=512@0xfeb00000:5")
 
     def test_memory_map(self):
         self.boot("-m", "128M")
