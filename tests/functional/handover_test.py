@@ -5,8 +5,11 @@ handed; this compares them with the 64-bit Linux boot protocol.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import fcntl
+import os
 import re
 import subprocess
+import unittest
 
 import harness
 
@@ -82,6 +85,33 @@ class Handover(harness.Case):
     def test_no_ramdisk(self):
         seen = self.boot("-m", "128M", ramdisks=())
         self.assertEqual(seen["ramdisk_size"], 0)
+
+    def test_many_cpus(self):
+        """The others wait for their startup interrupt."""
+        seen = self.boot("-m", "128M", "-smp", "4")
+        self.assertEqual(seen["rip"], 0x1000200)
+
+
+def why_no_kvm():
+    """Why a virtual machine with a vCPU cannot be made, or None if it can."""
+    create_vm, create_vcpu = 0xae01, 0xae41
+    made = []
+    try:
+        made.append(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
+        made.append(fcntl.ioctl(made[0], create_vm, 0))
+        made.append(fcntl.ioctl(made[1], create_vcpu, 0))
+        return None
+    except OSError as e:
+        return f"KVM cannot be used: {e.strerror}"
+    finally:
+        for fd in made:
+            os.close(fd)
+
+
+@unittest.skipIf(why_no_kvm(), why_no_kvm())
+class HandoverOnKvm(Handover):
+    """The same, with the state that QEMU hands to the kernel's KVM."""
+    accel = "kvm"
 
 
 if __name__ == "__main__":

@@ -140,6 +140,7 @@ def image(kernel=None, cmdline=b"console=ttyS0", ramdisks=(b"first", b"more")):
 
 class Case(unittest.TestCase):
     """A test with a folder of its own, and nothing left running after it."""
+    accel = "tcg"
 
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="nitro-test-"))
@@ -179,9 +180,9 @@ class Case(unittest.TestCase):
 
     def qemu_command(self, kernel, *options, vsock=None, machine=""):
         chardev = ["-chardev", f"socket,id=c,path={vsock}"] if vsock else []
-        return [QEMU, "-M", f"nitro-enclave,vsock=c{machine}", "-accel", "tcg",
-                "-nodefaults", "-display", "none", "-kernel", kernel,
-                *chardev, *options]
+        return [QEMU, "-M", f"nitro-enclave,vsock=c{machine}", "-accel",
+                self.accel, "-nodefaults", "-display", "none",
+                "-kernel", kernel, *chardev, *options]
 
     def run_enclave(self, kernel, *options, timeout=240, machine="",
                     reboot=False):
