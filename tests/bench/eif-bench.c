@@ -17,7 +17,7 @@
 #include "qapi/error.h"
 #include "qemu/units.h"
 #include "hw/core/eif.h"
-#include "eif-image.h"
+#include "../unit/eif-image.h"
 
 #include <gnutls/crypto.h>
 
