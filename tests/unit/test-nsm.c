@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "hw/virtio/nsm.h"
+#include "nsm-bytes.h"
 
 #define MODULE_ID   "i-0123456789abcdef0-enc0123456789abcdef"
 
@@ -31,40 +32,6 @@ static void set_up(Fixture *f, const void *unused)
 static void tear_down(Fixture *f, const void *unused)
 {
     nsm_attestation_free(f->nsm.attestation);
-}
-
-/* Bytes from a notation of them: hex digits, text in quotes, and spaces */
-static GByteArray *bytes(const char *notation)
-{
-    GByteArray *out = g_byte_array_new();
-    const char *p = notation;
-
-    while (*p) {
-        if (*p == ' ') {
-            p++;
-        } else if (*p == '\'') {
-            const char *end = strchr(++p, '\'');
-
-            g_byte_array_append(out, (const uint8_t *)p, end - p);
-            p = end + 1;
-        } else {
-            uint8_t byte = g_ascii_xdigit_value(p[0]) << 4 |
-                           g_ascii_xdigit_value(p[1]);
-
-            g_assert(g_ascii_isxdigit(p[0]) && g_ascii_isxdigit(p[1]));
-            g_byte_array_append(out, &byte, 1);
-            p += 2;
-        }
-    }
-    return out;
-}
-
-static void repeat(GByteArray *out, uint8_t byte, size_t count)
-{
-    size_t old = out->len;
-
-    g_byte_array_set_size(out, old + count);
-    memset(out->data + old, byte, count);
 }
 
 /*
