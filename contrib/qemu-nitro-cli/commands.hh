@@ -10,5 +10,6 @@
 #define QEMU_NITRO_CLI_COMMANDS_HH
 
 void build_enclave_command(int argc, char **argv);
+void verify_attestation_command(int argc, char **argv);
 
 #endif

@@ -21,6 +21,7 @@ enum class Code {
     invalid_argument = 3,
     file = 19,
     eif = 35,
+    signature_check = 59,
     signing = 60,
 };
 

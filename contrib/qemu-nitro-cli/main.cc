@@ -22,6 +22,8 @@ struct Command {
 
 const Command commands[] = {
     {"build-enclave", "make an enclave image", build_enclave_command},
+    {"verify-attestation", "check an attestation document",
+     verify_attestation_command},
 };
 
 void print_usage()
