@@ -54,12 +54,12 @@ QEMU_BUILD_BUG_ON(HEADER_SIZES !=
                   HEADER_OFFSETS + EIF_MAX_SECTIONS * sizeof(uint64_t));
 
 /*
- * The ring: pieces small enough to stay in a core's cache between the read and
- * the CRC, and enough of them to keep the hashes busy while the scheduler lets
+ * The ring: pieces large enough that handing them from thread to thread costs
+ * little, and enough of them to keep the hashes busy while the scheduler lets
  * somebody else run.
  */
-#define RING_PIECES             16
-#define PIECE_SIZE              (256 * KiB)
+#define RING_PIECES             8
+#define PIECE_SIZE              MiB
 
 /*
  * Opening: the header and the table of sections
