@@ -9,9 +9,10 @@ import harness
 
 
 class Boot(harness.Case):
-    def hello(self, *options, **kwargs):
+    def hello(self, *options, append="", **kwargs):
         """Boot the sample; returns what it says, by its words."""
-        console = self.run_enclave(harness.HELLO, *options, **kwargs)
+        console = self.run_enclave(harness.HELLO, *options, "-append",
+                                   f"hello.serve=0 {append}".strip(), **kwargs)
         said = re.findall(r"^hello: (.*)$", console, re.M)
         self.assertEqual(said[0], "Hello from the enclave!", console)
         self.assertEqual(said[-1], "done")
@@ -48,7 +49,7 @@ class Boot(harness.Case):
         self.assertTrue(4800 < memory <= 5120, memory)
 
     def test_append(self):
-        said = self.hello("-m", "128M", "-append", "the.users=words")
+        said = self.hello("-m", "128M", append="the.users=words")
         self.assertTrue(any(" the.users=words virtio_mmio.device=512@" in line
                             for line in said), said)
 
@@ -86,8 +87,8 @@ class Reboot(harness.Case):
         """Let the guest reboot by itself, and count how often it boots."""
         log, qmp = self.dir / "console", self.dir / "qmp"
         process = self.spawn(*self.qemu_command(
-            harness.HELLO, "-m", "128M", "-smp", str(smp), "-append", reboot,
-            "-serial", f"file:{log}", "-qmp",
+            harness.HELLO, "-m", "128M", "-smp", str(smp), "-append",
+            f"hello.serve=0 {reboot}", "-serial", f"file:{log}", "-qmp",
             f"unix:{qmp},server=on,wait=off", vsock=self.backend()))
         end = time.monotonic() + 120
         while True:
@@ -118,9 +119,9 @@ class Reboot(harness.Case):
         """The host's resets, at moments spread over the boot."""
         log, qmp = self.dir / "console", self.dir / "qmp"
         process = self.spawn(*self.qemu_command(
-            harness.HELLO, "-m", "128M", "-smp", "2", "-serial", f"file:{log}",
-            "-no-shutdown", "-qmp", f"unix:{qmp},server=on,wait=off",
-            vsock=self.backend()))
+            harness.HELLO, "-m", "128M", "-smp", "2", "-append",
+            "hello.serve=0", "-serial", f"file:{log}", "-no-shutdown", "-qmp",
+            f"unix:{qmp},server=on,wait=off", vsock=self.backend()))
         self.wait_for(qmp)
         monitor = harness.Qmp(qmp)
         for delay in (0.05, 0.3, 0.7, 1.1, 0.2):

@@ -173,6 +173,28 @@ class Case(unittest.TestCase):
         self.wait_for(path)
         return path
 
+    def vsock_connect(self, port, cid=16, seconds=120):
+        """Connect to a port of a guest's, as soon as it listens there."""
+        end = time.monotonic() + seconds
+        while True:
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(seconds)
+            s.connect(f"{self.dir}/vsock{cid}")
+            s.sendall(f"CONNECT {port}\n".encode())
+            answer = b""
+            while not answer.endswith(b"\n"):
+                byte = s.recv(1)
+                if not byte:
+                    break
+                answer += byte
+            if answer.startswith(b"OK "):
+                self.addCleanup(s.close)
+                return s
+            s.close()
+            self.assertLess(time.monotonic(), end,
+                            f"the guest does not listen on port {port}")
+            time.sleep(0.1)
+
     def wait_for(self, path, seconds=20):
         end = time.monotonic() + seconds
         while not path.exists():

@@ -1,0 +1,76 @@
+/*
+ * Serving a vsock port, for the programs of enclaves
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VSOCK_H
+#define VSOCK_H
+
+#include <errno.h>
+#include <linux/vm_sockets.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Ends the program if it cannot. */
+static inline int vsock_listen(unsigned port)
+{
+    struct sockaddr_vm address = {
+        .svm_family = AF_VSOCK,
+        .svm_cid = VMADDR_CID_ANY,
+        .svm_port = port,
+    };
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+        listen(fd, 16)) {
+        perror("vsock");
+        exit(1);
+    }
+    return fd;
+}
+
+static inline bool send_all(int fd, const void *data, size_t size)
+{
+    const char *p = data;
+
+    while (size) {
+        ssize_t n = send(fd, p, size, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        p += n;
+        size -= n;
+    }
+    return true;
+}
+
+/* Returns how much came before the end, at most @size; -1 for an error. */
+static inline ssize_t receive(int fd, void *data, size_t size)
+{
+    size_t had = 0;
+
+    while (had < size) {
+        ssize_t n = recv(fd, (char *)data + had, size - had, 0);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return -1;
+        }
+        if (n == 0) {
+            break;
+        }
+        had += n;
+    }
+    return had;
+}
+
+#endif
