@@ -1,0 +1,767 @@
+/*
+ * virtio-nsm: the device's queue, its state, and what a guest can do wrong
+ *
+ * The driver is the test's own, as one that respects the rules could not break
+ * them: it writes descriptors, rings and registers (virtio 1.2, sections 2.7
+ * and 4.2) where and as a test wants them.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/units.h"
+#include "libqtest.h"
+#include "qapi/qmp/qdict.h"
+#include "../unit/nsm-bytes.h"
+
+/* A firmware that never runs, so that none needs to be there */
+static char *firmware;
+
+#define MACHINE         "-M microvm,acpi=off -m 64M -bios %s" \
+                        " -global virtio-mmio.force-legacy=off" \
+                        " -device virtio-nsm-device,bus=virtio-mmio-bus.0"
+
+#define REGISTERS       0xfeb00000
+#define REG_MAGIC       0x000
+#define REG_VERSION     0x004
+#define REG_DEVICE_ID   0x008
+#define REG_FEATURES    0x010
+#define REG_FEAT_SEL    0x014
+#define REG_ACKED       0x020
+#define REG_ACKED_SEL   0x024
+#define REG_QUEUE_SEL   0x030
+#define REG_QUEUE_MAX   0x034
+#define REG_QUEUE_NUM   0x038
+#define REG_QUEUE_READY 0x044
+#define REG_NOTIFY      0x050
+#define REG_ISR         0x060
+#define REG_ISR_ACK     0x064
+#define REG_STATUS      0x070
+#define REG_DESC        0x080
+#define REG_AVAIL       0x090
+#define REG_USED        0x0a0
+
+#define ACKNOWLEDGE     1
+#define DRIVER          2
+#define DRIVER_OK       4
+#define FEATURES_OK     8
+#define NEEDS_RESET     64
+
+#define F_INDIRECT      (1u << 28)
+#define F_VERSION_1     1u          /* in the upper half */
+
+#define D_NEXT          1
+#define D_WRITE         2
+#define D_INDIRECT      4
+
+#define QUEUE_SIZE      64
+
+/* Where things are in the guest's 64 MiB */
+#define DESCRIPTORS     0x100000
+#define AVAIL           0x101000
+#define USED            0x102000
+#define INDIRECT        0x103000
+#define REQUESTS        0x200000    /* 8 KiB for each */
+#define RESPONSES       0x400000    /* 16 KiB for each */
+
+#define REQUEST(i)      (REQUESTS + (i) * 0x2000)
+#define RESPONSE(i)     (RESPONSES + (i) * 0x4000)
+#define RESPONSE_SIZE   0x3000
+
+typedef struct Driver {
+    QTestState *qts;
+    uint16_t offered, seen;         /* indexes of the rings */
+} Driver;
+
+static void write_reg(Driver *d, unsigned reg, uint32_t value)
+{
+    qtest_writel(d->qts, REGISTERS + reg, value);
+}
+
+static uint32_t read_reg(Driver *d, unsigned reg)
+{
+    return qtest_readl(d->qts, REGISTERS + reg);
+}
+
+static void start_driver(Driver *d)
+{
+    unsigned status = ACKNOWLEDGE | DRIVER;
+
+    d->offered = d->seen = 0;
+    qtest_memset(d->qts, DESCRIPTORS, 0, 0x4000);
+    write_reg(d, REG_STATUS, 0);
+    write_reg(d, REG_STATUS, status);
+    write_reg(d, REG_ACKED_SEL, 0);
+    write_reg(d, REG_ACKED, F_INDIRECT);
+    write_reg(d, REG_ACKED_SEL, 1);
+    write_reg(d, REG_ACKED, F_VERSION_1);
+    write_reg(d, REG_STATUS, status |= FEATURES_OK);
+    g_assert_cmphex(read_reg(d, REG_STATUS), ==, status);
+    write_reg(d, REG_QUEUE_SEL, 0);
+    write_reg(d, REG_QUEUE_NUM, QUEUE_SIZE);
+    write_reg(d, REG_DESC, DESCRIPTORS);
+    write_reg(d, REG_AVAIL, AVAIL);
+    write_reg(d, REG_USED, USED);
+    write_reg(d, REG_QUEUE_READY, 1);
+    write_reg(d, REG_STATUS, status | DRIVER_OK);
+}
+
+static void start_with(Driver *d, const char *options)
+{
+    *d = (Driver) { .qts = qtest_initf(MACHINE "%s", firmware, options) };
+    start_driver(d);
+}
+
+static void start(Driver *d)
+{
+    start_with(d, "");
+}
+
+static void put_descriptor_at(Driver *d, uint64_t table, unsigned i,
+                              uint64_t address, uint32_t size, uint16_t flags,
+                              uint16_t next)
+{
+    uint8_t desc[16];
+
+    stq_le_p(desc, address);
+    stl_le_p(desc + 8, size);
+    stw_le_p(desc + 12, flags);
+    stw_le_p(desc + 14, next);
+    qtest_memwrite(d->qts, table + 16 * i, desc, sizeof(desc));
+}
+
+static void put_descriptor(Driver *d, unsigned i, uint64_t address,
+                           uint32_t size, uint16_t flags, uint16_t next)
+{
+    put_descriptor_at(d, DESCRIPTORS, i, address, size, flags, next);
+}
+
+/* Put the chain that begins with @head into the available ring. */
+static void offer(Driver *d, uint16_t head)
+{
+    qtest_writew(d->qts, AVAIL + 4 + 2 * (d->offered % QUEUE_SIZE), head);
+    d->offered++;
+    qtest_writew(d->qts, AVAIL + 2, d->offered);
+}
+
+static void kick(Driver *d)
+{
+    write_reg(d, REG_NOTIFY, 0);
+}
+
+static uint16_t used_index(Driver *d)
+{
+    return qtest_readw(d->qts, USED + 2);
+}
+
+/* The next element of the used ring is @head, with @length bytes written. */
+static void expect_used(Driver *d, uint32_t head, uint32_t length)
+{
+    uint64_t place = USED + 4 + 8 * (d->seen % QUEUE_SIZE);
+
+    g_assert_cmpuint((uint16_t)(used_index(d) - d->seen), >, 0);
+    g_assert_cmpuint(qtest_readl(d->qts, place), ==, head);
+    g_assert_cmpuint(qtest_readl(d->qts, place + 4), ==, length);
+    d->seen++;
+}
+
+static void expect_nothing_used(Driver *d)
+{
+    g_assert_cmpuint(used_index(d), ==, d->seen);
+}
+
+/* Whether there was an interrupt since the last call */
+static bool take_interrupt(Driver *d)
+{
+    uint32_t isr = read_reg(d, REG_ISR);
+
+    write_reg(d, REG_ISR_ACK, isr);
+    return isr & 1;
+}
+
+static size_t write_bytes(Driver *d, uint64_t address, const char *notation)
+{
+    g_autoptr(GByteArray) data = bytes(notation);
+
+    qtest_memwrite(d->qts, address, data->data, data->len);
+    return data->len;
+}
+
+static void expect_bytes(Driver *d, uint64_t address, const char *notation)
+{
+    g_autoptr(GByteArray) expected = bytes(notation);
+    g_autofree uint8_t *found = g_malloc(expected->len);
+
+    qtest_memread(d->qts, address, found, expected->len);
+    g_assert_cmpmem(found, expected->len, expected->data, expected->len);
+}
+
+static size_t size_of(const char *notation)
+{
+    g_autoptr(GByteArray) data = bytes(notation);
+
+    return data->len;
+}
+
+/* Request @i in descriptor 2 * i, its response in the next, as Linux does it */
+static void put_two_chains(Driver *d, unsigned i, const char *request)
+{
+    size_t size = write_bytes(d, REQUEST(i), request);
+
+    put_descriptor(d, 2 * i, REQUEST(i), size, 0, 0);
+    put_descriptor(d, 2 * i + 1, RESPONSE(i), RESPONSE_SIZE, D_WRITE, 0);
+}
+
+/* Ask and check the answer; uses place 0. */
+static void ask(Driver *d, const char *request, const char *response)
+{
+    put_two_chains(d, 0, request);
+    offer(d, 0);
+    offer(d, 1);
+    kick(d);
+    expect_used(d, 0, 0);
+    expect_used(d, 1, size_of(response));
+    expect_bytes(d, RESPONSE(0), response);
+    g_assert_true(take_interrupt(d));
+}
+
+#define LOCK_16         "a1 67'LockPCR' a1 65'index' 10"
+#define LOCKED          "67'LockPCR'"
+#define LOCK_17         "a1 67'LockPCR' a1 65'index' 11"
+#define READ_ONLY       "a1 65'Error' 6d'ReadOnlyIndex'"
+#define INVALID         "a1 65'Error' 70'InvalidOperation'"
+#define TOO_SMALL       "a1 65'Error' 6e'BufferTooSmall'"
+#define TOO_LARGE       "a1 65'Error' 6d'InputTooLarge'"
+
+/* The device works as it should. */
+static void expect_alive(Driver *d)
+{
+    ask(d, "a1 67'LockPCR' a1 65'index' 00", READ_ONLY);
+}
+
+static void expect_broken(Driver *d)
+{
+    g_assert_cmphex(read_reg(d, REG_STATUS) & NEEDS_RESET, ==, NEEDS_RESET);
+    start_driver(d);
+    g_assert_cmphex(read_reg(d, REG_STATUS) & NEEDS_RESET, ==, 0);
+    expect_alive(d);
+}
+
+static char *get_string(QTestState *qts, const char *property)
+{
+    QDict *answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
+                              "{'path': '/machine/peripheral-anon/device[0]',"
+                              " 'property': %s}}", property);
+    char *value = g_strdup(qdict_get_str(answer, "return"));
+
+    qobject_unref(answer);
+    return value;
+}
+
+static int64_t get_locked(QTestState *qts)
+{
+    QDict *answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
+                              "{'path': '/machine/peripheral-anon/device[0]',"
+                              " 'property': 'locked-pcrs'}}");
+    int64_t value = qdict_get_int(answer, "return");
+
+    qobject_unref(answer);
+    return value;
+}
+
+static void test_registers(void)
+{
+    Driver d;
+
+    start(&d);
+    g_assert_cmphex(read_reg(&d, REG_MAGIC), ==, 0x74726976);
+    g_assert_cmpuint(read_reg(&d, REG_VERSION), ==, 2);
+    g_assert_cmpuint(read_reg(&d, REG_DEVICE_ID), ==, 33);
+    g_assert_cmpuint(read_reg(&d, REG_QUEUE_MAX), >=, 2);
+    write_reg(&d, REG_FEAT_SEL, 0);
+    g_assert_cmphex(read_reg(&d, REG_FEATURES) & 0xffffff, ==, 0);
+    write_reg(&d, REG_QUEUE_SEL, 1);
+    g_assert_cmpuint(read_reg(&d, REG_QUEUE_MAX), ==, 0);
+    qtest_quit(d.qts);
+}
+
+static void test_two_chains(void)
+{
+    Driver d;
+
+    start(&d);
+    ask(&d, LOCK_16, LOCKED);
+    ask(&d, LOCK_16, READ_ONLY);
+    ask(&d, "a1 6b'DescribePCR' a1 65'index' 18 1f",
+        "a1 6b'DescribePCR' a2 64'lock' f4 64'data' 58 30"
+        "00000000 00000000 00000000 00000000 00000000 00000000"
+        "00000000 00000000 00000000 00000000 00000000 00000000");
+    qtest_quit(d.qts);
+}
+
+static void test_one_chain(void)
+{
+    Driver d;
+    size_t size;
+
+    start(&d);
+    size = write_bytes(&d, REQUEST(0), LOCK_16);
+    put_descriptor(&d, 5, REQUEST(0), size, D_NEXT, 9);
+    put_descriptor(&d, 9, RESPONSE(0), RESPONSE_SIZE, D_WRITE, 0);
+    offer(&d, 5);
+    kick(&d);
+    expect_used(&d, 5, size_of(LOCKED));
+    expect_bytes(&d, RESPONSE(0), LOCKED);
+    expect_nothing_used(&d);
+    qtest_quit(d.qts);
+}
+
+/* A request alone is not answered, and nobody is told of anything. */
+static void test_together(void)
+{
+    Driver d;
+
+    start(&d);
+    put_two_chains(&d, 0, LOCK_16);
+    offer(&d, 0);
+    kick(&d);
+    expect_nothing_used(&d);
+    g_assert_false(take_interrupt(&d));
+    g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
+
+    offer(&d, 1);
+    kick(&d);
+    expect_used(&d, 0, 0);
+    expect_used(&d, 1, size_of(LOCKED));
+    g_assert_true(take_interrupt(&d));
+    qtest_quit(d.qts);
+}
+
+/* As many as fit the queue, more than once round, in the order they came in */
+static void test_many(void)
+{
+    const int pairs = QUEUE_SIZE / 2;
+    Driver d;
+    int round, i;
+
+    start(&d);
+    for (round = 0; round < 3; round++) {
+        for (i = 0; i < pairs; i++) {
+            put_two_chains(&d, i, i == 7 && !round ? LOCK_16 :
+                           i % 2 ? "6b'DescribeNSN'" : LOCK_16);
+            offer(&d, 2 * i);
+            offer(&d, 2 * i + 1);
+        }
+        kick(&d);
+        /* The device may leave some for its bottom half. */
+        while ((uint16_t)(used_index(&d) - d.seen) < 2 * pairs) {
+            qtest_clock_step(d.qts, 1000);
+        }
+        for (i = 0; i < pairs; i++) {
+            const char *answer = i % 2 && !(i == 7 && !round) ? INVALID :
+                                 !i && !round ? LOCKED : READ_ONLY;
+
+            expect_used(&d, 2 * i, 0);
+            expect_used(&d, 2 * i + 1, size_of(answer));
+            expect_bytes(&d, RESPONSE(i), answer);
+        }
+        expect_nothing_used(&d);
+    }
+    qtest_quit(d.qts);
+}
+
+/* Several requests, then their buffers */
+static void test_requests_first(void)
+{
+    Driver d;
+
+    start(&d);
+    put_two_chains(&d, 0, LOCK_16);
+    put_two_chains(&d, 1, LOCK_16);
+    put_two_chains(&d, 2, LOCK_17);
+    offer(&d, 0);
+    offer(&d, 2);
+    offer(&d, 4);
+    kick(&d);
+    expect_nothing_used(&d);
+    offer(&d, 3);
+    offer(&d, 1);
+    offer(&d, 5);
+    kick(&d);
+    /* The first request takes the first buffer, whosever that was meant. */
+    expect_used(&d, 0, 0);
+    expect_used(&d, 3, size_of(LOCKED));
+    expect_used(&d, 2, 0);
+    expect_used(&d, 1, size_of(READ_ONLY));
+    expect_used(&d, 4, 0);
+    expect_used(&d, 5, size_of(LOCKED));
+    expect_bytes(&d, RESPONSE(1), LOCKED);
+    expect_bytes(&d, RESPONSE(0), READ_ONLY);
+    expect_bytes(&d, RESPONSE(2), LOCKED);
+    qtest_quit(d.qts);
+}
+
+/* Each byte of both parts in a descriptor of its own */
+static void test_split(void)
+{
+    size_t size = size_of(LOCK_16), i;
+    Driver d;
+
+    start(&d);
+    write_bytes(&d, REQUEST(0), LOCK_16);
+    for (i = 0; i < size; i++) {
+        put_descriptor(&d, i, REQUEST(0) + i, 1, D_NEXT, i + 1);
+    }
+    for (i = 0; i < size_of(LOCKED); i++) {
+        put_descriptor(&d, size + i, RESPONSE(0) + 3 * i, 1,
+                       D_WRITE | D_NEXT, size + i + 1);
+    }
+    put_descriptor(&d, size + i, RESPONSE(1), RESPONSE_SIZE, D_WRITE, 0);
+    offer(&d, 0);
+    kick(&d);
+    expect_used(&d, 0, size_of(LOCKED));
+    for (i = 0; i < size_of(LOCKED); i++) {
+        g_assert_cmphex(qtest_readb(d.qts, RESPONSE(0) + 3 * i), ==,
+                        "\x67LockPCR"[i]);
+    }
+    qtest_quit(d.qts);
+}
+
+static void test_indirect(void)
+{
+    Driver d;
+    size_t size;
+
+    start(&d);
+    size = write_bytes(&d, REQUEST(0), LOCK_16);
+    put_descriptor_at(&d, INDIRECT, 0, REQUEST(0), 3, D_NEXT, 1);
+    put_descriptor_at(&d, INDIRECT, 1, REQUEST(0) + 3, size - 3, D_NEXT, 2);
+    put_descriptor_at(&d, INDIRECT, 2, RESPONSE(0), RESPONSE_SIZE, D_WRITE, 0);
+    put_descriptor(&d, 0, INDIRECT, 3 * 16, D_INDIRECT, 0);
+    offer(&d, 0);
+    kick(&d);
+    expect_used(&d, 0, size_of(LOCKED));
+    expect_bytes(&d, RESPONSE(0), LOCKED);
+    qtest_quit(d.qts);
+}
+
+/* With room for @room bytes the answer to @request is @response. */
+static void check_room(Driver *d, const char *request, uint32_t room,
+                       const char *response)
+{
+    put_two_chains(d, 0, request);
+    put_descriptor(d, 1, RESPONSE(0), room, D_WRITE, 0);
+    qtest_memset(d->qts, RESPONSE(0), 0xee, RESPONSE_SIZE);
+    offer(d, 0);
+    offer(d, 1);
+    kick(d);
+    expect_used(d, 0, 0);
+    expect_used(d, 1, size_of(response));
+    expect_bytes(d, RESPONSE(0), response);
+    g_assert_cmphex(qtest_readb(d->qts, RESPONSE(0) + size_of(response)), ==,
+                    0xee);
+}
+
+static void test_small_response(void)
+{
+    size_t whole = size_of(LOCKED), error = size_of(TOO_SMALL);
+    Driver d;
+
+    start(&d);
+    /* Nothing is locked if nobody would learn of it. */
+    check_room(&d, LOCK_16, whole - 1, "");
+    g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
+    check_room(&d, "69'GetRandom'", 256, TOO_SMALL);
+    check_room(&d, "69'GetRandom'", error, TOO_SMALL);
+    check_room(&d, "69'GetRandom'", error - 1, "");
+    check_room(&d, LOCK_16, whole, LOCKED);
+    g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
+    qtest_quit(d.qts);
+}
+
+/* A request of @size bytes, the last of which are text for ExtendPCR */
+static void ask_large(Driver *d, size_t size, bool fits)
+{
+    g_autoptr(GByteArray) request = bytes(
+        "a1 69'ExtendPCR' a2 65'index' 10 64'data' 59 0000");
+    size_t head = request->len;
+    uint8_t start[13];
+
+    stw_be_p(request->data + head - 2, size - head);
+    repeat(request, 'x', size - head);
+    put_two_chains(d, 0, "");
+    qtest_memwrite(d->qts, REQUEST(0), request->data, request->len);
+    put_descriptor(d, 0, REQUEST(0), size, 0, 0);
+    offer(d, 0);
+    offer(d, 1);
+    kick(d);
+    expect_used(d, 0, 0);
+    if (!fits) {
+        expect_used(d, 1, size_of(TOO_LARGE));
+        expect_bytes(d, RESPONSE(0), TOO_LARGE);
+        return;
+    }
+    d->seen++;
+    qtest_memread(d->qts, RESPONSE(0), start, 11);
+    g_assert_cmpmem(start, 11, "\xa1\x69" "ExtendPCR", 11);
+}
+
+static void test_large_request(void)
+{
+    Driver d;
+
+    start(&d);
+    ask_large(&d, 0x1000, true);
+    ask_large(&d, 0x1001, false);
+    ask_large(&d, 0x1fff, false);
+    expect_alive(&d);
+    qtest_quit(d.qts);
+}
+
+static void test_response_alone(void)
+{
+    Driver d;
+
+    start(&d);
+    put_two_chains(&d, 0, LOCK_16);
+    offer(&d, 1);
+    kick(&d);
+    expect_nothing_used(&d);
+    expect_broken(&d);
+    qtest_quit(d.qts);
+}
+
+static void test_malformed_rings(void)
+{
+    static const struct {
+        uint64_t address;
+        uint32_t size;
+        uint16_t flags, next;
+    } bad[] = {
+        { REQUEST(0), 8, D_NEXT, 0 },                   /* a loop */
+        { REQUEST(0), 8, D_NEXT, QUEUE_SIZE },          /* not in the table */
+        { 0xfffffffffffffff0, 0x100, 0, 0 },            /* past the end */
+        { 0x2000000000, 0x1000, 0, 0 },                 /* no memory there */
+        { REQUEST(0), 0, 0, 0 },                        /* nothing */
+        { INDIRECT, 15, D_INDIRECT, 0 },                /* no whole entry */
+        { INDIRECT, 16, D_INDIRECT | D_NEXT, 1 },       /* not both at once */
+    };
+    Driver d;
+    int i;
+
+    start(&d);
+    for (i = 0; i < ARRAY_SIZE(bad); i++) {
+        put_descriptor(&d, 0, bad[i].address, bad[i].size, bad[i].flags,
+                       bad[i].next);
+        put_descriptor(&d, 1, RESPONSE(0), RESPONSE_SIZE, D_WRITE, 0);
+        offer(&d, 0);
+        offer(&d, 1);
+        kick(&d);
+        start_driver(&d);
+        expect_alive(&d);
+    }
+    /* A head that is no descriptor's */
+    offer(&d, QUEUE_SIZE);
+    kick(&d);
+    expect_broken(&d);
+    /* One and the same request, more often than there are descriptors */
+    put_two_chains(&d, 0, LOCK_16);
+    for (i = 0; i < QUEUE_SIZE; i++) {
+        offer(&d, 0);
+        kick(&d);
+    }
+    expect_nothing_used(&d);
+    offer(&d, 0);
+    kick(&d);
+    expect_broken(&d);
+    /* What the device reads behind what it writes */
+    put_descriptor(&d, 0, RESPONSE(0), RESPONSE_SIZE, D_WRITE | D_NEXT, 1);
+    put_descriptor(&d, 1, REQUEST(0), 8, 0, 0);
+    offer(&d, 0);
+    kick(&d);
+    expect_broken(&d);
+    qtest_quit(d.qts);
+}
+
+/* The driver resets the device while a request waits: registers stay. */
+static void test_driver_reset(void)
+{
+    Driver d;
+
+    start(&d);
+    ask(&d, LOCK_16, LOCKED);
+    put_two_chains(&d, 0, LOCK_17);
+    offer(&d, 0);
+    kick(&d);
+    start_driver(&d);
+    expect_nothing_used(&d);
+    /* The request is forgotten: a buffer alone is an error now. */
+    put_two_chains(&d, 0, LOCK_17);
+    offer(&d, 1);
+    kick(&d);
+    expect_broken(&d);
+    g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
+    qtest_quit(d.qts);
+}
+
+static void system_reset(QTestState *qts)
+{
+    qobject_unref(qtest_qmp(qts, "{'execute': 'system_reset'}"));
+    qtest_qmp_eventwait(qts, "RESET");
+}
+
+/* The machine is reset while a request waits: registers start anew. */
+static void test_system_reset(void)
+{
+    g_autofree char *zero = g_strnfill(96, '0');
+    g_autofree char *extended = NULL;
+    g_autofree char *after = NULL;
+    Driver d;
+
+    start(&d);
+    ask_large(&d, 100, true);
+    ask(&d, LOCK_16, LOCKED);
+    extended = get_string(d.qts, "pcr16");
+    g_assert_cmpstr(extended, !=, zero);
+    put_two_chains(&d, 0, LOCK_17);
+    offer(&d, 0);
+    kick(&d);
+
+    system_reset(d.qts);
+    after = get_string(d.qts, "pcr16");
+    g_assert_cmpstr(after, ==, zero);
+    g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
+    start_driver(&d);
+    expect_alive(&d);
+    qtest_quit(d.qts);
+}
+
+static void wait_for_migration(QTestState *qts)
+{
+    for (;;) {
+        QDict *answer = qtest_qmp(qts, "{'execute': 'query-migrate'}");
+        QDict *status = qdict_get_qdict(answer, "return");
+        bool done = !g_strcmp0(qdict_get_try_str(status, "status"),
+                               "completed");
+
+        g_assert_cmpstr(qdict_get_try_str(status, "status"), !=, "failed");
+        qobject_unref(answer);
+        if (done) {
+            return;
+        }
+        g_usleep(10 * 1000);
+    }
+}
+
+static void test_migration(void)
+{
+    g_autofree char *file = NULL;
+    g_autofree char *incoming = NULL;
+    g_autofree char *uri = NULL;
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+    int fd = g_file_open_tmp("virtio-nsm-XXXXXX", &file, NULL);
+    QDict *answer;
+    Driver d;
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    start(&d);
+    ask_large(&d, 1000, true);
+    ask(&d, LOCK_16, LOCKED);
+    before = get_string(d.qts, "pcr16");
+    /* One waits for its buffer, and goes on waiting on the other side. */
+    put_two_chains(&d, 0, LOCK_17);
+    offer(&d, 0);
+    kick(&d);
+
+    uri = g_strdup_printf("exec:cat > %s", file);
+    answer = qtest_qmp(d.qts, "{'execute': 'migrate',"
+                       " 'arguments': {'uri': %s}}", uri);
+    g_assert_true(qdict_haskey(answer, "return"));
+    qobject_unref(answer);
+    wait_for_migration(d.qts);
+    qtest_quit(d.qts);
+
+    incoming = g_strdup_printf("exec:cat %s", file);
+    d.qts = qtest_initf(MACHINE " -incoming defer", firmware);
+    answer = qtest_qmp(d.qts, "{'execute': 'migrate-incoming',"
+                       " 'arguments': {'uri': %s}}", incoming);
+    g_assert_true(qdict_haskey(answer, "return"));
+    qobject_unref(answer);
+    wait_for_migration(d.qts);
+    qtest_qmp_eventwait(d.qts, "RESUME");
+
+    after = get_string(d.qts, "pcr16");
+    g_assert_cmpstr(after, ==, before);
+    g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
+    offer(&d, 1);
+    kick(&d);
+    expect_used(&d, 0, 0);
+    expect_used(&d, 1, size_of(LOCKED));
+    ask(&d, LOCK_17, READ_ONLY);
+    qtest_quit(d.qts);
+    unlink(file);
+}
+
+static void test_properties(void)
+{
+    g_autofree char *zero = g_strnfill(96, '0');
+    g_autofree char *root = NULL;
+    g_autofree char *pcr = NULL;
+    Driver d;
+
+    start_with(&d, ",module-id=i-1-enc2");
+    root = get_string(d.qts, "attestation-root");
+    g_assert_true(g_str_has_prefix(root, "-----BEGIN CERTIFICATE-----\n"));
+    pcr = get_string(d.qts, "pcr31");
+    g_assert_cmpstr(pcr, ==, zero);
+    g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
+    ask(&d, "6b'DescribeNSM'",
+        "a1 6b'DescribeNSM' a7 66'digest' 66'SHA384' 68'max_pcrs' 18 20"
+        "69'module_id' 68'i-1-enc2' 6b'locked_pcrs' 90"
+        "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
+        "6d'version_major' 01 6d'version_minor' 00 6d'version_patch' 00");
+    qtest_quit(d.qts);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {
+        { "registers", test_registers },
+        { "properties", test_properties },
+        { "two-chains", test_two_chains },
+        { "one-chain", test_one_chain },
+        { "together", test_together },
+        { "many", test_many },
+        { "requests-first", test_requests_first },
+        { "split", test_split },
+        { "indirect", test_indirect },
+        { "small-response", test_small_response },
+        { "large-request", test_large_request },
+        { "response-alone", test_response_alone },
+        { "malformed-rings", test_malformed_rings },
+        { "driver-reset", test_driver_reset },
+        { "system-reset", test_system_reset },
+        { "migration", test_migration },
+    };
+    int fd, ret, i;
+
+    g_test_init(&argc, &argv, NULL);
+    fd = g_file_open_tmp("firmware-XXXXXX", &firmware, NULL);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, 64 * KiB), ==, 0);
+    close(fd);
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *name = g_strdup_printf("virtio-nsm/%s",
+                                                tests[i].name);
+        qtest_add_func(name, tests[i].run);
+    }
+    ret = g_test_run();
+    unlink(firmware);
+    g_free(firmware);
+    return ret;
+}
