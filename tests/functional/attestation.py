@@ -101,12 +101,13 @@ def check_document(document, root_pem):
 
 class Authority:
     """A certificate and its key, which sign others."""
+    curve = ec.SECP384R1()
 
     def __init__(self, name, issuer=None, ca=True, life=1):
         now = datetime.datetime.utcnow().replace(microsecond=0)
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME,
                                                 name)])
-        self.key = ec.generate_private_key(ec.SECP384R1())
+        self.key = ec.generate_private_key(self.curve)
         builder = x509.CertificateBuilder(
             subject_name=subject, public_key=self.key.public_key(),
             issuer_name=issuer.certificate.subject if issuer else subject,

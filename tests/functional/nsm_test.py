@@ -7,11 +7,13 @@ their answers read here, with cbor2.
 
 import hashlib
 import os
+import socket
 import struct
 import subprocess
 import threading
 
 import cbor2
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import attestation
 import harness
@@ -314,6 +316,58 @@ class Documents(Guest):
                              .get(i, ZERO), i)
         # What was measured is there to be read all the same.
         self.assertNotEqual(self.property("pcr0"), ZERO.hex())
+
+
+class Roots(harness.Case):
+    """Files that cannot be a root are refused before anything starts."""
+
+    def setUp(self):
+        super().setUp()
+        # A peer that is there is enough: nothing gets as far as to ask it.
+        peer = socket.socket(socket.AF_UNIX)
+        self.addCleanup(peer.close)
+        peer.bind(str(self.dir / "peer"))
+        peer.listen()
+
+    def refuses(self, cert, key, *words):
+        options = "".join(f",attestation-ca-{name}={path}" for name, path in (
+            ("cert", cert), ("key", key)) if path)
+        line = self.refused(*self.qemu_command(
+            harness.HELLO, "-m", "128M", vsock=self.dir / "peer",
+            machine=options))
+        for word in words:
+            self.assertIn(str(word), line)
+
+    def test_refusals(self):
+        root = attestation.Authority("root")
+        cert = self.file("ca.pem", root.pem())
+        key = self.file("ca.key", root.key_pem())
+        gone = self.dir / "gone"
+        empty = self.file("empty", b"")
+        text = self.file("text", b"text\n" * 100)
+
+        self.refuses(cert, None, "attestation-ca-key")
+        self.refuses(None, key, "attestation-ca-cert")
+        for path in (gone, self.dir, empty, text, key):
+            self.refuses(path, key, "attestation-ca-cert", path)
+        for path in (gone, self.dir, empty, text, cert):
+            self.refuses(cert, path, "attestation-ca-key", path)
+        self.refuses(cert, self.file(
+            "other.key", attestation.Authority("root").key_pem()),
+            "other.key", cert)
+
+    def test_unfit(self):
+        for words, authority in (
+                (["authority"], attestation.Authority("r", ca=False)),
+                (["expired"], attestation.Authority("r", life=-0.5)),
+                (["SECP256R1"], P256Authority("r"))):
+            cert = self.file("unfit.pem", authority.pem())
+            key = self.file("unfit.key", authority.key_pem())
+            self.refuses(cert, key, cert, *words)
+
+
+class P256Authority(attestation.Authority):
+    curve = ec.SECP256R1()
 
 
 if __name__ == "__main__":
