@@ -110,10 +110,11 @@ EifParts build_parts(const BuildOptions &options)
                     " --rootfs.");
     }
     return {
-        read_file(options.blobs + "/bzImage"),
+        content_of_file(options.blobs + "/bzImage"),
         options.cmdline ? *options.cmdline
                         : first_line(read_file(options.blobs + "/cmdline")),
         make_metadata(options),
-        {first_ramdisk(options.blobs), second_ramdisk(options)},
+        {content_of(first_ramdisk(options.blobs)),
+         content_of(second_ramdisk(options))},
     };
 }

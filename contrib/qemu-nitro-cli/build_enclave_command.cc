@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <ctime>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "arguments.hh"
 #include "build_enclave.hh"
@@ -35,34 +34,6 @@ const char *const build_usage =
     "The kernel, its command line and the init program (bzImage, cmdline, init,\n"
     "and nsm.ko if there is one) come from the folder $NITRO_CLI_BLOBS.\n";
 
-std::string hex(const Pcr &pcr)
-{
-    std::string text;
-    char digits[3];
-
-    for (uint8_t byte : pcr) {
-        snprintf(digits, sizeof(digits), "%02x", byte);
-        text += digits;
-    }
-    return text;
-}
-
-void print_measurements(const Measurements &m)
-{
-    nlohmann::ordered_json json = {
-        {"HashAlgorithm", "Sha384 { ... }"},
-        {"PCR0", hex(m.pcr0)},
-        {"PCR1", hex(m.pcr1)},
-        {"PCR2", hex(m.pcr2)},
-    };
-
-    if (m.pcr8) {
-        json["PCR8"] = hex(*m.pcr8);
-    }
-    std::cout << nlohmann::ordered_json{{"Measurements", json}}.dump(2)
-              << std::endl;
-}
-
 /* When the image is built: now, or as SOURCE_DATE_EPOCH has it */
 int64_t build_time()
 {
@@ -79,23 +50,6 @@ int64_t build_time()
                     "Set it to the seconds since 1970, or not at all.");
     }
     return value;
-}
-
-std::optional<Signer> signer(const Arguments &arguments)
-{
-    std::optional<std::string> certificate =
-        arguments.single("signing-certificate");
-    std::optional<std::string> key = arguments.single("private-key");
-
-    if (!certificate && !key) {
-        return {};
-    }
-    if (!certificate || !key) {
-        throw Error(Code::missing_argument, std::string(certificate ?
-                    "--private-key" : "--signing-certificate")
-                    + " is missing", "Signing needs both.");
-    }
-    return Signer{read_file(*certificate), read_file(*key)};
 }
 
 } // namespace
@@ -130,7 +84,10 @@ void build_enclave_command(int argc, char **argv)
     options.version = arguments.single("version").value_or("1");
     options.build_time = build_time();
 
-    auto [image, measured] = make_eif(build_parts(options), signer(arguments));
-    write_file(arguments.required("output-file"), image);
-    print_measurements(measured);
+    std::optional<Signer> signer = signer_of(arguments);
+    AtomicFile file(arguments.required("output-file"));
+    Measurements measured = write_eif(file, build_parts(options),
+                                      signer ? &*signer : nullptr);
+    file.commit();
+    print_json({{"Measurements", to_json(measured)}});
 }

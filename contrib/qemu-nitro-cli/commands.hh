@@ -10,6 +10,10 @@
 #define QEMU_NITRO_CLI_COMMANDS_HH
 
 void build_enclave_command(int argc, char **argv);
+void describe_eif_command(int argc, char **argv);
+void explain_command(int argc, char **argv);
+void pcr_command(int argc, char **argv);
+void sign_eif_command(int argc, char **argv);
 void verify_attestation_command(int argc, char **argv);
 
 #endif

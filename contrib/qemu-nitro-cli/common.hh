@@ -14,13 +14,24 @@
 
 using Bytes = std::vector<uint8_t>;
 
-/* nitro-cli's numbers for what goes wrong; also the exit status */
+/*
+ * nitro-cli's numbers for what goes wrong; also the exit status.  What each
+ * means is in explain.cc.
+ */
 enum class Code {
     missing_argument = 1,
     conflicting_argument = 2,
     invalid_argument = 3,
     file = 19,
+    memory = 26,
     eif = 35,
+    boot = 36,
+    console = 44,
+    building = 48,
+    docker_build = 49,
+    docker_pull = 50,
+    blobs = 52,
+    name = 58,
     signature_check = 59,
     signing = 60,
 };

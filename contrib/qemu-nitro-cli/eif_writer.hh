@@ -1,61 +1,79 @@
 /*
  * Writing enclave image files (EIF)
  *
- * The form of AWS's builder: version 4; the sections in the order kernel,
- * command line, metadata, ramdisks, signature, without gaps.
+ * Sections are written one after the other, without gaps, while they are
+ * measured; the header, which needs all of them, comes last.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef QEMU_NITRO_CLI_EIF_WRITER_HH
 #define QEMU_NITRO_CLI_EIF_WRITER_HH
 
-#include <array>
 #include <optional>
 #include <string>
 
-#include "common.hh"
+#include "atomic_file.hh"
+#include "content.hh"
+#include "measurements.hh"
+#include "signer.hh"
 
-using Pcr = std::array<uint8_t, 48>;
+enum class SectionType : uint16_t {
+    kernel = 1, cmdline, ramdisk, signature, metadata
+};
 
-/* What an image is made of; all in memory. */
+class EifWriter {
+public:
+    struct Header {
+        uint16_t version = 4, flags = 0;
+        uint64_t default_memory = 1 << 30;      /* bytes */
+        uint64_t default_cpus = 2;
+    };
+
+    EifWriter(AtomicFile &file, const Header &header);
+
+    /* The next section, whose bytes follow; throws if 32 are there. */
+    void begin(SectionType type, uint64_t size);
+    void add(const uint8_t *data, size_t size);
+    /* A section as a whole */
+    void add(SectionType type, const Content &content);
+
+    /*
+     * Sign, if there is a signer, write the header, and tell what the image
+     * measures.  The file is complete then, but not in its place.
+     */
+    Measurements finish(const Signer *signer);
+
+private:
+    struct Section {
+        SectionType type;
+        uint64_t offset, size;
+    };
+
+    void write(const void *data, size_t size);
+    Bytes header(uint64_t body_size) const;
+
+    AtomicFile &file_;
+    Header header_;
+    std::vector<Section> sections_;
+    uint64_t end_;                  /* of what is written, in the file */
+    uint32_t crc_ = 0;              /* of all behind the header */
+    unsigned ramdisks_ = 0;         /* that have begun */
+    Measurer pcr0_, pcr1_, pcr2_;
+};
+
+/* What an image is made of */
 struct EifParts {
-    Bytes kernel;
+    ContentPtr kernel;
     std::string cmdline;
     std::string metadata;           /* JSON */
-    std::vector<Bytes> ramdisks;
+    std::vector<ContentPtr> ramdisks;
 };
-
-/* Whom an image is signed by: PEM texts */
-struct Signer {
-    Bytes certificate;
-    Bytes private_key;
-};
-
-struct Measurements {
-    Pcr pcr0, pcr1, pcr2;
-    std::optional<Pcr> pcr8;        /* of a signed image */
-};
-
-/* extend(zero, SHA-384(data)): how a register comes from what it measures */
-Pcr measure(const std::vector<const Bytes *> &data);
-
-/* The measurements of an image; PCR8 is left out. */
-Measurements measure_parts(const EifParts &parts);
 
 /*
- * The signature section for an image with this PCR0: a CBOR array of one map
- * with the certificate and a COSE_Sign1 (RFC 9052) over the register.
+ * Write an image in the order of AWS's builder: kernel, command line,
+ * metadata, ramdisks, signature.  The caller commits the file.
  */
-Bytes sign_pcr0(const Pcr &pcr0, const Signer &signer, Pcr *pcr8);
-
-/* The bytes of the image, and its measurements */
-std::pair<Bytes, Measurements> make_eif(const EifParts &parts,
-                                        const std::optional<Signer> &signer);
-
-/*
- * Write a file as a whole or not at all: under another name first, which is
- * removed if anything fails.
- */
-void write_file(const std::string &path, const Bytes &data);
+Measurements write_eif(AtomicFile &file, const EifParts &parts,
+                       const Signer *signer);
 
 #endif

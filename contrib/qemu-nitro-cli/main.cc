@@ -22,6 +22,10 @@ struct Command {
 
 const Command commands[] = {
     {"build-enclave", "make an enclave image", build_enclave_command},
+    {"describe-eif", "tell what an image is", describe_eif_command},
+    {"explain", "tell what an error's number means", explain_command},
+    {"pcr", "measure a certificate or a file", pcr_command},
+    {"sign-eif", "sign an image", sign_eif_command},
     {"verify-attestation", "check an attestation document",
      verify_attestation_command},
 };
@@ -44,8 +48,12 @@ void run(int argc, char **argv)
             return c.run(argc - 1, argv + 1);
         }
     }
-    if (name == "--help" || name == "help") {
+    if (name == "--help" || name == "-h" || name == "help") {
         return print_usage();
+    }
+    if (name == "--version" || name == "-V") {
+        printf("qemu-nitro-cli %s\n", QEMU_NITRO_CLI_VERSION);
+        return;
     }
     if (name.empty()) {
         throw Error(Code::missing_argument, "no command is given",

@@ -1,0 +1,22 @@
+/*
+ * What the numbers of errors mean
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_EXPLAIN_HH
+#define QEMU_NITRO_CLI_EXPLAIN_HH
+
+#include <optional>
+#include <string>
+
+#include "common.hh"
+
+struct Explanation {
+    Code code;
+    const char *title, *text;
+};
+
+/* What an error code means: "E19", "e19" or "19"; nothing if there is none. */
+std::optional<Explanation> explain(const std::string &code);
+
+#endif

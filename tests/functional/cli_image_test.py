@@ -1,0 +1,245 @@
+"""qemu-nitro-cli's commands on images: describe-eif, sign-eif, pcr, explain.
+
+The images are made by the tests' own writer, and what is printed is compared
+with all that should be, to the byte.
+"""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import hashlib
+import json
+import os
+import subprocess
+
+import harness
+from harness import CMDLINE, KERNEL, METADATA, RAMDISK
+from signing import Signer, sections, signed
+
+METADATA_JSON = {
+    "ImageName": "name", "ImageVersion": "2",
+    "BuildMetadata": {
+        "BuildTime": "2026-01-02T03:04:05+00:00", "BuildTool": "tool",
+        "BuildToolVersion": "1.2", "OperatingSystem": "Linux",
+        "KernelVersion": "6.12"},
+    "DockerInfo": {"Id": "abc"},
+    "CustomMetadata": {"a": 1, "b": ["c"]}}
+KERNEL_DATA = harness.bzimage()
+PARTS = [(KERNEL, KERNEL_DATA), (CMDLINE, b"console=ttyS0"),
+         (METADATA, json.dumps(METADATA_JSON).encode()),
+         (RAMDISK, b"first"), (RAMDISK, b"second")]
+FIRST = KERNEL_DATA + b"console=ttyS0" + b"first"
+
+
+class Case(harness.Case):
+    def call(self, *options, **kwargs):
+        return subprocess.run([harness.NITRO_CLI, *map(str, options)],
+                              check=False, timeout=60, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              **kwargs)
+
+    def ok(self, *options):
+        result = self.call(*options)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, "")
+        return result.stdout
+
+    def fails(self, code, words, *options, **kwargs):
+        """Two lines, what and what to do; the code is the exit status."""
+        result = self.call(*options, **kwargs)
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(result.stdout, "")
+        lines = result.stderr.splitlines()
+        self.assertEqual(len(lines), 2, result.stderr)
+        self.assertTrue(lines[0].startswith(f"[ E{code:02d} ] "), lines)
+        for word in words:
+            self.assertIn(str(word), lines[0])
+
+    def measurements(self, pcr8=None):
+        m = {"HashAlgorithm": "Sha384 { ... }",
+             "PCR0": harness.pcr(FIRST + b"second"),
+             "PCR1": harness.pcr(FIRST), "PCR2": harness.pcr(b"second")}
+        return {**m, "PCR8": pcr8} if pcr8 else m
+
+
+class DescribeEif(Case):
+    def describe(self, data):
+        return self.ok("describe-eif", "--eif-path",
+                       self.file("image.eif", data))
+
+    def described(self, data):
+        """What is printed, with the order of keys, and the form."""
+        text = self.describe(data)
+        said = json.loads(text)
+        self.assertEqual(text, json.dumps(said, indent=2,
+                                          ensure_ascii=False) + "\n")
+        return said
+
+    METADATA = {
+        "ImageName": "name", "ImageVersion": "2",
+        "Metadata": {
+            "BuildTime": "2026-01-02T03:04:05+00:00", "BuildTool": "tool",
+            "BuildToolVersion": "1.2", "OperatingSystem": "Linux",
+            "KernelVersion": "6.12", "DockerInfo": {"Id": "abc"}, "a": 1,
+            "b": ["c"]}}
+
+    def same(self, said, expected):
+        self.assertEqual(list(said), list(expected))
+        self.assertEqual(said, expected)
+
+    def test_unsigned(self):
+        self.same(self.described(harness.eif(PARTS)), {
+            "EifVersion": 4, "Measurements": self.measurements(),
+            "IsSigned": False, "CheckCRC": True, **self.METADATA})
+
+    def test_without_metadata(self):
+        parts = [p for p in PARTS if p[0] != METADATA]
+        for version in (2, 3):
+            self.same(self.described(harness.eif(parts, version=version)), {
+                "EifVersion": version, "Measurements": self.measurements(),
+                "IsSigned": False, "CheckCRC": True})
+
+    def test_wrong_crc(self):
+        said = self.described(harness.eif(PARTS, crc=1))
+        self.assertIs(said["CheckCRC"], False)
+
+    def test_signed(self):
+        for curve, alg in (("P-256", "256"), ("P-384", "384"),
+                           ("P-521", "512")):
+            signer = Signer(curve)
+            said = self.described(signed(PARTS, signer))
+            cert = signer.cert
+            when = "%b %e %H:%M:%S %Y GMT"
+            self.same(said, {
+                "EifVersion": 4,
+                "Measurements": self.measurements(signer.pcr8()),
+                "IsSigned": True,
+                "SigningCertificate": {
+                    "IssuerName": {"commonName": "signer"},
+                    "Algorithm": f"ecdsa-with-SHA{alg}",
+                    "NotBefore": cert.not_valid_before.strftime(when),
+                    "NotAfter": cert.not_valid_after.strftime(when),
+                    "Signature": cert.signature.hex(":").upper()},
+                "CheckCRC": True, "SignatureCheck": True, **self.METADATA})
+
+    def test_signature_of_another_image(self):
+        other = hashlib.sha384(b"another").digest()
+        said = self.described(signed(PARTS, Signer(), other))
+        self.assertIs(said["SignatureCheck"], False)
+
+    def test_signature_that_is_wrong(self):
+        signer = Signer()
+        signer.key = Signer().key
+        path = self.file("image.eif", signed(PARTS, signer))
+        self.fails(35, [path, "signature"], "describe-eif", "--eif-path", path)
+
+    def test_bad_files(self):
+        for name, data in (("empty", b""), ("elf", b"\x7fELF" * 1000),
+                           ("short", harness.eif(PARTS)[:-1]),
+                           ("arm", harness.eif(PARTS, flags=1)),
+                           ("v5", harness.eif(PARTS, version=5))):
+            path = self.file(name, data)
+            self.fails(35, [path], "describe-eif", "--eif-path", path)
+        for path in (self.dir / "gone", self.dir):
+            self.fails(19, [path], "describe-eif", "--eif-path", path)
+
+    def test_options(self):
+        self.fails(1, ["--eif-path"], "describe-eif")
+        self.fails(1, ["--eif-path"], "describe-eif", "--eif-path")
+        self.fails(3, ["--what"], "describe-eif", "--what")
+        self.fails(2, ["--eif-path"], "describe-eif", "--eif-path", "a",
+                   "--eif-path", "b")
+
+
+class SignEif(Case):
+    def setUp(self):
+        super().setUp()
+        self.image = self.file("image.eif", harness.eif(PARTS))
+        self.signer = Signer()
+        self.use(self.signer)
+
+    def use(self, signer):
+        self.cert = self.file("cert.pem", signer.cert_pem())
+        self.key = self.file("key.pem", signer.key_pem())
+
+    def options(self, image=None, cert=None, key=None):
+        return ("sign-eif", "--eif-path", image or self.image,
+                "--signing-certificate", cert or self.cert, "--private-key",
+                key or self.key)
+
+    def test_signs(self):
+        for curve in ("P-256", "P-384", "P-521"):
+            signer = Signer(curve)
+            self.use(signer)
+            said = json.loads(self.ok(*self.options()))
+            self.assertEqual(said, {
+                "Measurements": self.measurements(signer.pcr8())})
+            # The rest of the image is as it was, whoever signed it before.
+            self.assertEqual(sections(self.image.read_bytes())[:-1], PARTS)
+            seen = json.loads(self.ok("describe-eif", "--eif-path",
+                                      self.image))
+            self.assertTrue(seen["SignatureCheck"] and seen["CheckCRC"])
+
+    def test_refusals(self):
+        before = self.image.read_bytes()
+        other = self.file("other.pem", Signer().key_pem())
+        text = self.file("text", b"text")
+        self.fails(60, [other], *self.options(key=other))
+        self.fails(60, [text], *self.options(key=text))
+        self.fails(60, [text], *self.options(cert=text))
+        self.fails(19, ["gone"], *self.options(cert=self.dir / "gone"))
+        self.fails(19, ["gone"], *self.options(key=self.dir / "gone"))
+        self.fails(35, [text], *self.options(image=text))
+        self.fails(19, ["gone"], *self.options(image=self.dir / "gone"))
+        self.fails(1, ["--private-key"], *self.options()[:-2])
+        self.assertEqual(self.image.read_bytes(), before)
+        self.assertEqual(sorted(os.listdir(self.dir)), sorted([
+            "image.eif", "cert.pem", "key.pem", other.name, text.name]))
+
+
+class Pcr(Case):
+    def test_certificate(self):
+        signer = Signer()
+        path = self.file("cert.pem", signer.cert_pem())
+        self.assertEqual(json.loads(self.ok("pcr", "--signing-certificate",
+                                            path)), {"PCR8": signer.pcr8()})
+
+    def test_file(self):
+        for data in (b"", b"abc", bytes(3 << 20)):
+            path = self.file("input", data)
+            self.assertEqual(json.loads(self.ok("pcr", "--input", path)),
+                             {"PCR": harness.pcr(data)})
+
+    def test_wrong(self):
+        path = self.file("input", b"x")
+        self.fails(1, ["--input"], "pcr")
+        self.fails(2, ["--input"], "pcr", "--input", path,
+                   "--signing-certificate", path)
+        self.fails(19, ["gone"], "pcr", "--input", self.dir / "gone")
+
+
+class Explain(Case):
+    def test_all_codes(self):
+        for code in (1, 2, 3, 19, 26, 35, 36, 44, 58, 59, 60):
+            for form in (f"E{code:02d}", f"e{code}", str(code)):
+                result = self.call("explain", "--error-code", form)
+                self.assertEqual(result.returncode, 0, form)
+                self.assertEqual(result.stdout, "")
+                self.assertIn(f"E{code:02d}", result.stderr)
+
+    def test_unknown(self):
+        self.fails(3, ["E99"], "explain", "--error-code", "E99")
+        self.fails(1, ["--error-code"], "explain")
+
+
+class Commands(Case):
+    def test_usage(self):
+        text = self.ok("--help")
+        for name in ("build-enclave", "describe-eif", "sign-eif", "pcr",
+                     "explain", "verify-attestation"):
+            self.assertIn(name, text)
+            self.assertIn(name, self.ok(name, "--help"))
+        self.fails(1, ["command"])
+        self.fails(3, ["fly"], "fly")
+
+
+if __name__ == "__main__":
+    harness.main()
