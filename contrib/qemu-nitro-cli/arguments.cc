@@ -38,7 +38,14 @@ Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
                                              : " is not an option"),
                         "See --help.");
         }
-        values_[known[index].name].push_back(optarg ? optarg : "");
+        std::vector<std::string> &values = values_[known[index].name];
+
+        values.push_back(optarg ? optarg : "");
+        /* known[0] is --help */
+        while (options[index - 1].takes_more && optind < argc &&
+               argv[optind][0] != '-') {
+            values.push_back(argv[optind++]);
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 struct Option {
     const char *name;               /* without the dashes */
     bool takes_value = true;
+    bool takes_more = false;        /* all words up to the next option */
 };
 
 class Arguments {

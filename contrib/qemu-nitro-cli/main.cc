@@ -22,6 +22,10 @@ struct Command {
 
 const Command commands[] = {
     {"build-enclave", "make an enclave image", build_enclave_command},
+    {"run-enclave", "start an enclave", run_enclave_command},
+    {"describe-enclaves", "list the enclaves", describe_enclaves_command},
+    {"console", "show an enclave's console", console_command},
+    {"terminate-enclave", "end an enclave", terminate_enclave_command},
     {"describe-eif", "tell what an image is", describe_eif_command},
     {"explain", "tell what an error's number means", explain_command},
     {"pcr", "measure a certificate or a file", pcr_command},

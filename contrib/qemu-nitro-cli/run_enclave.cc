@@ -1,0 +1,308 @@
+/*
+ * Starting an enclave
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "run_enclave.hh"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include "accelerator.hh"
+#include "supervisor.hh"
+
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+/* What the heartbeat may take, for each started piece of the image */
+constexpr int boot_seconds_each = 90;
+constexpr uint64_t boot_piece = uint64_t{6} << 30;
+constexpr int max_boot_seconds = 86400;
+
+std::string hex(const uint8_t *data, size_t digits)
+{
+    static const char digit[] = "0123456789abcdef";
+    std::string text;
+
+    for (size_t i = 0; i < digits; i++) {
+        text += digit[i % 2 ? data[i / 2] & 15 : data[i / 2] >> 4];
+    }
+    return text;
+}
+
+/*
+ * The id of the parent instance, which PCR4 measures: this user's on this
+ * host, the same each time, so that a policy can name it.
+ */
+std::string parent_id()
+{
+    std::ifstream file("/etc/machine-id");
+    std::string host;
+    uint8_t hash[32];
+
+    std::getline(file, host);
+    host = "qemu-nitro-cli " + host + " " + std::to_string(geteuid());
+    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, host.data(), host.size(), hash)) {
+        throw Error(Code::boot, "SHA-256 does not work",
+                    "Check the installation of GnuTLS.");
+    }
+    return "i-" + hex(hash, 17);
+}
+
+std::string new_enclave_id()
+{
+    uint8_t random[8];
+
+    if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+        throw Error(Code::boot, "no random numbers: " + error_text(errno),
+                    "Try again.");
+    }
+    return parent_id() + "-enc" + hex(random, 16);
+}
+
+uint64_t host_memory_mib()
+{
+    return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES))
+        * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+int boot_seconds(uint64_t image_size)
+{
+    if (const char *text = getenv("NITRO_CLI_BOOT_TIMEOUT")) {
+        return parse_number("NITRO_CLI_BOOT_TIMEOUT", text, max_boot_seconds);
+    }
+    uint64_t pieces = image_size / boot_piece + 1;
+    return std::min<uint64_t>(boot_seconds_each * pieces, max_boot_seconds);
+}
+
+uint64_t size_of_image(const std::string &path)
+{
+    const char *advice = "Give the enclave image with --eif-path.";
+    struct stat st;
+
+    if (stat(path.c_str(), &st) || access(path.c_str(), R_OK)) {
+        throw Error(Code::file, path + ": " + error_text(errno), advice);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        throw Error(Code::file, path + ": this is no regular file", advice);
+    }
+    return st.st_size;
+}
+
+LaunchPlan make_plan(const RunOptions &options)
+{
+    LaunchPlan plan;
+    uint64_t size = size_of_image(options.eif_path);
+
+    check_memory(options.memory_mib, size, host_memory_mib());
+    plan.image = std::filesystem::absolute(options.eif_path);
+    plan.qemu = find_program("qemu-system-x86_64");
+    plan.backend = find_program("vhost-user-vsock");
+    plan.accelerator = choose_accelerator();
+    plan.boot_seconds = boot_seconds(size);
+    plan.enclave.id = new_enclave_id();
+    plan.enclave.memory_mib = options.memory_mib;
+    plan.enclave.debug_mode = options.debug_mode;
+    plan.enclave.metadata = json::object();
+    return plan;
+}
+
+/* Name, CID and CPUs, which depend on those of other enclaves */
+void choose_place(LaunchPlan *plan, const RunOptions &options,
+                  const std::vector<Enclave> &others)
+{
+    std::vector<std::string> names;
+    std::vector<uint32_t> cids;
+    std::vector<uint64_t> cpus;
+
+    for (const Enclave &other : others) {
+        names.push_back(other.name);
+        cids.push_back(other.cid);
+        cpus.insert(cpus.end(), other.cpu_ids.begin(), other.cpu_ids.end());
+    }
+    plan->enclave.name = unique_name(options, names);
+    plan->enclave.cid = choose_cid(options.cid, cids);
+    plan->enclave.cpu_ids = choose_cpus(options, cpus);
+}
+
+/* Out of the reach of the terminal, and without this process's files */
+[[noreturn]] void become_supervisor(const LaunchPlan &plan,
+                                    const Runtime &runtime, Descriptor lock,
+                                    Descriptor progress)
+{
+    constexpr int lock_fd = 3, progress_fd = 4, high_fd = 64;
+
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; fd++) {
+        dup2(null, fd);
+    }
+    /* First out of the way of each other */
+    int l = fcntl(lock.get(), F_DUPFD, high_fd);
+    int p = fcntl(progress.get(), F_DUPFD, high_fd);
+    dup3(l, lock_fd, O_CLOEXEC);
+    dup3(p, progress_fd, O_CLOEXEC);
+    lock.release();
+    progress.release();
+    close_range(progress_fd + 1, ~0U, 0);
+    if (chdir("/")) {
+        _exit(1);
+    }
+    _exit(supervise(plan, runtime, Descriptor(lock_fd),
+                    Descriptor(progress_fd)));
+}
+
+/* A line on the terminal that tells how long this has taken */
+class Progress {
+public:
+    explicit Progress(int limit) : limit_(limit) {}
+    ~Progress() { clear(); }
+
+    void show(const char *what)
+    {
+        auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
+            Clock::now() - begin_).count();
+
+        if (isatty(STDERR_FILENO)) {
+            fprintf(stderr, "\r\033[K%s: %d s of at most %d s", what,
+                    static_cast<int>(seconds), limit_);
+            shown_ = true;
+        }
+    }
+    void clear()
+    {
+        if (shown_) {
+            fprintf(stderr, "\r\033[K");
+        }
+        shown_ = false;
+    }
+
+private:
+    Clock::time_point begin_ = Clock::now();
+    int limit_;
+    bool shown_ = false;
+};
+
+/* The supervisor's lines, one by one; null when it has ended */
+class ProgressReader {
+public:
+    explicit ProgressReader(Descriptor fd) : fd_(std::move(fd)) {}
+
+    json next(Progress *progress, const char *what)
+    {
+        constexpr int second_ms = 1000;
+
+        for (size_t end; (end = text_.find('\n')) == std::string::npos;) {
+            pollfd readable = {fd_.get(), POLLIN, 0};
+            char data[4096];
+
+            progress->show(what);
+            if (poll(&readable, 1, second_ms) <= 0) {
+                continue;
+            }
+            ssize_t n = read(fd_.get(), data, sizeof(data));
+            if (n <= 0) {
+                return nullptr;
+            }
+            text_.append(data, n);
+        }
+        std::string line = text_.substr(0, text_.find('\n'));
+        text_.erase(0, line.size() + 1);
+        return json::parse(line, nullptr, false);
+    }
+
+private:
+    Descriptor fd_;
+    std::string text_;
+};
+
+void show_block(const char *title, const std::string &text)
+{
+    if (!text.empty()) {
+        fprintf(stderr, "%s\n%s\n\n", title, text.c_str());
+    }
+}
+
+[[noreturn]] void fail(const LaunchPlan &plan, const json &answer)
+{
+    std::string why = "its supervisor was killed", console, messages;
+
+    if (answer.is_object()) {
+        why = answer.value("failed", why);
+        console = answer.value("console", "");
+        messages = answer.value("messages", "");
+    }
+    show_block("The last lines of the console:", console);
+    show_block("What QEMU and the vsock back end say:", messages);
+    throw Error(Code::boot, plan.image + ": the enclave does not boot: " + why,
+                "Correct what the lines above tell of, or look at the image"
+                " with qemu-nitro-cli describe-eif.");
+}
+
+} // namespace
+
+Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
+{
+    LaunchPlan plan = make_plan(options);
+    Progress progress(plan.boot_seconds);
+    int ends[2];
+
+    Descriptor guard = runtime.lock();
+    choose_place(&plan, options, runtime.enclaves());
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
+        throw Error(Code::boot, "socketpair: " + error_text(errno),
+                    "Try again.");
+    }
+    ProgressReader reader{Descriptor(ends[0])};
+    Descriptor other_end(ends[1]);
+    Descriptor lock = runtime.add(plan.enclave.id);
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        become_supervisor(plan, runtime, std::move(lock),
+                          std::move(other_end));
+    }
+    int error = errno;
+    lock.reset();
+    other_end.reset();
+    if (pid < 0) {
+        runtime.remove(plan.enclave.id);
+        throw Error(Code::boot, "fork: " + error_text(error), "Try again.");
+    }
+    plan.enclave.supervisor.pid = pid;
+
+    json answer = reader.next(&progress, "Starting");
+    guard.reset();
+    const char *what = "Loading the image";
+    while (answer.is_object() && !answer.contains("failed")) {
+        if (answer.contains("booted")) {
+            return plan.enclave;
+        }
+        if (answer.contains("loaded")) {
+            what = "Waiting for the enclave's heartbeat";
+        }
+        answer = reader.next(&progress, what);
+    }
+    progress.clear();
+    waitpid(pid, nullptr, 0);
+    if (answer.is_null()) {
+        Descriptor held = runtime.lock();
+        runtime.remove(plan.enclave.id);
+    }
+    fail(plan, answer);
+}

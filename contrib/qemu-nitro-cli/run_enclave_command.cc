@@ -1,0 +1,74 @@
+/*
+ * The command run-enclave
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "commands.hh"
+
+#include <iostream>
+
+#include "console.hh"
+#include "run_enclave.hh"
+
+namespace {
+
+const char *const usage =
+    "qemu-nitro-cli run-enclave --eif-path FILE --memory MIB --cpu-count N"
+    " [OPTION]...\n"
+    "qemu-nitro-cli run-enclave --config FILE [--attach-console]\n"
+    "\n"
+    "Start an enclave, wait until it has booted, and describe it.\n"
+    "\n"
+    "  --eif-path FILE        the enclave image\n"
+    "  --memory MIB           its memory, at least four times the image; with a\n"
+    "                         suffix M, G or T if not in MiB\n"
+    "  --cpu-count N          how many CPUs it has\n"
+    "  --cpu-ids ID...        the same, by ids; the host's CPUs stay shared\n"
+    "  --enclave-cid CID      its vsock address; 0, as without: a free one\n"
+    "  --enclave-name NAME    default: the file's, without .eif; a number is\n"
+    "                         appended if there is one of that name\n"
+    "  --debug-mode           let its console be read; its attested PCRs are\n"
+    "                         zero then\n"
+    "  --attach-console       debug mode, and show the console until Ctrl-C or\n"
+    "                         the enclave's end\n"
+    "  --config FILE          all of this from JSON: eif_path, memory_mib,\n"
+    "                         cpu_count or cpu_ids, enclave_cid, enclave_name,\n"
+    "                         debug_mode, attach_console\n"
+    "\n"
+    "NITRO_CLI_ACCEL=kvm|tcg in the environment chooses QEMU's accelerator;\n"
+    "without it, KVM is taken where it works.  NITRO_CLI_BOOT_TIMEOUT is how\n"
+    "many seconds the enclave may take to boot.\n";
+
+/* As nitro-cli has it, and the door for programs of the parent */
+void print_start(const Enclave &enclave, const EnclaveFolder &folder)
+{
+    std::string ids;
+
+    for (uint64_t id : enclave.cpu_ids) {
+        ids += (ids.empty() ? "" : ", ") + std::to_string(id);
+    }
+    std::cerr << "The enclave has booted: CID " << enclave.cid << ", "
+              << enclave.memory_mib << " MiB, CPUs [" << ids << "]\n"
+              << "Its vsock: " << folder.vsock() << "\n";
+}
+
+} // namespace
+
+void run_enclave_command(int argc, char **argv)
+{
+    Arguments arguments(argc, argv, run_option_list());
+
+    if (arguments.help()) {
+        std::cout << usage;
+        return;
+    }
+    RunOptions options = run_options(arguments);
+    Runtime runtime;
+    Enclave enclave = run_enclave(options, runtime);
+
+    print_start(enclave, runtime.folder(enclave.id));
+    std::cout << enclave.run_info().dump(2) << std::endl;
+    if (options.attach_console) {
+        show_console(enclave, runtime, {});
+    }
+}

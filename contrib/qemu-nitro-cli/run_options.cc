@@ -1,0 +1,359 @@
+/*
+ * What run-enclave is asked for
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "run_options.hh"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t max_cid = UINT32_MAX - 1;        /* the next means any */
+constexpr uint64_t max_cpu_id = UINT32_MAX;
+constexpr uint64_t max_memory_mib = 1 << 24;        /* 16 TiB */
+constexpr size_t max_name = 255;                    /* bytes */
+
+/* Options that --config stands for */
+const char *const single_options[] = {
+    "eif-path", "memory", "cpu-count", "cpu-ids", "enclave-cid",
+    "enclave-name", "debug-mode",
+};
+
+std::string number(uint64_t n)
+{
+    return std::to_string(n);
+}
+
+[[noreturn]] void invalid(const std::string &what, const std::string &advice)
+{
+    throw Error(Code::invalid_argument, what, advice);
+}
+
+/* Control characters would garble a terminal, and a NUL ends a C string. */
+void check_name(const std::string &name)
+{
+    bool printable = std::none_of(name.begin(), name.end(), [](char c) {
+        return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
+    });
+    json text = name;
+
+    try {
+        text.dump();            /* throws for what is not UTF-8 */
+    } catch (const json::exception &) {
+        printable = false;
+    }
+    if (name.empty() || name.size() > max_name || !printable) {
+        throw Error(Code::name, "an enclave cannot have this name of "
+                    + number(name.size()) + " bytes",
+                    "Give one of 1 to " + number(max_name)
+                    + " bytes that can be printed.");
+    }
+}
+
+void check_cpus(const RunOptions &options)
+{
+    if (options.cpu_count && !options.cpu_ids.empty()) {
+        throw Error(Code::conflicting_argument,
+                    "both a number of CPUs and their ids are given",
+                    "Give --cpu-count or --cpu-ids.");
+    }
+    if (!options.cpu_count && options.cpu_ids.empty()) {
+        throw Error(Code::missing_argument, "--cpu-count is missing",
+                    "Say how many CPUs the enclave has.");
+    }
+    uint64_t count = options.cpu_count.value_or(options.cpu_ids.size());
+    if (count < 1 || count > max_cpus) {
+        invalid(number(count) + " CPUs are asked for", "An enclave has 1 to "
+                + number(max_cpus) + ".");
+    }
+    std::set<uint64_t> ids(options.cpu_ids.begin(), options.cpu_ids.end());
+    if (ids.size() < options.cpu_ids.size()) {
+        invalid("--cpu-ids has an id twice", "Give each CPU once.");
+    }
+}
+
+void check_cid(uint64_t cid)
+{
+    if ((cid >= 1 && cid <= 3) || cid > max_cid) {
+        invalid("an enclave cannot have the CID " + number(cid), "Give one"
+                " from 4 to " + number(max_cid) + ", or 0 for a free one.");
+    }
+}
+
+void check(RunOptions *options)
+{
+    check_cpus(*options);
+    check_cid(options->cid);
+    if (options->name) {
+        check_name(*options->name);
+    }
+    /* There is no console to attach to otherwise. */
+    options->debug_mode |= options->attach_console;
+}
+
+/* The fields of a file */
+
+[[noreturn]] void invalid_field(const std::string &path, const char *key,
+                                const char *type)
+{
+    invalid(path + ": " + key + " is not " + type, "Correct the file.");
+}
+
+uint64_t get_number(const json &value, const std::string &path,
+                    const char *key, uint64_t max)
+{
+    if (!value.is_number_unsigned() || value.get<uint64_t>() > max) {
+        invalid_field(path, key,
+                      ("a number from 0 to " + number(max)).c_str());
+    }
+    return value.get<uint64_t>();
+}
+
+std::string get_text(const json &value, const std::string &path,
+                     const char *key)
+{
+    if (!value.is_string()) {
+        invalid_field(path, key, "a text");
+    }
+    return value.get<std::string>();
+}
+
+bool get_bool(const json &value, const std::string &path, const char *key)
+{
+    if (!value.is_boolean()) {
+        invalid_field(path, key, "true or false");
+    }
+    return value.get<bool>();
+}
+
+std::vector<uint64_t> get_numbers(const json &value, const std::string &path,
+                                  const char *key)
+{
+    std::vector<uint64_t> numbers;
+
+    if (!value.is_array() || value.empty()) {
+        invalid_field(path, key, "a list of numbers");
+    }
+    for (const json &item : value) {
+        numbers.push_back(get_number(item, path, key, max_cpu_id));
+    }
+    return numbers;
+}
+
+void require(const json &file, const std::string &path, const char *key)
+{
+    if (!file.contains(key)) {
+        throw Error(Code::missing_argument, path + ": " + key + " is missing",
+                    "Add it to the file.");
+    }
+}
+
+} // namespace
+
+uint64_t parse_number(const std::string &option, const std::string &text,
+                      uint64_t max)
+{
+    uint64_t value = 0;
+    bool good = !text.empty();
+
+    for (char c : text) {
+        uint64_t digit = static_cast<unsigned char>(c) - '0';
+
+        good = good && digit <= 9 && value <= (max - std::min(digit, max)) / 10;
+        value = good ? 10 * value + digit : 0;
+    }
+    if (!good) {
+        invalid(option + " " + text + " is not a number from 0 to "
+                + number(max), "Correct it.");
+    }
+    return value;
+}
+
+uint64_t parse_memory(const std::string &text)
+{
+    static const std::string suffixes = "MGT";
+    std::string digits = text;
+    size_t power = 0;
+
+    if (!text.empty()) {
+        power = suffixes.find(toupper(static_cast<unsigned char>(text.back())));
+    }
+    if (!text.empty() && power != std::string::npos) {
+        digits.pop_back();
+    } else {
+        power = 0;
+    }
+    uint64_t unit = uint64_t{1} << (10 * power);
+    try {
+        return parse_number("--memory", digits, max_memory_mib / unit) * unit;
+    } catch (const Error &) {
+        invalid("--memory " + text + " is not an amount of memory",
+                "Give it in MiB, or with M, G or T, up to 16T.");
+    }
+}
+
+std::vector<Option> run_option_list()
+{
+    return {{"eif-path"}, {"memory"}, {"cpu-count"},
+            {.name = "cpu-ids", .takes_more = true}, {"enclave-cid"},
+            {"enclave-name"}, {"debug-mode", false}, {"attach-console", false},
+            {"config"}};
+}
+
+RunOptions run_options(const Arguments &arguments)
+{
+    RunOptions options;
+
+    if (std::optional<std::string> path = arguments.single("config")) {
+        for (const char *name : single_options) {
+            if (arguments.has(name)) {
+                throw Error(Code::conflicting_argument, std::string("--")
+                            + name + " and --config are given",
+                            "Only --attach-console may stand beside it.");
+            }
+        }
+        Bytes text = read_file(*path);
+        options = run_options_from_json({text.begin(), text.end()}, *path);
+        options.attach_console |= arguments.has("attach-console");
+        check(&options);
+        return options;
+    }
+
+    options.eif_path = arguments.required("eif-path");
+    options.memory_mib = parse_memory(arguments.required("memory"));
+    if (auto count = arguments.single("cpu-count")) {
+        options.cpu_count = parse_number("--cpu-count", *count, UINT32_MAX);
+    }
+    for (const std::string &id : arguments.all("cpu-ids")) {
+        options.cpu_ids.push_back(parse_number("--cpu-ids", id, max_cpu_id));
+    }
+    if (auto cid = arguments.single("enclave-cid")) {
+        options.cid = parse_number("--enclave-cid", *cid, UINT32_MAX);
+    }
+    options.name = arguments.single("enclave-name");
+    options.debug_mode = arguments.has("debug-mode");
+    options.attach_console = arguments.has("attach-console");
+    check(&options);
+    return options;
+}
+
+RunOptions run_options_from_json(const std::string &text,
+                                 const std::string &path)
+{
+    RunOptions options;
+    json file = json::parse(text, nullptr, false);
+
+    if (!file.is_object()) {
+        invalid(path + ": this is no object of JSON", "Correct the file.");
+    }
+    require(file, path, "eif_path");
+    require(file, path, "memory_mib");
+    if (!file.contains("cpu_ids")) {
+        require(file, path, "cpu_count");
+    }
+    options.eif_path = get_text(file["eif_path"], path, "eif_path");
+    options.memory_mib = get_number(file["memory_mib"], path, "memory_mib",
+                                    max_memory_mib);
+    if (file.contains("cpu_count")) {
+        options.cpu_count = get_number(file["cpu_count"], path, "cpu_count",
+                                       UINT32_MAX);
+    }
+    if (file.contains("cpu_ids")) {
+        options.cpu_ids = get_numbers(file["cpu_ids"], path, "cpu_ids");
+    }
+    if (file.contains("enclave_name")) {
+        options.name = get_text(file["enclave_name"], path, "enclave_name");
+    }
+    if (file.contains("enclave_cid")) {
+        options.cid = get_number(file["enclave_cid"], path, "enclave_cid",
+                                 UINT32_MAX);
+    }
+    if (file.contains("debug_mode")) {
+        options.debug_mode = get_bool(file["debug_mode"], path, "debug_mode");
+    }
+    if (file.contains("attach_console")) {
+        options.attach_console = get_bool(file["attach_console"], path,
+                                          "attach_console");
+    }
+    check(&options);
+    return options;
+}
+
+void check_memory(uint64_t memory_mib, uint64_t image_size,
+                  uint64_t host_memory_mib)
+{
+    constexpr uint64_t mib = 1 << 20, factor = 4;
+    uint64_t image_mib = image_size / mib + (image_size % mib != 0);
+    /* Rounded up once, not before it is multiplied. */
+    uint64_t needed = image_size > UINT64_MAX / factor - mib ? UINT64_MAX
+        : (factor * image_size + mib - 1) / mib;
+
+    needed = std::max(needed, min_memory_mib);
+    if (memory_mib < needed) {
+        throw Error(Code::memory, number(memory_mib) + " MiB of memory are"
+                    " too few for an image of " + number(image_mib) + " MiB",
+                    "Give at least --memory " + number(needed) + ".");
+    }
+    if (memory_mib > host_memory_mib) {
+        throw Error(Code::memory, number(memory_mib) + " MiB of memory are"
+                    " more than the " + number(host_memory_mib) + " MiB of"
+                    " this host", "Give the enclave less.");
+    }
+}
+
+std::string unique_name(const RunOptions &options,
+                        const std::vector<std::string> &taken)
+{
+    static const std::string suffix = ".eif";
+    std::string base;
+
+    if (options.name) {
+        base = *options.name;
+    } else {
+        base = options.eif_path.substr(options.eif_path.rfind('/') + 1);
+        if (base.size() > suffix.size() && base.ends_with(suffix)) {
+            base.resize(base.size() - suffix.size());
+        }
+        check_name(base);
+    }
+    std::string name = base;
+    for (unsigned i = 1; std::ranges::count(taken, name); i++) {
+        name = base + "_" + std::to_string(i);
+    }
+    return name;
+}
+
+uint32_t choose_cid(uint64_t wanted, const std::vector<uint32_t> &taken)
+{
+    if (wanted && std::ranges::count(taken, wanted)) {
+        invalid("another enclave has the CID " + number(wanted),
+                "Give a different --enclave-cid, or 0 for a free one.");
+    }
+    if (wanted) {
+        return wanted;
+    }
+    uint32_t cid = first_cid;
+    while (std::ranges::count(taken, cid)) {
+        cid++;
+    }
+    return cid;
+}
+
+std::vector<uint64_t> choose_cpus(const RunOptions &options,
+                                  const std::vector<uint64_t> &taken)
+{
+    std::vector<uint64_t> ids = options.cpu_ids;
+
+    /* As on EC2, CPU 0 stays with the parent. */
+    for (uint64_t id = 1; ids.size() < options.cpu_count.value_or(0); id++) {
+        if (!std::ranges::count(taken, id)) {
+            ids.push_back(id);
+        }
+    }
+    return ids;
+}

@@ -1,0 +1,235 @@
+/*
+ * The folder in which a user's enclaves have their state
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "runtime.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <functional>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <thread>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int lock_wait_ms = 60000;
+constexpr int lock_poll_ms = 5;
+
+/* "qemu-nitro/", an id, "/vsock.sock_" and a port fit a socket's path. */
+constexpr size_t max_socket_path = 107;
+constexpr size_t longest_name = sizeof("/i-0123456789abcdef0-enc0123456789abcdef"
+                                       "/vsock.sock_4294967295") - 1;
+
+std::string user_text(uid_t uid)
+{
+    return "user " + std::to_string(uid);
+}
+
+bool is_own_folder(const std::string &path)
+{
+    struct stat st;
+
+    return lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode) &&
+        st.st_uid == geteuid();
+}
+
+/* The runtime folder of this user by the rules of the XDG Base Directory
+ * Specification, or what comes nearest where nobody set it */
+std::string base_folder()
+{
+    const char *xdg = getenv("XDG_RUNTIME_DIR");
+    std::string uid = std::to_string(geteuid());
+
+    if (xdg && xdg[0] == '/') {
+        if (!is_own_folder(xdg)) {
+            throw Error(Code::file, std::string("XDG_RUNTIME_DIR=") + xdg
+                        + " is no folder of " + user_text(geteuid()),
+                        "Set it to one, or not at all.");
+        }
+        return std::string(xdg) + "/qemu-nitro";
+    }
+    if (is_own_folder("/run/user/" + uid)) {
+        return "/run/user/" + uid + "/qemu-nitro";
+    }
+    return "/tmp/qemu-nitro-" + uid;
+}
+
+/* A lock that can be shared is held by nobody but those who ask like this. */
+bool is_free(const Descriptor &lock)
+{
+    return flock(lock.get(), LOCK_SH | LOCK_NB) == 0;
+}
+
+/* Try something every few milliseconds until it is true. */
+bool wait_until(int milliseconds, const std::function<bool()> &done)
+{
+    auto end = std::chrono::steady_clock::now()
+        + std::chrono::milliseconds(milliseconds);
+
+    while (!done()) {
+        if (std::chrono::steady_clock::now() > end) {
+            return false;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(lock_poll_ms));
+    }
+    return true;
+}
+
+} // namespace
+
+void make_private_folder(const std::string &path)
+{
+    struct stat st;
+
+    if (mkdir(path.c_str(), 0700) && errno != EEXIST) {
+        throw Error(Code::file, path + ": " + error_text(errno),
+                    "Check that this folder can be made.");
+    }
+    if (lstat(path.c_str(), &st) || !S_ISDIR(st.st_mode) ||
+        st.st_uid != geteuid() || (st.st_mode & 077)) {
+        throw Error(Code::file, path + ": this is no folder of "
+                    + user_text(geteuid()) + " alone",
+                    "Remove it, or give it to that user with mode 0700.");
+    }
+}
+
+bool wait_for_end(const Descriptor &lock, int milliseconds)
+{
+    return wait_until(milliseconds, [&lock] { return is_free(lock); });
+}
+
+Descriptor lock_file(const std::string &path, int milliseconds)
+{
+    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC
+                         | O_NOFOLLOW, 0600));
+
+    if (!file) {
+        throw Error(Code::file, path + ": " + error_text(errno),
+                    "Check that this file can be written.");
+    }
+    bool held = wait_until(milliseconds, [&file] {
+        return flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+    });
+    return held ? std::move(file) : Descriptor();
+}
+
+Runtime::Runtime() : path_(base_folder())
+{
+    make_private_folder(path_);
+    if (path_.size() + longest_name > max_socket_path) {
+        throw Error(Code::file, path_ + ": the path of this folder has "
+                    + std::to_string(path_.size()) + " bytes, and more than "
+                    + std::to_string(max_socket_path - longest_name)
+                    + " are too long for the sockets in it",
+                    "Set XDG_RUNTIME_DIR to a shorter one.");
+    }
+}
+
+Descriptor Runtime::lock() const
+{
+    Descriptor lock = lock_file(path_ + "/lock", lock_wait_ms);
+
+    if (!lock) {
+        throw Error(Code::file, path_ + "/lock: another command has held this"
+                    " for " + std::to_string(lock_wait_ms / 1000) + " s",
+                    "See what holds it: fuser " + path_ + "/lock");
+    }
+    return lock;
+}
+
+std::vector<Enclave> Runtime::enclaves() const
+{
+    std::vector<Enclave> alive;
+
+    for (const fs::directory_entry &entry : fs::directory_iterator(path_)) {
+        std::string id = entry.path().filename();
+        EnclaveFolder f = folder(id);
+
+        if (!is_enclave_id(id)) {
+            continue;
+        }
+        Descriptor lock(open(f.lock().c_str(), O_RDWR | O_CLOEXEC));
+        if (!lock || is_free(lock)) {
+            remove(id);
+            continue;
+        }
+        try {
+            Bytes text = read_file(f.state());
+            auto enclave = Enclave::from_file({text.begin(), text.end()});
+
+            if (enclave && enclave->id == id) {
+                alive.push_back(*enclave);
+            }
+        } catch (const Error &) {
+            /* It is just being ended. */
+        }
+    }
+    std::ranges::sort(alive, {}, [](const Enclave &e) {
+        return std::pair(e.supervisor.start, e.id);
+    });
+    return alive;
+}
+
+Descriptor Runtime::add(const std::string &id) const
+{
+    EnclaveFolder f = folder(id);
+
+    make_private_folder(f.path);
+    Descriptor lock = lock_file(f.lock(), 0);
+    if (!lock) {
+        throw Error(Code::file, f.lock() + " is held", "Try again.");
+    }
+    return lock;
+}
+
+void Runtime::remove(const std::string &id) const
+{
+    EnclaveFolder f = folder(id);
+    std::error_code error;
+
+    try {
+        Bytes text = read_file(f.state());
+        auto enclave = Enclave::from_file({text.begin(), text.end()});
+
+        if (enclave) {
+            /* They die with the supervisor; this waits until they have. */
+            kill_and_wait(enclave->qemu);
+            kill_and_wait(enclave->backend);
+        }
+    } catch (const Error &) {
+        /* It had not come so far as to start any. */
+    }
+    fs::remove_all(f.path, error);
+}
+
+Enclave Runtime::find(const std::optional<std::string> &id,
+                      const std::optional<std::string> &name) const
+{
+    const char *advice = "See qemu-nitro-cli describe-enclaves.";
+
+    if (id && name) {
+        throw Error(Code::conflicting_argument,
+                    "--enclave-id and --enclave-name are given",
+                    "Give one of them.");
+    }
+    if (!id && !name) {
+        throw Error(Code::missing_argument, "--enclave-id is missing",
+                    "Give it, or --enclave-name.");
+    }
+    Descriptor held = lock();
+    for (const Enclave &enclave : enclaves()) {
+        if (id ? enclave.id == *id : enclave.name == *name) {
+            return enclave;
+        }
+    }
+    throw Error(Code::name, id ? "no enclave has the id " + *id
+                : "no enclave is called " + *name, advice);
+}
