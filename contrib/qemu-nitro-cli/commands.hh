@@ -9,6 +9,7 @@
 #ifndef QEMU_NITRO_CLI_COMMANDS_HH
 #define QEMU_NITRO_CLI_COMMANDS_HH
 
+void attestation_root_command(int argc, char **argv);
 void build_enclave_command(int argc, char **argv);
 void describe_eif_command(int argc, char **argv);
 void explain_command(int argc, char **argv);

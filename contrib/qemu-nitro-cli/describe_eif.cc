@@ -6,7 +6,6 @@
 #include "describe_eif.hh"
 
 #include "certificate.hh"
-#include "eif_file.hh"
 #include "json_input.hh"
 
 using nlohmann::json;
@@ -76,6 +75,19 @@ ordered_json describe_metadata(const Bytes &section)
     merge(inner, metadata.value("CustomMetadata", json::object()));
     out["Metadata"] = inner;
     return out;
+}
+
+ordered_json describe_metadata_of(const EifFile &file)
+{
+    const EifImage &image = file.image();
+
+    check_metadata_size(image);
+    for (unsigned i = 0; i < image.num_sections; i++) {
+        if (image.sections[i].type == EIF_SECTION_METADATA) {
+            return describe_metadata(file.section(image.sections[i]));
+        }
+    }
+    return ordered_json::object();
 }
 
 ordered_json describe_eif(const std::string &path)

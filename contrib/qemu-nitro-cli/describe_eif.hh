@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "common.hh"
+#include "eif_file.hh"
 
 /*
  * Read the image and describe it, with nitro-cli's keys in its order.  Throws
@@ -17,6 +17,10 @@
  * wrong CRC or a signature of another image is told, not thrown.
  */
 nlohmann::ordered_json describe_eif(const std::string &path);
+
+/* Only what its metadata section says, without reading the rest; an empty
+ * object if it has none. */
+nlohmann::ordered_json describe_metadata_of(const EifFile &file);
 
 /*
  * ImageName, ImageVersion and Metadata as an image's metadata section (JSON)

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <exception>
 #include <sys/stat.h>
 
@@ -89,6 +90,28 @@ EifFile::EifFile(const std::string &path)
     }
 }
 
+Bytes EifFile::section(const EifSection &section) const
+{
+    Bytes data(section.size);
+    size_t done = 0;
+
+    while (done < data.size()) {
+        ssize_t n = pread(image_->fd, data.data() + done, data.size() - done,
+                          section.offset + done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            throw Error(Code::file, std::string(image_->path) + ": "
+                        + (n ? error_text(errno) : "it has become shorter"),
+                        "Check that nobody writes to the image.");
+        }
+        done += n;
+    }
+    return data;
+}
+
 void EifFile::load(const Sink &sink)
 {
     uint64_t size = 0;
@@ -139,6 +162,14 @@ Bytes EifFile::signing_certificate() const
 bool EifFile::signature_covers() const
 {
     return eif_signature_covers(&signature(), result_.image_pcr0);
+}
+
+bool EifFile::signature_is_current() const
+{
+    const EifSignature &s = signature();
+    int64_t now = time(nullptr);
+
+    return now >= s.not_before && now <= s.not_after;
 }
 
 Measurements EifFile::measurements() const

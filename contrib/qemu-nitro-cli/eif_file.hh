@@ -30,6 +30,9 @@ public:
 
     const EifImage &image() const { return *image_; }
 
+    /* The bytes of one section; throws Error if they cannot be read. */
+    Bytes section(const EifSection &section) const;
+
     /*
      * Read all of it, once, with progress on a terminal.  What follows is
      * known only then.
@@ -44,6 +47,8 @@ public:
     /* Who signed a signed image; whether it is this one that is signed */
     Bytes signing_certificate() const;      /* DER */
     bool signature_covers() const;
+    /* Whether its certificate is valid now */
+    bool signature_is_current() const;
 
 private:
     const EifSignature &signature() const;

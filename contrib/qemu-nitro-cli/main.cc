@@ -21,6 +21,8 @@ struct Command {
 };
 
 const Command commands[] = {
+    {"attestation-root", "print the root of this user's enclaves",
+     attestation_root_command},
     {"build-enclave", "make an enclave image", build_enclave_command},
     {"run-enclave", "start an enclave", run_enclave_command},
     {"describe-enclaves", "list the enclaves", describe_enclaves_command},

@@ -22,6 +22,8 @@
 #include <gnutls/gnutls.h>
 
 #include "accelerator.hh"
+#include "attestation_root.hh"
+#include "describe_eif.hh"
 #include "supervisor.hh"
 
 namespace {
@@ -110,6 +112,9 @@ LaunchPlan make_plan(const RunOptions &options)
     uint64_t size = size_of_image(options.eif_path);
 
     check_memory(options.memory_mib, size, host_memory_mib());
+    AttestationRoot root = attestation_root();
+    plan.root_certificate = root.certificate;
+    plan.root_key = root.key;
     plan.image = std::filesystem::absolute(options.eif_path);
     plan.qemu = find_program("qemu-system-x86_64");
     plan.backend = find_program("vhost-user-vsock");
@@ -118,7 +123,7 @@ LaunchPlan make_plan(const RunOptions &options)
     plan.enclave.id = new_enclave_id();
     plan.enclave.memory_mib = options.memory_mib;
     plan.enclave.debug_mode = options.debug_mode;
-    plan.enclave.metadata = json::object();
+    plan.enclave.metadata = describe_metadata_of(EifFile(options.eif_path));
     return plan;
 }
 
@@ -238,6 +243,33 @@ void show_block(const char *title, const std::string &text)
     }
 }
 
+/*
+ * The image may be what is wrong: throws Error if so.  It is not read before
+ * the enclave starts, as QEMU measures and checks what it loads; but what QEMU
+ * refuses is worth a second look, for the error's number.
+ */
+void check_image(const std::string &path)
+{
+    EifFile file(path);
+
+    file.load();
+    if (!file.crc_matches()) {
+        throw Error(Code::eif, path + " is damaged: its CRC is not that of its"
+                    " content", "Build or fetch the image again.");
+    }
+    if (!file.is_signed()) {
+        return;
+    }
+    if (!file.signature_covers()) {
+        throw Error(Code::signature_check, path + ": the signature is that of"
+                    " another image", "Sign it again with sign-eif.");
+    }
+    if (!file.signature_is_current()) {
+        throw Error(Code::signature_check, path + ": the signing certificate"
+                    " is not valid now", "Sign it again with sign-eif.");
+    }
+}
+
 [[noreturn]] void fail(const LaunchPlan &plan, const json &answer)
 {
     std::string why = "its supervisor was killed", console, messages;
@@ -246,6 +278,9 @@ void show_block(const char *title, const std::string &text)
         why = answer.value("failed", why);
         console = answer.value("console", "");
         messages = answer.value("messages", "");
+    }
+    if (console.empty()) {
+        check_image(plan.image);
     }
     show_block("The last lines of the console:", console);
     show_block("What QEMU and the vsock back end say:", messages);

@@ -59,8 +59,8 @@ void check_cpus(const RunOptions &options)
 {
     if (options.cpu_count && !options.cpu_ids.empty()) {
         throw Error(Code::conflicting_argument,
-                    "both a number of CPUs and their ids are given",
-                    "Give --cpu-count or --cpu-ids.");
+                    "--cpu-count and --cpu-ids are given",
+                    "Give one of them.");
     }
     if (!options.cpu_count && options.cpu_ids.empty()) {
         throw Error(Code::missing_argument, "--cpu-count is missing",
@@ -296,7 +296,8 @@ void check_memory(uint64_t memory_mib, uint64_t image_size,
     needed = std::max(needed, min_memory_mib);
     if (memory_mib < needed) {
         throw Error(Code::memory, number(memory_mib) + " MiB of memory are"
-                    " too few for an image of " + number(image_mib) + " MiB",
+                    " too few for an image of " + number(image_mib)
+                    + " MiB: it needs " + number(needed),
                     "Give at least --memory " + number(needed) + ".");
     }
     if (memory_mib > host_memory_mib) {

@@ -173,13 +173,17 @@ class Case(unittest.TestCase):
         self.wait_for(path)
         return path
 
-    def vsock_connect(self, port, cid=16, seconds=120):
+    def vsock_connect(self, port, cid=16):
         """Connect to a port of a guest's, as soon as it listens there."""
+        return self.uds_connect(self.dir / f"vsock{cid}", port)
+
+    def uds_connect(self, path, port, seconds=120):
+        """The same, by the back end's socket."""
         end = time.monotonic() + seconds
         while True:
             s = socket.socket(socket.AF_UNIX)
             s.settimeout(seconds)
-            s.connect(f"{self.dir}/vsock{cid}")
+            s.connect(str(path))
             s.sendall(f"CONNECT {port}\n".encode())
             answer = b""
             while not answer.endswith(b"\n"):

@@ -1,0 +1,522 @@
+"""qemu-nitro-cli's commands on running enclaves, as a user calls them."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import time
+import unittest
+
+import attestation
+import harness
+from signing import Signer, sections, signed
+
+ID = re.compile(r"i-[0-9a-f]{17}-enc[0-9a-f]{16}")
+NOBODY = 65534
+MEMORY = ("--memory", "128")
+
+
+class Case(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.env = {**os.environ, "NITRO_CLI_ACCEL": "tcg"}
+        for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
+            path = self.dir / name[4:8].lower()
+            path.mkdir(mode=0o700)
+            self.env[name] = str(path)
+        self.state = self.dir / "runt/qemu-nitro"
+        self.addCleanup(self.call, "terminate-enclave", "--all")
+
+    def call(self, *options, timeout=180, **kwargs):
+        return subprocess.run(
+            [str(harness.NITRO_CLI), *map(str, options)], check=False,
+            timeout=timeout, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**self.env, **kwargs.pop("env", {})}, **kwargs)
+
+    def ok(self, *options, **kwargs):
+        """What is printed, which is JSON in nitro-cli's form."""
+        result = self.call(*options, **kwargs)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        said = json.loads(result.stdout)
+        self.assertEqual(result.stdout, json.dumps(said, indent=2) + "\n")
+        return said
+
+    def fails(self, code, words, *options, **kwargs):
+        """The last two lines tell what and what to do; nothing is left."""
+        result = self.call(*options, **kwargs)
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(result.stdout, "")
+        what, advice = result.stderr.splitlines()[-2:]
+        self.assertTrue(what.startswith(f"[ E{code:02d} ] "), result.stderr)
+        self.assertTrue(advice)
+        for word in words:
+            self.assertIn(str(word), what)
+        return result.stderr
+
+    def start(self, *options, image=None, **kwargs):
+        return self.ok("run-enclave", "--eif-path", image or harness.HELLO,
+                       *MEMORY, "--cpu-count", 1, *options, **kwargs)
+
+    def enclaves(self):
+        return self.ok("describe-enclaves")
+
+    def processes(self):
+        """Those of this test's enclaves."""
+        found = {}
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                line = (path / "cmdline").read_bytes()
+                environ = (path / "environ").read_bytes()
+            except OSError:
+                continue
+            if line and f"XDG_RUNTIME_DIR={self.dir}".encode() in environ:
+                found[int(path.name)] = line.decode(errors="replace")
+        return found
+
+    def nothing_left(self):
+        end = time.monotonic() + 30
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertEqual(self.processes(), {})
+        self.assertEqual(self.enclaves(), [])
+        self.assertEqual(os.listdir(self.state), ["lock"])
+
+    def folder(self, enclave):
+        return self.state / enclave["EnclaveID"]
+
+    def ask(self, enclave, nonce):
+        """The document that the sample gives."""
+        s = self.uds_connect(self.folder(enclave) / "vsock.sock", 9001)
+        s.sendall(nonce)
+        s.shutdown(socket.SHUT_WR)
+        document = b""
+        while data := s.recv(65536):
+            document += data
+        return document
+
+
+class Life(Case):
+    def test_life(self):
+        run = self.ok(
+            "run-enclave", "--eif-path", harness.HELLO, "--memory", "128M",
+            "--cpu-count", "2", "--enclave-name", "one", "--enclave-cid", "77")
+        self.assertRegex(run["EnclaveID"], ID)
+        expected = {
+            "EnclaveName": "one", "EnclaveID": run["EnclaveID"],
+            "ProcessID": run["ProcessID"], "EnclaveCID": 77,
+            "NumberOfCPUs": 2, "CPUIDs": run["CPUIDs"], "MemoryMiB": 128}
+        self.assertEqual(run, expected)
+        self.assertEqual(list(run), list(expected))
+        self.assertEqual(len(run["CPUIDs"]), 2)
+
+        image = json.loads(self.call("describe-eif", "--eif-path",
+                                     harness.HELLO).stdout)
+        expected = {**run, "State": "RUNNING", "Flags": "NONE",
+                    "Measurements": image["Measurements"]}
+        self.assertEqual(self.enclaves(), [expected])
+        self.assertEqual(list(self.enclaves()[0]), list(expected))
+        self.assertEqual(self.ok("describe-enclaves", "--metadata"), [
+            {**expected, "ImageName": "hello", "ImageVersion": "1",
+             "Metadata": image["Metadata"]}])
+
+        self.assertEqual(
+            self.ok("terminate-enclave", "--enclave-id", run["EnclaveID"]),
+            {"EnclaveName": "one", "EnclaveID": run["EnclaveID"],
+             "Terminated": True})
+        self.nothing_left()
+
+    def test_script_of_ec2(self):
+        """The commands that AWS's documentation shows, with another name."""
+        script = f"""
+            set -e
+            nitro-cli run-enclave --eif-path {harness.HELLO} --memory 128 \
+                --cpu-count 1 --debug-mode > /dev/null 2>&1
+            ENCLAVE_ID=$(nitro-cli describe-enclaves | jq -r '.[0].EnclaveID')
+            nitro-cli describe-enclaves | jq -r '.[0].State'
+            nitro-cli console --enclave-id $ENCLAVE_ID \
+                --disconnect-timeout 2 2> /dev/null | grep -c 'Hello'
+            nitro-cli terminate-enclave --enclave-id $ENCLAVE_ID |
+                jq -r .Terminated
+            nitro-cli describe-enclaves | jq length"""
+        script = script.replace("nitro-cli ", str(harness.NITRO_CLI) + " ")
+        result = subprocess.run(["sh", "-c", script], check=False, text=True,
+                                env=self.env, stdout=subprocess.PIPE,
+                                timeout=180)
+        self.assertEqual(result.stdout.split(),
+                         ["RUNNING", "1", "true", "0"])
+
+    def test_names_cids_and_cpus(self):
+        one, two = self.start(), self.start()
+        self.assertEqual(one["EnclaveName"], "hello")
+        self.assertEqual(two["EnclaveName"], "hello_1")
+        self.assertEqual((one["EnclaveCID"], two["EnclaveCID"]), (16, 17))
+        self.assertNotEqual(one["CPUIDs"], two["CPUIDs"])
+        run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
+               "--cpu-count", "1")
+        self.fails(3, [16], *run, "--enclave-cid", "16")
+        self.assertEqual(len(self.enclaves()), 2)
+        ended = self.ok("terminate-enclave", "--enclave-name", "hello_1")
+        self.assertEqual(ended["EnclaveID"], two["EnclaveID"])
+        self.assertEqual([e["EnclaveID"] for e in self.enclaves()],
+                         [one["EnclaveID"]])
+
+    def test_ten_at_once(self):
+        running = [subprocess.Popen(
+            [harness.NITRO_CLI, "run-enclave", "--eif-path", harness.HELLO,
+             *MEMORY, "--cpu-count", "1"], env=self.env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(10)]
+        started = []
+        for process in running:
+            out, err = process.communicate(timeout=240)
+            self.assertEqual(process.returncode, 0, err)
+            started.append(json.loads(out))
+        for key in ("EnclaveID", "EnclaveName", "EnclaveCID", "ProcessID"):
+            self.assertEqual(len({e[key] for e in started}), 10, key)
+        self.assertEqual({e["State"] for e in self.enclaves()}, {"RUNNING"})
+        for enclave in started:
+            self.assertTrue(self.ask(enclave, b"n"))
+        ended = self.ok("terminate-enclave", "--all")
+        self.assertEqual({e["EnclaveID"] for e in ended},
+                         {e["EnclaveID"] for e in started})
+        self.assertEqual({e["Terminated"] for e in ended}, {True})
+        self.nothing_left()
+
+    def test_config(self):
+        config = {"eif_path": str(harness.HELLO), "memory_mib": 128,
+                  "cpu_ids": [5, 7], "enclave_name": "c", "enclave_cid": 99,
+                  "debug_mode": True, "unknown": [1]}
+        path = self.file("config.json", json.dumps(config).encode())
+        run = self.ok("run-enclave", "--config", path)
+        self.assertEqual((run["EnclaveName"], run["EnclaveCID"],
+                          run["CPUIDs"]), ("c", 99, [5, 7]))
+        self.assertEqual(self.enclaves()[0]["Flags"], "DEBUG_MODE")
+        self.fails(2, ["--config"], "run-enclave", "--config", path,
+                   "--memory", "64")
+        for change, code in (({"memory_mib": None}, 1), ({"cpu_ids": None}, 1),
+                             ({"cpu_count": 1}, 2), ({"memory_mib": "x"}, 3),
+                             ({"enclave_cid": 3}, 3)):
+            bad = {k: v for k, v in {**config, **change}.items()
+                   if v is not None}
+            path = self.file("bad.json", json.dumps(bad).encode())
+            self.fails(code, [], "run-enclave", "--config", path)
+        self.fails(3, ["text"], "run-enclave", "--config",
+                   self.file("text", b"{"))
+        self.fails(19, ["gone"], "run-enclave", "--config", self.dir / "gone")
+
+    def test_enclave_that_ends(self):
+        """An enclave that reboots is over, as on EC2."""
+        tree = self.dir / "tree"
+        (tree / "bin").mkdir(parents=True)
+        source = self.file("end.c", b"int main(void) { return 0; }")
+        subprocess.run(["cc", "-static", "-o", tree / "bin/end", source],
+                       check=True)
+        blobs = self.dir / "blobs"
+        blobs.mkdir()
+        shutil.copy(harness.BUILD / "bzImage", blobs / "bzImage")
+        shutil.copy(harness.TOP / "guest/cmdline", blobs / "cmdline")
+        subprocess.run(["cc", "-static", "-o", blobs / "init",
+                        harness.TOP / "guest/init/init.c"], check=True)
+        image = self.dir / "end.eif"
+        self.ok("build-enclave", "--rootfs", tree, "--cmd", "/bin/end",
+                "--output-file", image, env={"NITRO_CLI_BLOBS": str(blobs)})
+        self.start(image=image)
+        self.nothing_left()
+
+    def test_attestation(self):
+        """One root for all of a user's enclaves, and for nobody else's."""
+        root = self.call("attestation-root").stdout.encode()
+        for _ in range(2):
+            enclave = self.start()
+            payload = attestation.check_document(
+                self.ask(enclave, b"nonce"), root)
+            self.assertEqual(payload["module_id"], enclave["EnclaveID"])
+            self.assertNotEqual(payload["pcrs"][4], bytes(48))
+        output = self.dir / "root.pem"
+        result = self.call("attestation-root", "--output", output)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        self.assertEqual(output.read_bytes(), root)
+        kept = self.dir / "data/qemu-nitro"
+        self.assertEqual(stat.S_IMODE(kept.stat().st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE((kept / "attestation-root.key")
+                                      .stat().st_mode), 0o600)
+        other = self.call("attestation-root", env={
+            "XDG_DATA_HOME": str(self.dir / "other")}).stdout
+        self.assertNotEqual(other.encode(), root)
+
+    def test_debug_mode_is_attested(self):
+        root = self.call("attestation-root").stdout.encode()
+        payload = attestation.check_document(
+            self.ask(self.start("--debug-mode"), b""), root)
+        self.assertEqual(payload["pcrs"][0], bytes(48))
+
+    def test_signed_image(self):
+        parts = sections(harness.HELLO.read_bytes())
+        signer = Signer()
+        image = self.file("signed.eif", signed(parts, signer))
+        self.start(image=image)
+        self.assertEqual(self.enclaves()[0]["Measurements"]["PCR8"],
+                         signer.pcr8())
+        for name, data in (
+                ("expired.eif", signed(parts, Signer(days=(-9, -1)))),
+                ("other.eif", signed(parts, Signer(), bytes(48)))):
+            self.fails(59, [name], "run-enclave", "--eif-path",
+                       self.file(name, data), *MEMORY, "--cpu-count", "1")
+
+
+class Console(Case):
+    def test_debug_mode(self):
+        enclave = self.start("--debug-mode")
+        console = ("console", "--enclave-id", enclave["EnclaveID"],
+                   "--disconnect-timeout", "2")
+        first, second = self.call(*console), self.call(*console)
+        self.assertIn("hello: Hello from the enclave!\n",
+                      first.stdout.replace("\r", ""))
+        self.assertEqual(first.stdout, second.stdout)
+
+    def test_closed(self):
+        enclave = self.start()
+        self.fails(44, ["hello"], "console", "--enclave-id",
+                   enclave["EnclaveID"])
+        self.assertNotIn("console.log", os.listdir(self.folder(enclave)))
+
+    def test_ends_with_the_enclave(self):
+        enclave = self.start("--debug-mode")
+        reader = subprocess.Popen(
+            [harness.NITRO_CLI, "console", "--enclave-name", "hello"],
+            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.ask(enclave, b"n")
+        self.ok("terminate-enclave", "--enclave-name", "hello")
+        out, _ = reader.communicate(timeout=60)
+        self.assertIn(b"hello: gave a document", out)
+        self.assertEqual(reader.returncode, 0)
+
+    def test_attach_and_interrupt(self):
+        """Ctrl-C ends the console, not the enclave."""
+        process = subprocess.Popen(
+            [harness.NITRO_CLI, "run-enclave", "--eif-path", harness.HELLO,
+             *MEMORY, "--cpu-count", "1", "--attach-console"], env=self.env,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        seen = ""
+        while "hello: attesting" not in seen:
+            line = process.stdout.readline()
+            self.assertTrue(line, seen)
+            seen += line
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual([e["Flags"] for e in self.enclaves()],
+                         ["DEBUG_MODE"])
+        self.assertTrue(self.ask(self.enclaves()[0], b"n"))
+
+
+class Killed(Case):
+    """SIGKILL of any part leaves nothing, and the next command says so."""
+
+    def one(self, word):
+        found = [pid for pid, line in self.processes().items() if word in line]
+        self.assertEqual(len(found), 1, self.processes())
+        return found[0]
+
+    def test_qemu(self):
+        self.start()
+        os.kill(self.one("qemu-system"), signal.SIGKILL)
+        self.nothing_left()
+
+    def test_back_end(self):
+        self.start()
+        os.kill(self.one("vhost-user-vsock\0"), signal.SIGKILL)
+        self.nothing_left()
+
+    def test_supervisor(self):
+        enclave = self.start()
+        os.kill(enclave["ProcessID"], signal.SIGKILL)
+        self.assertEqual(self.enclaves(), [])
+        self.nothing_left()
+        self.assertEqual(self.start()["EnclaveName"], "hello")
+
+    def test_all_of_it(self):
+        self.start()
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.nothing_left()
+
+    def test_while_it_boots(self):
+        for delay in (0, 0.05, 0.3, 0.8):
+            process = subprocess.Popen(
+                [harness.NITRO_CLI, "run-enclave", "--eif-path",
+                 harness.HELLO, *MEMORY, "--cpu-count", "1"], env=self.env,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(delay)
+            process.kill()
+            process.wait()
+            self.nothing_left()
+
+    def test_folder_removed(self):
+        enclave = self.start()
+        shutil.rmtree(self.folder(enclave))
+        self.assertEqual(self.enclaves(), [])
+        self.nothing_left()
+
+
+class Refused(Case):
+    def run_fails(self, code, words, *options, **kwargs):
+        message = self.fails(code, words, "run-enclave", *options, **kwargs)
+        self.assertEqual(self.processes(), {})
+        return message
+
+    GOOD = ("--eif-path", harness.HELLO, *MEMORY, "--cpu-count", "1")
+
+    def without(self, name):
+        at = self.GOOD.index(name)
+        return self.GOOD[:at] + self.GOOD[at + 2:]
+
+    def test_missing(self):
+        for name in ("--eif-path", "--memory", "--cpu-count"):
+            self.run_fails(1, [name], *self.without(name))
+
+    def test_values(self):
+        for name, values in (
+                ("--memory", ("", "0", "x", "-1", "1.5", "64K", "99999999T")),
+                ("--cpu-count", ("0", "x", "129", "-1")),
+                ("--enclave-cid", ("1", "2", "3", "4294967295", "4294967296",
+                                   "x")),
+                ("--enclave-name", ("", "a\nb", "x" * 1000))):
+            for value in values:
+                options = self.without(name) if name in self.GOOD \
+                    else self.GOOD
+                result = self.call("run-enclave", *options, name, value)
+                self.assertIn(result.returncode, (1, 3, 26, 58), (name, value))
+                self.assertEqual(result.stdout, "")
+        self.assertEqual(self.processes(), {})
+
+    def test_conflicts(self):
+        self.run_fails(2, ["--cpu-ids"], *self.GOOD, "--cpu-ids", "1")
+        self.fails(2, ["--enclave-name"], "terminate-enclave", "--enclave-id",
+                   "a", "--enclave-name", "b")
+        self.fails(2, ["--all"], "terminate-enclave", "--all",
+                   "--enclave-name", "b")
+
+    def test_memory(self):
+        size = harness.HELLO.stat().st_size
+        with open(self.dir / "large.eif", "wb") as f:
+            f.write(harness.HELLO.read_bytes())
+            f.truncate(64 << 20)
+        self.assertLess(size, 16 << 20)
+        self.run_fails(26, ["256"], "--eif-path", self.dir / "large.eif",
+                       "--memory", "255", "--cpu-count", "1")
+        self.run_fails(26, ["64"], *self.without("--memory"), "--memory",
+                       "63")
+        self.run_fails(26, [], *self.without("--memory"), "--memory", "15T")
+
+    def test_images(self):
+        for name, data, code in (("empty", b"", 35), ("text", b"text", 35),
+                                 ("arm", harness.eif(
+                                     sections(harness.HELLO.read_bytes()),
+                                     flags=1), 35),
+                                 ("crc", harness.HELLO.read_bytes()[:-1]
+                                  + b"X", 35)):
+            path = self.file(name, data)
+            self.run_fails(code, [path], *self.without("--eif-path"),
+                           "--eif-path", path)
+        for path in (self.dir / "gone", self.dir):
+            self.run_fails(19, [path], *self.without("--eif-path"),
+                           "--eif-path", path)
+
+    def test_no_heartbeat(self):
+        """A kernel that says nothing, and does nothing."""
+        silent = self.file("silent.eif", harness.image())
+        self.run_fails(36, [silent], *self.without("--eif-path"),
+                       "--eif-path", silent,
+                       env={"NITRO_CLI_BOOT_TIMEOUT": "2"})
+        self.nothing_left()
+
+    def test_early_end(self):
+        """The console's last lines tell why the kernel gave up."""
+        parts = [p for p in sections(harness.HELLO.read_bytes())
+                 if p[0] != harness.RAMDISK]
+        image = self.file("no-init.eif", harness.eif(
+            [(k, d.replace(b"panic=30", b"panic=-1") if k == harness.CMDLINE
+              else d) for k, d in parts]))
+        message = self.run_fails(36, [image], *self.without("--eif-path"),
+                                 "--eif-path", image)
+        self.assertIn("No working init found", message)
+        self.nothing_left()
+
+    def test_unknown_enclave(self):
+        for command in ("console", "terminate-enclave"):
+            self.fails(58, ["nobody"], command, "--enclave-name", "nobody")
+            self.fails(58, ["i-1"], command, "--enclave-id", "i-1")
+            self.fails(1, ["--enclave-id"], command)
+        self.assertEqual(self.ok("terminate-enclave", "--all"), [])
+
+    def test_broken_state(self):
+        """Garbage where the state should be hides no other enclave."""
+        enclave = self.start()
+        other = self.state / "i-0123456789abcdef0-enc0123456789abcdef"
+        other.mkdir(mode=0o700)
+        (other / "enclave.json").write_bytes(b"{garbage")
+        (other / "lock").touch(0o600)
+        self.assertEqual([e["EnclaveID"] for e in self.enclaves()],
+                         [enclave["EnclaveID"]])
+        self.assertFalse(other.exists())
+
+    def test_runtime_folder(self):
+        self.state.mkdir(mode=0o755)
+        self.fails(19, [self.state], "describe-enclaves")
+        self.state.chmod(0o700)
+        self.assertEqual(self.enclaves(), [])
+        long = self.dir / ("x" * 60)
+        long.mkdir(mode=0o700)
+        self.fails(19, [long], "describe-enclaves",
+                   env={"XDG_RUNTIME_DIR": str(long)})
+
+
+class Users(Case):
+    def test_permissions(self):
+        enclave = self.start("--debug-mode")
+        self.assertTrue(self.ask(enclave, b"n"))
+        self.assertEqual(stat.S_IMODE(self.state.stat().st_mode), 0o700)
+        for path in self.state.rglob("*"):
+            mode = stat.S_IMODE(path.lstat().st_mode)
+            self.assertEqual(mode & 0o077, 0, (path, oct(mode)))
+
+    @unittest.skipIf(os.geteuid(), "needs root, to be another user")
+    def test_others(self):
+        """Another user sees nothing of it and cannot get at it."""
+        enclave = self.start()
+        self.dir.chmod(0o755)
+        theirs = self.dir / "theirs"
+        theirs.mkdir(mode=0o700)
+        os.chown(theirs, NOBODY, NOBODY)
+        program = self.dir / "qemu-nitro-cli"
+        shutil.copy(harness.NITRO_CLI, program)
+
+        def as_other(runtime, *options):
+            return subprocess.run(
+                ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+                 "--clear-groups", program, *options], check=False, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                env={**self.env, "XDG_RUNTIME_DIR": str(runtime)})
+
+        result = as_other(theirs, "describe-enclaves")
+        self.assertEqual((result.returncode, result.stdout), (0, "[]\n"))
+        result = as_other(theirs, "terminate-enclave", "--enclave-id",
+                          enclave["EnclaveID"])
+        self.assertEqual(result.returncode, 58)
+        result = as_other(self.dir / "runt", "terminate-enclave", "--all")
+        self.assertEqual(result.returncode, 19)
+        self.assertEqual(len(self.enclaves()), 1)
+
+
+if __name__ == "__main__":
+    harness.main()
