@@ -5,8 +5,10 @@
  */
 #include "build_enclave.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
@@ -46,6 +48,34 @@ std::string rfc3339(int64_t seconds)
     return text;
 }
 
+/*
+ * What a bzImage says of itself, up to the first blank (Linux,
+ * Documentation/arch/x86/boot.rst, kernel_version)
+ */
+std::string kernel_version(const std::string &path)
+{
+    constexpr size_t magic_at = 0x202, version_at = 0x20e, base = 0x200;
+    std::ifstream file(path, std::ios::binary);
+    std::string head(0x8000, '\0');
+
+    file.read(head.data(), head.size());
+    head.resize(file.gcount());
+    if (head.size() < version_at + 2 || head.compare(magic_at, 4, "HdrS")) {
+        return "unknown";
+    }
+    size_t at = base + static_cast<uint8_t>(head[version_at])
+        + (static_cast<uint8_t>(head[version_at + 1]) << 8);
+    if (at == base || at >= head.size()) {
+        return "unknown";
+    }
+    std::string version = head.substr(at, head.find_first_of(
+        std::string(" \0", 2), at) - at);
+    bool plain = std::ranges::all_of(version, [](unsigned char c) {
+        return c > ' ' && c < 0x7f;
+    });
+    return plain && version.size() < 100 ? version : "unknown";
+}
+
 std::string make_metadata(const BuildOptions &options)
 {
     nlohmann::ordered_json json = {
@@ -56,7 +86,7 @@ std::string make_metadata(const BuildOptions &options)
             {"BuildTool", "qemu-nitro-cli"},
             {"BuildToolVersion", QEMU_NITRO_CLI_VERSION},
             {"OperatingSystem", "Linux"},
-            {"KernelVersion", "unknown"},
+            {"KernelVersion", kernel_version(options.blobs + "/bzImage")},
         }},
         {"DockerInfo", nullptr},
         {"CustomMetadata", nullptr},

@@ -11,6 +11,7 @@
 
 #include "arguments.hh"
 #include "build_enclave.hh"
+#include "process.hh"
 
 namespace {
 
@@ -32,7 +33,8 @@ const char *const build_usage =
     "                         PEM: sign the image\n"
     "\n"
     "The kernel, its command line and the init program (bzImage, cmdline, init,\n"
-    "and nsm.ko if there is one) come from the folder $NITRO_CLI_BLOBS.\n";
+    "and nsm.ko if there is one) come from the folder $NITRO_CLI_BLOBS, or, if\n"
+    "that is not set, are those installed with this program.\n";
 
 /* When the image is built: now, or as SOURCE_DATE_EPOCH has it */
 int64_t build_time()
@@ -52,6 +54,27 @@ int64_t build_time()
     return value;
 }
 
+/* The user's, or those installed with this program, or built with it */
+std::string find_blobs()
+{
+    const char *blobs = getenv("NITRO_CLI_BLOBS");
+
+    if (blobs && *blobs) {
+        return blobs;
+    }
+    for (const std::string &bin : own_folders()) {
+        for (const char *place : {"/../share/qemu-nitro-enclave/blobs",
+                                  "/../images/blobs"}) {
+            if (access((bin + place + "/bzImage").c_str(), R_OK) == 0) {
+                return bin + place;
+            }
+        }
+    }
+    throw Error(Code::blobs, "no blobs are installed with this program",
+                "Set NITRO_CLI_BLOBS to a folder with bzImage, cmdline and"
+                " init.");
+}
+
 } // namespace
 
 void build_enclave_command(int argc, char **argv)
@@ -66,12 +89,7 @@ void build_enclave_command(int argc, char **argv)
         std::cout << build_usage;
         return;
     }
-    const char *blobs = getenv("NITRO_CLI_BLOBS");
-    if (!blobs || !*blobs) {
-        throw Error(Code::missing_argument, "NITRO_CLI_BLOBS is not set",
-                    "Set it to the folder with bzImage, cmdline and init.");
-    }
-    options.blobs = blobs;
+    options.blobs = find_blobs();
     options.rootfs = arguments.required("rootfs");
     arguments.required("output-file");
     if (!arguments.has("cmd")) {

@@ -156,18 +156,28 @@ bool kill_and_wait(const ProcessId &process)
     return poll(&ended, 1, kill_wait_ms) == 1;
 }
 
-std::string find_program(const std::string &name)
+std::vector<std::string> own_folders()
 {
-    std::vector<fs::path> places;
+    std::vector<std::string> folders;
     std::error_code error;
 
     for (const fs::path &bin : {called_from(),
              fs::read_symlink("/proc/self/exe", error).parent_path()}) {
         if (!bin.empty()) {
-            places.push_back(bin);
-            places.push_back(bin / "../libexec/qemu-nitro-enclave");
-            places.push_back(bin / "../libexec");
+            folders.push_back(fs::absolute(bin));
         }
+    }
+    return folders;
+}
+
+std::string find_program(const std::string &name)
+{
+    std::vector<fs::path> places;
+
+    for (const fs::path bin : own_folders()) {
+        places.push_back(bin);
+        places.push_back(bin / "../libexec/qemu-nitro-enclave");
+        places.push_back(bin / "../libexec");
     }
     for (const fs::path &folder : path_folders()) {
         places.push_back(folder);

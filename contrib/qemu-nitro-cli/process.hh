@@ -35,6 +35,12 @@ bool send_signal(const ProcessId &process, int signal);
 bool kill_and_wait(const ProcessId &process);
 
 /*
+ * Where this program is: where the link is by which it was called, and where it
+ * really is.
+ */
+std::vector<std::string> own_folders();
+
+/*
  * Where a program of this project is: beside this one (where it really is, or
  * where the link is by which it was called), in libexec near there, or in
  * $PATH.  Throws Error if it is nowhere.

@@ -218,15 +218,9 @@ class Life(Case):
         source = self.file("end.c", b"int main(void) { return 0; }")
         subprocess.run(["cc", "-static", "-o", tree / "bin/end", source],
                        check=True)
-        blobs = self.dir / "blobs"
-        blobs.mkdir()
-        shutil.copy(harness.BUILD / "bzImage", blobs / "bzImage")
-        shutil.copy(harness.TOP / "guest/cmdline", blobs / "cmdline")
-        subprocess.run(["cc", "-static", "-o", blobs / "init",
-                        harness.TOP / "guest/init/init.c"], check=True)
         image = self.dir / "end.eif"
         self.ok("build-enclave", "--rootfs", tree, "--cmd", "/bin/end",
-                "--output-file", image, env={"NITRO_CLI_BLOBS": str(blobs)})
+                "--output-file", image)
         self.start(image=image)
         self.nothing_left()
 

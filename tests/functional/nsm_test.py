@@ -92,8 +92,8 @@ class Guest(harness.Case):
         if not path.exists() or path.stat().st_mtime < newest:
             made = path.with_suffix(f".{os.getpid()}")
             subprocess.run(
-                [harness.TOP / "guest/build-image", "--kernel",
-                 harness.BUILD / "bzImage", "--cli", harness.NITRO_CLI,
+                [harness.TOP / "guest/build-image", "--blobs",
+                 harness.BUILD / "images/blobs", "--cli", harness.NITRO_CLI,
                  "--app", "nsm-agent", "--output", made], check=True,
                 stdout=subprocess.DEVNULL)
             made.rename(path)
