@@ -137,6 +137,21 @@ def image(kernel=None, cmdline=b"console=ttyS0", ramdisks=(b"first", b"more")):
                 (METADATA, metadata())] + [(RAMDISK, r) for r in ramdisks])
 
 
+def app_image(name):
+    """An image with one of the programs of guest/apps, made once."""
+    path = BUILD / f"images/{name}.eif"
+    newest = max(f.stat().st_mtime for f in [
+        HELLO, *(TOP / "guest/apps").rglob("*.[ch]")])
+    if not path.exists() or path.stat().st_mtime < newest:
+        made = path.with_suffix(f".{os.getpid()}")
+        subprocess.run(
+            [TOP / "guest/build-image", "--blobs", BUILD / "images/blobs",
+             "--cli", NITRO_CLI, "--app", name, "--output", made],
+            check=True, stdout=subprocess.DEVNULL)
+        made.rename(path)
+    return path
+
+
 # Running
 
 class Case(unittest.TestCase):
@@ -166,12 +181,19 @@ class Case(unittest.TestCase):
 
     def backend(self, cid=16):
         """Start the vsock back end; returns the path of its socket."""
-        path = self.dir / f"vhost{cid}.sock"
-        self.spawn(VSOCK, "--vm", f"guest-cid={cid},socket={path},"
-                   f"uds-path={self.dir}/vsock{cid}",
+        return self.backends(cid)[0]
+
+    def backends(self, *cids, more=""):
+        """The same for several guests, with more options for each."""
+        paths = [self.dir / f"vhost{cid}.sock" for cid in cids]
+        vms = [f"guest-cid={cid},socket={path},"
+               f"uds-path={self.dir}/vsock{cid}{more}"
+               for cid, path in zip(cids, paths)]
+        self.spawn(VSOCK, *(word for vm in vms for word in ("--vm", vm)),
                    stdout=subprocess.DEVNULL)
-        self.wait_for(path)
-        return path
+        for path in paths:
+            self.wait_for(path)
+        return paths
 
     def vsock_connect(self, port, cid=16):
         """Connect to a port of a guest's, as soon as it listens there."""
@@ -184,13 +206,16 @@ class Case(unittest.TestCase):
             s = socket.socket(socket.AF_UNIX)
             s.settimeout(seconds)
             s.connect(str(path))
-            s.sendall(f"CONNECT {port}\n".encode())
             answer = b""
-            while not answer.endswith(b"\n"):
-                byte = s.recv(1)
-                if not byte:
-                    break
-                answer += byte
+            try:
+                s.sendall(f"CONNECT {port}\n".encode())
+                while not answer.endswith(b"\n"):
+                    byte = s.recv(1)
+                    if not byte:
+                        break
+                    answer += byte
+            except (BrokenPipeError, ConnectionResetError):
+                pass    # closed unread: there is no guest yet
             if answer.startswith(b"OK "):
                 self.addCleanup(s.close)
                 return s

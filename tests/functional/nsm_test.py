@@ -82,27 +82,10 @@ class Agent:
 
 
 class Guest(harness.Case):
-    @classmethod
-    def image(cls):
-        """An image with the program, made once."""
-        path = harness.BUILD / "images/nsm-agent.eif"
-        source = harness.TOP / "guest/apps"
-        newest = max(f.stat().st_mtime for f in [
-            harness.HELLO, *source.rglob("*.[ch]")])
-        if not path.exists() or path.stat().st_mtime < newest:
-            made = path.with_suffix(f".{os.getpid()}")
-            subprocess.run(
-                [harness.TOP / "guest/build-image", "--blobs",
-                 harness.BUILD / "images/blobs", "--cli", harness.NITRO_CLI,
-                 "--app", "nsm-agent", "--output", made], check=True,
-                stdout=subprocess.DEVNULL)
-            made.rename(path)
-        return path
-
     def start(self, *options, machine="", smp=1):
         qmp = self.dir / "qmp"
         self.process = self.spawn(*self.qemu_command(
-            self.image(), "-m", "128M", "-smp", str(smp), "-serial",
+            harness.app_image("nsm-agent"), "-m", "128M", "-smp", str(smp), "-serial",
             f"file:{self.dir}/console", "-qmp",
             f"unix:{qmp},server=on,wait=off", *options, vsock=self.backend(),
             machine=machine))

@@ -1,0 +1,257 @@
+"""The vsock back end between host programs and a real Linux guest.
+
+A small program in the guest opens connections as it is told, sends and takes
+data on them, and says what it got; the other ends are here.
+"""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import socket
+import threading
+import zlib
+
+import harness
+
+AGENT = 9003                    # the program's port
+HOST, PARENT = 2, 3             # CIDs
+STREAM, SEQPACKET = 1, 2        # socket types, in the guest
+BLOCK_SIZE = 65521              # bytes
+LARGEST = 65536                 # bytes in a write
+MIB = 1 << 20
+PATIENCE = 240                  # seconds
+
+
+def make_block():
+    """What is sent, again and again: the same bytes as the guest's."""
+    state, data = 1, bytearray()
+    for _ in range(BLOCK_SIZE):
+        state = (state * 1664525 + 1013904223) & 0xffffffff
+        data.append(state >> 24)
+    return bytes(data)
+
+
+BLOCK = make_block() * 2
+
+
+def checksum(size):
+    """The CRC of `size` bytes of the data."""
+    crc = 0
+    whole = memoryview(BLOCK)[:BLOCK_SIZE]
+    for _ in range(size // BLOCK_SIZE):
+        crc = zlib.crc32(whole, crc)
+    return zlib.crc32(whole[:size % BLOCK_SIZE], crc)
+
+
+def any_sizes():
+    state = 7
+    while True:
+        state = (state * 1664525 + 1013904223) & 0xffffffff
+        bits = state >> 28
+        state = (state * 1664525 + 1013904223) & 0xffffffff
+        yield (state >> 8) % (2 << bits) + 1
+
+
+def send_data(connection, size, piece=0):
+    """Send `size` bytes in writes of `piece`, or of any size, and no more."""
+    sizes = any_sizes()
+    done = 0
+    while done < size:
+        n = min(piece or next(sizes), size - done)
+        at = done % BLOCK_SIZE
+        connection.sendall(memoryview(BLOCK)[at:at + n])
+        done += n
+    connection.shutdown(socket.SHUT_WR)
+
+
+def take_data(connection):
+    """All that comes: how many bytes, their CRC, and in how many pieces"""
+    crc = size = pieces = 0
+    while data := connection.recv(LARGEST):
+        crc = zlib.crc32(data, crc)
+        size += len(data)
+        pieces += 1
+    return size, crc, pieces
+
+
+class Work(threading.Thread):
+    """A function in a thread of its own, whose outcome is asked for later"""
+
+    def __init__(self, function, *arguments):
+        super().__init__(daemon=True)
+        self.function, self.arguments = function, arguments
+        self.result = self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.result = self.function(*self.arguments)
+        except Exception as error:      # told to the one who asks
+            self.error = error
+
+    def outcome(self):
+        self.join(PATIENCE)
+        if self.is_alive():
+            raise TimeoutError("a transfer does not end")
+        if self.error:
+            raise self.error
+        return self.result
+
+
+def exchange(connection, size, piece):
+    """Send and take at the same time."""
+    taking = Work(take_data, connection)
+    send_data(connection, size, piece)
+    return taking.outcome()
+
+
+class Job:
+    """What a guest's program is asked to do, on a connection to it"""
+
+    def __init__(self, control, *words):
+        self.file = control.makefile("rw")
+        print(*words, file=self.file, flush=True)
+
+    def line(self):
+        return self.file.readline().split()
+
+    def listening(self):
+        assert self.line() == ["listening"]
+
+    def done(self):
+        """How many bytes the guest got, their CRC, in how many pieces"""
+        word, *numbers = self.line() or ["gone"]
+        if word != "done":
+            raise OSError(f"the guest's transfer {word} {numbers}")
+        return tuple(int(n) for n in numbers)
+
+
+class Guests(harness.Case):
+    def boot(self, path, cid=16):
+        """Start an enclave with the program."""
+        process = self.spawn(*self.qemu_command(
+            harness.app_image("vsock-agent"), "-m", "128M", "-serial",
+            f"file:{self.dir}/console{cid}", vsock=path))
+        self.vsock_connect(AGENT, cid).close()
+        return process
+
+    def job(self, *words, cid=16):
+        return Job(self.vsock_connect(AGENT, cid), *words)
+
+    def listener(self, address, kind=socket.SOCK_STREAM):
+        """A host program that listens on a Unix socket, or on a TCP port"""
+        family = socket.AF_INET if isinstance(address, tuple) else \
+            socket.AF_UNIX
+        s = socket.socket(family, kind)
+        self.addCleanup(s.close)
+        s.settimeout(PATIENCE)
+        s.bind(address if family == socket.AF_INET else str(address))
+        s.listen(200)
+        return s
+
+    def accept(self, listener):
+        connection, _ = listener.accept()
+        self.addCleanup(connection.close)
+        connection.settimeout(PATIENCE)
+        return connection
+
+    def expect_exchange(self, job, connection, ours, theirs, piece):
+        """What both ends sent has come to the other, whole."""
+        size, crc, _ = exchange(connection, ours, piece)
+        self.assertEqual(size, theirs)
+        self.assertEqual(crc, checksum(theirs))
+        size, crc, _ = job.done()
+        self.assertEqual(size, ours)
+        self.assertEqual(crc, checksum(ours))
+        connection.close()
+
+    def transfer_out(self, port, listener, ours, theirs, piece=0, cid=PARENT):
+        """A connection that the guest makes to a host program"""
+        job = self.job("connect", cid, port, STREAM, theirs, piece)
+        self.expect_exchange(job, self.accept(listener), ours, theirs, piece)
+
+    def transfer_in(self, port, connect, ours, theirs, piece=0):
+        """A connection that a host program makes to the guest"""
+        job = self.job("listen", port, STREAM, theirs, piece)
+        job.listening()
+        self.expect_exchange(job, connect(port), ours, theirs, piece)
+
+
+class Transfers(Guests):
+    SIZE = 64 * MIB
+
+    def test_unix(self):
+        """Both ways in turn and at once, and in single bytes"""
+        self.boot(self.backend())
+        listener = self.listener(f"{self.dir}/vsock16_50")
+        self.transfer_out(50, listener, self.SIZE, 0)
+        self.transfer_out(50, listener, 0, self.SIZE, cid=HOST)
+        self.transfer_out(50, listener, 8 * MIB, 8 * MIB, LARGEST)
+        # A system call of a guest's that is emulated takes its time: single
+        # bytes are fewer.
+        self.transfer_out(50, listener, 50000, 50000, 1)
+
+    def test_host_connects(self):
+        self.boot(self.backend())
+        self.transfer_in(60, self.vsock_connect, self.SIZE, 0)
+        self.transfer_in(61, self.vsock_connect, 0, self.SIZE)
+        self.transfer_in(62, self.vsock_connect, 8 * MIB, 8 * MIB, LARGEST)
+        self.transfer_in(63, self.vsock_connect, 50000, 50000, 1)
+
+
+class Connections(Guests):
+    def test_hundred(self):
+        """A hundred at once, in both directions at once"""
+        self.boot(self.backend())
+        works = [Work(self.one, i) for i in range(100)]
+        for work in works:
+            work.outcome()
+
+    def one(self, i):
+        port, size = 100 + i, 10000 + 1000 * i
+        if i % 2:
+            listener = self.listener(f"{self.dir}/vsock16_{port}")
+            self.transfer_out(port, listener, size, size)
+        else:
+            self.transfer_in(port, self.vsock_connect, size, size)
+
+    def test_nobody_listens(self):
+        self.boot(self.backend())
+        with self.assertRaisesRegex(OSError, "failed"):
+            self.job("connect", PARENT, 4444, STREAM, 1, 1).done()
+        host = socket.socket(socket.AF_UNIX)
+        self.addCleanup(host.close)
+        host.settimeout(PATIENCE)
+        host.connect(f"{self.dir}/vsock16")
+        host.sendall(b"CONNECT 4444\n")
+        self.assertEqual(host.recv(100), b"")
+
+    def test_guest_is_killed(self):
+        """Host programs see the end, and the next guest is served."""
+        path = self.backend()
+        listener = self.listener(f"{self.dir}/vsock16_50")
+        for _ in range(2):
+            process = self.boot(path)
+            job = self.job("listen", 60, STREAM, 1 << 40, 0)
+            job.listening()
+            incoming = self.vsock_connect(60)
+            self.job("connect", PARENT, 50, STREAM, 1 << 40, 0)
+            outgoing = self.accept(listener)
+            for connection in (incoming, outgoing):
+                for _ in range(20):
+                    self.assertNotEqual(connection.recv(LARGEST), b"")
+            process.kill()
+            process.wait()
+            for connection in (incoming, outgoing):
+                self.assertGreater(self.drain(connection), -1)
+        self.boot(path)
+        self.transfer_out(50, listener, MIB, MIB)
+
+    def drain(self, connection):
+        """What is left of a connection that is cut; its end must come."""
+        try:
+            return take_data(connection)[0]
+        except ConnectionResetError:
+            return 0
+
+
+if __name__ == "__main__":
+    harness.main()
