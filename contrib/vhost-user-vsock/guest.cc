@@ -292,7 +292,7 @@ Flow Flow::accept(Guest &guest, const Packet &request)
     Flow flow(guest, request.header.src_cid, request.header.src_port,
               request.header.dst_port, request.header.type);
 
-    flow.account(request);
+    flow.account(request.header);
     flow.send(VIRTIO_VSOCK_OP_RESPONSE);
     return flow;
 }
@@ -304,14 +304,14 @@ uint32_t Flow::credit() const
     return in_flight < peer_alloc ? peer_alloc - in_flight : 0;
 }
 
-void Flow::account(const Packet &p)
+void Flow::account(const Header &header)
 {
-    peer_alloc = p.header.buf_alloc;
-    peer_forwarded = p.header.fwd_cnt;
+    peer_alloc = header.buf_alloc;
+    peer_forwarded = header.fwd_cnt;
     if (static_cast<int32_t>(sent - peer_forwarded) < 0) {
         fail("the back end has forwarded more than it got");
     }
-    received += p.header.len;
+    received += header.len;
     if (static_cast<int32_t>(limit_ - received) < 0) {
         fail("the back end sends more than it was given credit for");
     }
@@ -325,7 +325,7 @@ Packet Flow::next()
             p.header.dst_port == guest_port &&
             p.header.dst_cid == guest_->cid() && p.header.type == type;
     });
-    account(p);
+    account(p.header);
     return p;
 }
 
@@ -375,11 +375,16 @@ void Flow::write(std::string_view data, size_t piece)
 }
 
 /* Credit is given back as Linux does it: before the other end runs out. */
+bool Flow::consume(uint32_t size)
+{
+    forwarded += size;
+    return forwarded - forwarded_told >= buf_alloc / 2;
+}
+
 void Flow::keep(const Packet &p)
 {
     unread_ += p.payload;
-    forwarded += p.payload.size();
-    if (forwarded - forwarded_told >= buf_alloc / 2) {
+    if (consume(p.payload.size())) {
         send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     }
 }

@@ -153,6 +153,11 @@ public:
 
     /* Bytes that may be sent */
     uint32_t credit() const;
+
+    /* For who takes packets from Guest::poll(): what this one says of credit */
+    void account(const Header &header);
+    /* Payload has been dealt with; true if the other end should be told. */
+    bool consume(uint32_t size);
     Guest &guest() { return *guest_; }
 
     uint64_t host_cid;
@@ -164,7 +169,6 @@ public:
     uint32_t received = 0, forwarded = 0, forwarded_told = 0;
 
 private:
-    void account(const Packet &packet);
     void keep(const Packet &packet);
 
     Guest *guest_;

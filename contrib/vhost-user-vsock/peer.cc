@@ -71,7 +71,7 @@ Folder::~Folder()
 
 Daemon::Daemon(const std::string &program,
                const std::vector<std::string> &arguments,
-               const std::string &log)
+               const std::string &log, size_t descriptor_limit)
 {
     std::vector<char *> argv = {const_cast<char *>(program.c_str())};
     Fd out(open((log + ".out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
@@ -88,10 +88,9 @@ Daemon::Daemon(const std::string &program,
     if (pid_ == 0) {
         /* Not even a test that crashes leaves it behind. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        /* What a login shell gives: a back end that needs more asks itself. */
         rlimit limit;
         getrlimit(RLIMIT_NOFILE, &limit);
-        limit.rlim_cur = std::min<rlim_t>(1024, limit.rlim_max);
+        limit.rlim_cur = std::min<rlim_t>(descriptor_limit, limit.rlim_max);
         setrlimit(RLIMIT_NOFILE, &limit);
         dup2(out.get(), STDOUT_FILENO);
         dup2(err.get(), STDERR_FILENO);

@@ -32,9 +32,14 @@ private:
 /* A back end that runs */
 class Daemon {
 public:
-    /* What it says goes to the files `log`.out and `log`.err. */
+    /*
+     * What it says goes to the files `log`.out and `log`.err.  It begins with
+     * as many descriptors as a login shell gives, unless told otherwise: a
+     * back end that needs more asks itself.
+     */
     Daemon(const std::string &program,
-           const std::vector<std::string> &arguments, const std::string &log);
+           const std::vector<std::string> &arguments, const std::string &log,
+           size_t descriptor_limit = 1024);
     Daemon(const Daemon &) = delete;
     Daemon &operator=(const Daemon &) = delete;
     ~Daemon();
