@@ -18,8 +18,7 @@ Conformance::Conformance(const std::string &more)
     }
     daemon_ = std::make_unique<Daemon>(program, arguments, folder_ / "daemon");
     for (uint64_t cid : {first, second}) {
-        wait_for_file(socket(cid));
-        wait_for_file(uds(cid));
+        HostSocket probe(uds(cid));
     }
 }
 

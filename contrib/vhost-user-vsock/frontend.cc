@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <poll.h>
 #include <stdexcept>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <system_error>
+#include <thread>
 
 namespace {
 
@@ -55,6 +57,29 @@ bool wait_readable(int fd, int timeout)
     pollfd p = {fd, POLLIN, 0};
 
     return poll(&p, 1, timeout) > 0;
+}
+
+Fd connect_unix(const std::string &path)
+{
+    auto end = std::chrono::steady_clock::now()
+        + std::chrono::milliseconds(patience);
+    Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof(address.sun_path)) {
+        fail(path + ": too long for a socket");
+    }
+    memcpy(address.sun_path, path.c_str(), path.size());
+    while (connect(fd.get(), reinterpret_cast<sockaddr *>(&address),
+                   sizeof(address))) {
+        if ((errno != ENOENT && errno != ECONNREFUSED) ||
+            std::chrono::steady_clock::now() > end) {
+            fail_errno(path);
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return fd;
 }
 
 Memory::Memory(size_t size)
@@ -209,19 +234,8 @@ bool Queue::arm()
 }
 
 FrontEnd::FrontEnd(const std::string &path)
-    : socket_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))
+    : socket_(connect_unix(path))
 {
-    sockaddr_un address = {};
-
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof(address.sun_path)) {
-        fail(path + ": too long for a socket");
-    }
-    memcpy(address.sun_path, path.c_str(), path.size());
-    if (connect(socket_.get(), reinterpret_cast<sockaddr *>(&address),
-                sizeof(address))) {
-        fail_errno(path);
-    }
 }
 
 FrontEnd::~FrontEnd()

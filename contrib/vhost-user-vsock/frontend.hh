@@ -36,6 +36,12 @@ constexpr int patience = 30000;     /* ms */
 /* Wait until `fd` can be read or is closed; false after `timeout` ms. */
 bool wait_readable(int fd, int timeout);
 
+/*
+ * Connect to a Unix socket, as soon as someone listens there: a back end that
+ * has just been started may not yet.
+ */
+Fd connect_unix(const std::string &path);
+
 class Memory {
 public:
     explicit Memory(size_t size);

@@ -173,19 +173,6 @@ void raise_descriptor_limit()
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void wait_for_file(const std::string &path)
-{
-    auto end = std::chrono::steady_clock::now()
-        + std::chrono::milliseconds(patience);
-
-    while (access(path.c_str(), F_OK)) {
-        if (std::chrono::steady_clock::now() > end) {
-            fail(path);
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-}
-
 HostSocket::HostSocket(Fd fd)
     : fd_(std::move(fd))
 {
@@ -199,14 +186,8 @@ HostSocket::HostSocket(Fd fd)
 }
 
 HostSocket::HostSocket(const std::string &path)
-    : HostSocket(unix_socket())
+    : HostSocket(connect_unix(path))
 {
-    sockaddr_un address = unix_address(path);
-
-    if (connect(fd_.get(), reinterpret_cast<sockaddr *>(&address),
-                sizeof(address))) {
-        fail(path);
-    }
 }
 
 void HostSocket::write(std::string_view data)

@@ -61,9 +61,6 @@ private:
 /* As many open descriptors as the system lets this process have */
 void raise_descriptor_limit();
 
-/* Wait until there is such a file. */
-void wait_for_file(const std::string &path);
-
 /* A host program's end of a connection; all of it blocks, up to `patience`. */
 class HostSocket {
 public:

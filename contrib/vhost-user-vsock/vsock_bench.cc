@@ -61,18 +61,14 @@ public:
     Flow &flow(const Header &h) { return flows.at(h.dst_port - first_port); }
 
 private:
-    static std::string ready(const std::string &path)
-    {
-        wait_for_file(path);
-        return path;
-    }
+    uint32_t next_port_ = first_port;
 };
 
 Bench::Bench(const std::string &program, size_t connections)
     : daemon(program, {"--guest-cid", std::to_string(guest_cid), "--socket",
                        folder / "vhost", "--uds-path", folder / "vsock"},
              folder / "daemon", 1 << 20),
-      guest(ready(folder / "vhost")),
+      guest(folder / "vhost"),
       listener(folder / ("vsock_" + std::to_string(port)))
 {
     while (flows.size() < connections) {
@@ -82,7 +78,7 @@ Bench::Bench(const std::string &program, size_t connections)
 
 void Bench::connect()
 {
-    Flow flow(guest, host, port, first_port + flows.size());
+    Flow flow(guest, host, port, next_port_++);
 
     if (!flow.connect()) {
         throw std::runtime_error("the back end refuses a connection");
@@ -306,7 +302,8 @@ Found connection_rate(const std::string &program, size_t connections,
     while (now() - start < seconds) {
         b.connect();
         b.flows.back().send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
-        b.flows.back().expect(VIRTIO_VSOCK_OP_RST);
+        while (b.flows.back().next().header.op != VIRTIO_VSOCK_OP_RST) {
+        }
         b.flows.pop_back();
         b.sockets.pop_back();
         count++;

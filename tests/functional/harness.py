@@ -191,8 +191,7 @@ class Case(unittest.TestCase):
                for cid, path in zip(cids, paths)]
         self.spawn(VSOCK, *(word for vm in vms for word in ("--vm", vm)),
                    stdout=subprocess.DEVNULL)
-        for path in paths:
-            self.wait_for(path)
+        self.wait_for_listener(self.dir / f"vsock{cids[-1]}")
         return paths
 
     def vsock_connect(self, port, cid=16):
@@ -223,6 +222,19 @@ class Case(unittest.TestCase):
             self.assertLess(time.monotonic(), end,
                             f"the guest does not listen on port {port}")
             time.sleep(0.1)
+
+    def wait_for_listener(self, path, seconds=20):
+        """A socket's file is there a moment before it can be connected to."""
+        end = time.monotonic() + seconds
+        while True:
+            with socket.socket(socket.AF_UNIX) as s:
+                try:
+                    s.connect(str(path))
+                    return
+                except (ConnectionRefusedError, FileNotFoundError):
+                    self.assertLess(time.monotonic(), end,
+                                    f"nobody listens on {path}")
+            time.sleep(0.02)
 
     def wait_for(self, path, seconds=20):
         end = time.monotonic() + seconds
