@@ -298,7 +298,11 @@ TEST_F(Streams, GuestEndsReceiving)
 
     flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, VIRTIO_VSOCK_SHUTDOWN_RCV);
     flow.barrier();
-    socket.write("unwanted");
+    try {
+        socket.write("unwanted");
+    } catch (const std::runtime_error &) {
+        /* The host's program may learn that nobody reads. */
+    }
     for (int i = 0; i < 20; i++) {
         flow.barrier();
     }

@@ -1,5 +1,5 @@
 /*
- * One vsock connection: a state machine between the guest and a stream
+ * One vsock connection: a state machine between a guest and a stream
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,43 +8,57 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <sys/socket.h>
 
 Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
-                       uint32_t limit, const PacketHeader *request)
-    : address_(address), stream_(std::move(stream)), limit_(limit)
+                       uint32_t limit, uint16_t type, bool by_guest)
+    : address_(address), stream_(std::move(stream)), type_(type),
+      by_guest_(by_guest),
+      state_(by_guest ? State::waiting : State::connecting),
+      deadline_(Clock::now() + connect_timeout), limit_(limit)
 {
-    if (request) {
-        state_ = State::established;
-        response_ = true;
-        guest_limit_ = request->buf_alloc;
-        guest_forwarded_ = request->fwd_cnt;
-    } else {
-        state_ = State::connecting;
-        request_ = true;
-        deadline_ = Clock::now() + connect_timeout;
+    if (messages()) {
+        /* The guest learns of the bound by its credit. */
+        limit_ = std::min<size_t>(limit_, stream_->max_message());
     }
 }
 
-PacketHeader Connection::header(Op op)
+Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
+                       uint32_t limit, const PacketHeader &request)
+    : Connection(address, std::move(stream), limit, request.type, true)
 {
-    PacketHeader h;
-
-    h.src_cid = address_.host_cid;
-    h.src_port = address_.host_port;
-    h.dst_cid = address_.guest_cid;
-    h.dst_port = address_.guest_port;
-    h.op = static_cast<uint16_t>(op);
-    h.buf_alloc = limit_;
-    h.fwd_cnt = forwarded_told_ = forwarded_;
-    return h;
+    guest_limit_ = request.buf_alloc;
+    guest_forwarded_ = request.fwd_cnt;
+    ask_stream();
 }
 
-/* How many bytes the guest has room for; it may have lowered its limit. */
-uint32_t Connection::credit() const
+Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
+                       uint32_t limit, uint16_t type)
+    : Connection(address, std::move(stream), limit, type, false)
 {
-    uint32_t in_flight = sent_ - guest_forwarded_;
+    request_ = true;
+}
 
-    return in_flight < guest_limit_ ? guest_limit_ - in_flight : 0;
+void Connection::ask_stream()
+{
+    switch (stream_->status()) {
+    case Stream::Status::connecting:
+        return;
+    case Stream::Status::connected:
+        response_ = true;
+        return establish();
+    case Stream::Status::failed:
+        return reset();
+    }
+}
+
+void Connection::establish()
+{
+    state_ = State::established;
+    opened_ = true;
+    /* Events of before now are not told again. */
+    readable_ = stream_->fd() >= 0;
+    deadline_.reset();
 }
 
 void Connection::reset()
@@ -52,17 +66,15 @@ void Connection::reset()
     if (state_ != State::dead) {
         state_ = State::dead;
         rst_ = true;
-        request_ = response_ = update_ = false;
-        shutdown_ = 0;
+        request_ = response_ = update_ = end_ = false;
         deadline_.reset();
     }
 }
 
-void Connection::close()
+void Connection::expire(Clock::time_point now)
 {
-    if (state_ != State::dead && state_ != State::closing) {
-        state_ = State::closing;
-        deadline_ = Clock::now() + shutdown_timeout;
+    if (deadline_ && *deadline_ <= now) {
+        reset();
     }
 }
 
@@ -73,20 +85,21 @@ void Connection::receive(const PacketHeader &h, const Iov &payload)
     }
     guest_limit_ = h.buf_alloc;
     guest_forwarded_ = h.fwd_cnt;
+    if (h.type != type_) {
+        return reset();
+    }
 
     switch (static_cast<Op>(h.op)) {
+    case Op::rst:
+        reset();
+        rst_ = false;       /* it is not answered */
+        return;
     case Op::response:
-        if (state_ != State::connecting) {
+        if (state_ != State::connecting || request_) {
             return reset();
         }
-        state_ = State::established;
-        request_ = false;
-        deadline_.reset();
-        return stream_->accepted(address_.host_port);
-    case Op::rst:
-        state_ = State::dead;
-        deadline_.reset();
-        return;
+        establish();
+        return stream_->accepted(address_.peer_port);
     case Op::shutdown:
         return guest_shutdown(h.flags & shutdown_both);
     case Op::rw:
@@ -101,154 +114,379 @@ void Connection::receive(const PacketHeader &h, const Iov &payload)
     }
 }
 
+/* Guest to stream */
+
 void Connection::take(const PacketHeader &h, const Iov &payload)
 {
-    size_t done = 0;
-
-    if (state_ == State::connecting || (guest_shutdown_ & shutdown_send) ||
+    if (state_ != State::established || (guest_shutdown_ & shutdown_send) ||
         h.len > limit_ - (received_ - forwarded_)) {
         return reset();     /* out of turn, or over its credit */
     }
     received_ += h.len;
-    if (!buffered() && h.len) {
-        ssize_t n = stream_->writev(payload.data(),
-                                    std::min<size_t>(payload.size(), IOV_MAX));
+    bytes_from_guest_ += h.len;
 
-        if (n < 0 && errno != EAGAIN) {
-            return reset();
-        }
-        done = std::max<ssize_t>(n, 0);
-        written(done);
+    size_t done = backlog_.empty() ? write_through(h, payload) : 0;
+    if (state_ == State::dead || done == h.len) {
+        return;
     }
-    for (const iovec &v : iov_slice(payload, done)) {
-        auto *p = static_cast<const uint8_t *>(v.iov_base);
-
-        buffer_.insert(buffer_.end(), p, p + v.iov_len);
+    backlog_.append(iov_slice(payload, done));
+    if (messages() && (h.flags & end_of_message)) {
+        backlog_.end_message(h.flags & end_of_record);
+        flush();
     }
 }
 
-/* The guest learns of room before it runs out: Linux does not ask. */
-void Connection::written(size_t bytes)
+/* From the guest's memory to the stream, as far as it takes it */
+size_t Connection::write_through(const PacketHeader &h, const Iov &payload)
 {
-    forwarded_ += bytes;
-    if (forwarded_ - forwarded_told_ >= limit_ / 2) {
-        update_ = true;
+    constexpr size_t max_pieces = IOV_MAX - 1;  /* one may be the stream's */
+    size_t pieces = std::min(payload.size(), max_pieces);
+
+    if (h.len == 0) {
+        return 0;           /* of a message too: see SocketStream */
     }
+    if (messages()) {
+        if (!(h.flags & end_of_message) || payload.size() > max_pieces) {
+            return 0;       /* it goes when all of it is there */
+        }
+        stream_->set_ends_record(h.flags & end_of_record);
+    }
+    ssize_t n = stream_->writev(payload.data(), pieces);
+    if (n < 0) {
+        if (errno != EAGAIN) {
+            reset();
+        }
+        return 0;
+    }
+    forwarded(n);
+    return n;
+}
+
+/* Writes what comes first of what waits; false if it could not. */
+bool Connection::write_waiting()
+{
+    iovec v = messages() ? backlog_.message() : backlog_.bytes();
+
+    if (messages()) {
+        stream_->set_ends_record(backlog_.ends_record());
+    }
+    ssize_t n = stream_->writev(&v, 1);
+    if (n < 0) {
+        if (errno != EAGAIN) {
+            reset();
+        }
+        return false;
+    }
+    if (messages()) {
+        backlog_.drop_message();
+    } else {
+        backlog_.drop(n);
+    }
+    forwarded(n);
+    if (state_ == State::closing) {
+        deadline_ = Clock::now() + shutdown_timeout;
+    }
+    return true;
 }
 
 void Connection::flush()
 {
-    while (buffered() && state_ != State::dead) {
-        iovec v = {buffer_.data() + buffer_start_, buffered()};
-        ssize_t n = stream_->writev(&v, 1);
-
-        if (n < 0) {
-            if (errno != EAGAIN) {
-                reset();
-            }
+    while (messages() ? backlog_.has_message() : !backlog_.empty()) {
+        if (!write_waiting()) {
             return;
         }
-        buffer_start_ += n;
-        written(n);
     }
-    buffer_.clear();
-    buffer_start_ = 0;
     if (guest_shutdown_ == shutdown_both) {
         reset();
-    } else if (guest_shutdown_ & shutdown_send) {
-        stream_->shutdown_write();
+    } else if ((guest_shutdown_ & shutdown_send) && !write_ended_) {
+        write_ended_ = true;
+        stream_->shutdown(SHUT_WR);
+    }
+}
+
+void Connection::forwarded(size_t bytes)
+{
+    forwarded_ += bytes;
+    tell_of_room();
+}
+
+/*
+ * The guest learns of room before it runs out: Linux does not ask.  That is
+ * when it believes to have less than half: then at a quarter at a time, or, if
+ * the stream has all that it can be given, whatever there is.
+ */
+void Connection::tell_of_room()
+{
+    uint32_t untold = forwarded_ - forwarded_told_;
+    uint32_t believed = limit_ - (received_ - forwarded_told_);
+    bool idle = messages() ? !backlog_.has_message() : backlog_.empty();
+
+    if (untold && believed <= limit_ / 2 && (idle || untold >= limit_ / 4)) {
+        update_ = true;
     }
 }
 
 void Connection::guest_shutdown(uint32_t flags)
 {
-    guest_shutdown_ |= flags;
-    if (guest_shutdown_ == shutdown_both) {
-        close();
+    if (state_ == State::waiting || state_ == State::connecting) {
+        return reset();
     }
-    if (!buffered()) {
+    if ((flags & shutdown_receive) && !(guest_shutdown_ & shutdown_receive)) {
+        stream_->shutdown(SHUT_RD);
+        end_ = false;
+        message_.clear();
+    }
+    guest_shutdown_ |= flags;
+    if (guest_shutdown_ == shutdown_both && state_ == State::established) {
+        state_ = State::closing;
+        deadline_ = Clock::now() + shutdown_timeout;
+    }
+    flush();
+}
+
+/* The stream's events */
+
+void Connection::stream_readable(bool ended)
+{
+    if (state_ == State::waiting) {
+        ask_stream();
+    }
+    readable_ = true;
+    stream_ended_ = stream_ended_ || ended;
+}
+
+void Connection::stream_writable()
+{
+    if (state_ == State::waiting) {
+        ask_stream();
+    } else if (state_ == State::established || state_ == State::closing) {
         flush();
     }
 }
 
-bool Connection::wants_readable() const
+bool Connection::wants_writable() const
 {
-    return state_ == State::established && !readable_ &&
-           !(guest_shutdown_ & shutdown_receive) &&
-           !((shutdown_ | shutdown_sent_) & shutdown_send);
+    return state_ == State::waiting ||
+           (state_ != State::dead &&
+            (messages() ? backlog_.has_message() : !backlog_.empty()));
 }
 
-bool Connection::wants_to_send() const
+/* Stream to guest */
+
+/* How many bytes the guest has room for; it may have lowered its limit. */
+uint32_t Connection::credit() const
 {
-    if (rst_ || request_ || response_ || update_ || shutdown_) {
-        return true;
-    }
-    return state_ == State::established && credit() &&
-           !(guest_shutdown_ & shutdown_receive) &&
-           !(shutdown_sent_ & shutdown_send) &&
-           (readable_ || stream_->ready());
+    uint32_t in_flight = sent_ - guest_forwarded_;
+
+    return in_flight < guest_limit_ ? guest_limit_ - in_flight : 0;
 }
 
-std::optional<PacketHeader> Connection::next(const Iov &room)
+bool Connection::can_read() const
+{
+    return state_ == State::established && !end_ && !end_said_ &&
+           !(guest_shutdown_ & shutdown_receive) &&
+           credit() >= needed_credit_ &&
+           (readable_ || stream_->ready() || !message_.empty());
+}
+
+bool Connection::wants_to_say() const
+{
+    return rst_ || request_ || response_ || update_ || end_ || can_read();
+}
+
+/* Every packet tells of the room, too. */
+PacketHeader Connection::header(Op op)
 {
     PacketHeader h;
 
-    if (rst_) {
-        rst_ = false;
-        return header(Op::rst);
-    }
-    if (request_ || response_) {
-        h = header(request_ ? Op::request : Op::response);
-        request_ = response_ = false;
-        return h;
-    }
-    if (wants_to_send() && !shutdown_ && (readable_ || stream_->ready())) {
-        Iov iov = iov_slice(room, 0, credit());
-        ssize_t n = iov.empty() ? -1 : stream_->readv(
-            iov.data(), std::min<size_t>(iov.size(), IOV_MAX));
-
-        if (iov.empty()) {
-            errno = EAGAIN;
-        }
-        if (n > 0) {
-            h = header(Op::rw);
-            h.len = n;
-            sent_ += n;
-            update_ = false;
-            return h;
-        }
-        if (n == 0) {
-            /*
-             * Even one that is gone is closed one way only: Linux drops what
-             * its program has not read once both ways are closed.
-             */
-            shutdown_ = shutdown_send;
-            readable_ = false;
-        } else if (errno == EAGAIN) {
-            readable_ = readable_ && iov.empty();
-        } else {
-            reset();
-            rst_ = false;
-            return header(Op::rst);
-        }
-    }
-    if (shutdown_) {
-        h = header(Op::shutdown);
-        h.flags = shutdown_;
-        shutdown_sent_ |= shutdown_;
-        shutdown_ = 0;
-        return h;
-    }
-    if (update_) {
-        update_ = false;
-        return header(Op::credit_update);
-    }
-    return {};
+    h.src_cid = address_.peer_cid;
+    h.src_port = address_.peer_port;
+    h.dst_cid = address_.guest_cid;
+    h.dst_port = address_.guest_port;
+    h.type = type_;
+    h.op = static_cast<uint16_t>(op);
+    h.buf_alloc = limit_;
+    h.fwd_cnt = forwarded_told_ = forwarded_;
+    update_ = false;
+    return h;
 }
 
-void Connection::expire(Clock::time_point now)
+size_t Connection::say_one(Rooms &rooms, Op op, uint32_t flags)
 {
-    if (deadline_ && *deadline_ <= now) {
+    PacketHeader h = header(op);
+
+    h.flags = flags;
+    rooms.use(h);
+    return 1;
+}
+
+size_t Connection::say(Rooms &rooms)
+{
+    size_t said = 0;
+
+    if (rst_) {
+        rst_ = false;
+        return say_one(rooms, Op::rst);
+    }
+    if (request_ || response_) {
+        Op op = request_ ? Op::request : Op::response;
+
+        request_ = response_ = false;
+        return say_one(rooms, op);
+    }
+    if (can_read()) {
+        said = messages() ? say_message(rooms) : say_data(rooms);
+    }
+    if (said) {
+        return said;
+    }
+    if (rst_) {             /* reading has shown that it is broken */
+        return say(rooms);
+    }
+    if (end_) {
+        end_ = false;
+        end_said_ = true;
+        return say_one(rooms, Op::shutdown, shutdown_send);
+    }
+    return update_ ? say_one(rooms, Op::credit_update) : 0;
+}
+
+/* Room for up to so many packets and bytes */
+Iov Connection::gather(Rooms &rooms, size_t packets, size_t bytes) const
+{
+    Iov all;
+
+    for (size_t i = 0; i < packets && bytes; i++) {
+        const Iov *room = rooms.at(i);
+
+        if (!room || all.size() + room->size() >= IOV_MAX) {
+            break;
+        }
+        for (const iovec &v : *room) {
+            size_t take = std::min(v.iov_len, bytes);
+
+            if (take) {
+                all.push_back({v.iov_base, take});
+                bytes -= take;
+            }
+        }
+    }
+    return all;
+}
+
+/* `bytes` of payload are in the rooms: make them packets. */
+size_t Connection::use(Rooms &rooms, size_t bytes, uint32_t last_flags)
+{
+    size_t packets = 0;
+
+    sent_ += bytes;
+    bytes_to_guest_ += bytes;
+    while (bytes) {
+        PacketHeader h = header(Op::rw);
+
+        h.len = std::min(bytes, iov_size(*rooms.at(0)));
+        bytes -= h.len;
+        h.flags = bytes ? 0 : last_flags;
+        rooms.use(h);
+        packets++;
+    }
+    return packets;
+}
+
+void Connection::read_failed(ssize_t result)
+{
+    readable_ = false;
+    if (result == 0) {
+        /*
+         * Even one that is gone is closed one way only: Linux drops what its
+         * program has not read once both ways are closed.
+         */
+        end_ = true;
+    } else if (errno != EAGAIN) {
         reset();
     }
+}
+
+size_t Connection::say_data(Rooms &rooms)
+{
+    size_t limit = std::min<size_t>(credit(), max_turn_bytes);
+    Iov room = gather(rooms, burst_, limit);
+
+    if (room.empty()) {
+        /* A buffer for a header alone: it is used up, to come to others. */
+        return say_one(rooms, Op::credit_update);
+    }
+    ssize_t n = stream_->readv(room.data(), room.size());
+    if (n <= 0) {
+        read_failed(n);
+        return 0;
+    }
+    readable_ = !stream_->drained() || stream_ended_;
+
+    bool all = static_cast<size_t>(n) == iov_size(room);
+    size_t packets = use(rooms, n, 0);
+    burst_ = all ? std::min(2 * burst_, max_turn_packets) : packets;
+    return packets;
+}
+
+/* Messages go as a whole: begun when the guest has credit for all of one. */
+size_t Connection::say_message(Rooms &rooms)
+{
+    if (!message_.empty()) {
+        return say_rest(rooms);
+    }
+    ssize_t size = stream_->message_size();
+    if (size <= 0) {
+        read_failed(size);
+        return 0;
+    }
+    if (static_cast<size_t>(size) > std::min<size_t>(guest_limit_,
+                                                     max_message_to_guest)) {
+        reset();            /* it could never be given */
+        return 0;
+    }
+    needed_credit_ = size;
+    if (credit() < needed_credit_) {
+        return 0;
+    }
+    needed_credit_ = 1;
+
+    Iov room = gather(rooms, SIZE_MAX, size);
+    bool fits = iov_size(room) == static_cast<size_t>(size);
+    if (!fits) {
+        message_.resize(size);
+        room = {{message_.data(), message_.size()}};
+    }
+    if (stream_->readv(room.data(), room.size()) != size) {
+        reset();
+        return 0;
+    }
+    if (!fits) {
+        message_start_ = 0;
+        message_ends_record_ = stream_->ends_record();
+        return say_rest(rooms);
+    }
+    return use(rooms, size, end_of_message |
+               (stream_->ends_record() ? end_of_record : 0));
+}
+
+/* What there is room for of a message that was read already */
+size_t Connection::say_rest(Rooms &rooms)
+{
+    size_t left = message_.size() - message_start_;
+    size_t limit = std::min<size_t>({left, credit(), max_turn_bytes});
+    Iov room = gather(rooms, max_turn_packets, limit);
+    size_t n = iov_size(room);
+    uint32_t flags = n < left ? 0 : end_of_message |
+        (message_ends_record_ ? end_of_record : 0);
+
+    if (!n) {
+        return say_one(rooms, Op::credit_update);
+    }
+    iov_copy_in(room, message_.data() + message_start_, n);
+    message_start_ += n;
+    if (n == left) {
+        std::vector<uint8_t>().swap(message_);
+    }
+    return use(rooms, n, flags);
 }

@@ -1,23 +1,40 @@
 /*
- * One vsock connection: a state machine between the guest and a stream
+ * One vsock connection: a state machine between a guest and a stream
  *
- *            guest's REQUEST                 our REQUEST
- *                  |                              |
- *                  |                        [connecting] --2 s, RST--> [dead]
- *                  |                              | RESPONSE
- *                  +-------> [established] <------+
+ *     the guest's REQUEST                     the host's wish
+ *             |                                      |
+ *         [waiting]                            [connecting] says REQUEST
+ *             | the stream is connected              | RESPONSE
+ *             | says RESPONSE                        |
+ *             +------------> [established] <---------+
  *                                  |
- *                   the guest's SHUTDOWN of both ways
- *                                  |
- *                             [closing] --all written, RST, or 2 s--> [dead]
+ *                                  | the guest's SHUTDOWN of both ways,
+ *                                  | in one packet or two
+ *                                  v
+ *                              [closing]
+ *                                  | all is written to the stream
+ *                                  v
+ *                               [dead] says RST, and is finished
  *
- * What it wants to say next is a small set of pending packets, which next()
- * makes one at a time when there is room in the guest's queue; it knows
- * neither queues nor descriptors.
+ * From every state to [dead]:
+ *   - the guest's RST: nothing is said
+ *   - what the guest may not do now (a second REQUEST, data before RESPONSE
+ *     or after its SHUTDOWN, more data than its credit, another type, an
+ *     unknown operation), or the stream breaks or cannot be had: says RST
+ *   - [waiting] and [connecting] for 2 s, [closing] for 2 s in which nothing
+ *     could be written: says RST
  *
- * Memory is bounded: what the stream does not take waits in a buffer of
+ * In [established] each way ends by itself.  When the stream ends, SHUTDOWN of
+ * sending is said, once; when the guest says that it sends no more, the stream
+ * is told as soon as all is written.
+ *
+ * What it wants to say is a small set of packets, which say() makes in its
+ * turn, when the guest has buffers; it knows neither queues nor descriptors.
+ *
+ * Memory is bounded.  What the stream does not take waits, but never more than
  * `limit` bytes, which is also the credit that the guest is given.  What goes
- * to the guest is read from the stream straight into the guest's buffer.
+ * to the guest is read from the stream straight into the guest's buffers; only
+ * of a message for which they have no room now is a copy kept.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,9 +43,10 @@
 
 #include <chrono>
 #include <memory>
-#include <string>
 
+#include "backlog.hh"
 #include "packet.hh"
+#include "stream.hh"
 
 using Clock = std::chrono::steady_clock;
 
@@ -36,55 +54,61 @@ constexpr auto connect_timeout = std::chrono::seconds(2);
 constexpr auto shutdown_timeout = std::chrono::seconds(2);
 constexpr uint32_t default_buffer_size = 64 * 1024;     /* bytes */
 
-/* The host's end of a connection */
-class Stream {
-public:
-    virtual ~Stream() = default;
-    /* As readv() and writev() of a descriptor that does not block */
-    virtual ssize_t readv(const iovec *iov, int count) = 0;
-    virtual ssize_t writev(const iovec *iov, int count) = 0;
-    virtual void shutdown_write() = 0;
-    /* To wait on, or -1 for a stream that answers by itself */
-    virtual int fd() const { return -1; }
-    /* For one without a descriptor: is there something to read? */
-    virtual bool ready() const { return false; }
-    /* The guest has accepted a connection that the host asked for. */
-    virtual void accepted(uint32_t) {}
-};
+/* What one connection may say in a turn, so that others have theirs soon */
+constexpr size_t max_turn_packets = 16;
+constexpr size_t max_turn_bytes = 64 * 1024;
+
+/* The largest message to a guest, in bytes */
+constexpr size_t max_message_to_guest = 1024 * 1024;
 
 struct Address {
-    uint64_t host_cid;      /* as the guest knows the host: 2 or 3 */
-    uint32_t host_port;
+    uint64_t peer_cid;      /* as the guest knows the other end */
+    uint32_t peer_port;
     uint64_t guest_cid;
     uint32_t guest_port;
 };
 
+/* A guest's buffers for what is said to it, in the order in which they go */
+class Rooms {
+public:
+    virtual ~Rooms() = default;
+    /*
+     * What the buffer has behind the header, for the one at `index` of those
+     * not yet used; nullptr if there is none.
+     */
+    virtual const Iov *at(size_t index) = 0;
+    /* Use the first one for a packet whose payload is in it. */
+    virtual void use(const PacketHeader &header) = 0;
+};
+
 class Connection {
 public:
-    enum class State { connecting, established, closing, dead };
+    enum class State { waiting, connecting, established, closing, dead };
 
-    /* By the guest's `request`, or asked for by the host if there is none */
+    /* Asked for by the guest, in `request` */
     Connection(const Address &address, std::unique_ptr<Stream> stream,
-               uint32_t limit, const PacketHeader *request);
+               uint32_t limit, const PacketHeader &request);
+    /* Asked for by the host; `type` is a type_* */
+    Connection(const Address &address, std::unique_ptr<Stream> stream,
+               uint32_t limit, uint16_t type);
 
     /* A packet of the guest's, with its payload of header.len bytes */
     void receive(const PacketHeader &header, const Iov &payload);
 
-    void stream_readable() { readable_ = true; }
-    void stream_writable() { flush(); }
+    /* Events of the stream's descriptor, told when they come (by edges) */
+    void stream_readable(bool ended = false);
+    void stream_writable();
+    /* Is the second of them of interest? */
+    bool wants_writable() const;
 
     /* Has it anything to say? */
-    bool wants_to_send() const;
+    bool wants_to_say() const;
 
     /*
-     * The next packet for the guest, with payload read into `room`; nothing
-     * if it turns out that there is none.
+     * Take a turn.  There is at least one buffer.  Returns the number of
+     * packets, which is 0 if it turns out that there is nothing to say.
      */
-    std::optional<PacketHeader> next(const Iov &room);
-
-    /* What to wait for on the stream's descriptor */
-    bool wants_readable() const;
-    bool wants_writable() const { return buffered() && state_ != State::dead; }
+    size_t say(Rooms &rooms);
 
     /* Ends what has lasted too long. */
     void expire(Clock::time_point now);
@@ -94,42 +118,73 @@ public:
     State state() const { return state_; }
     /* Nothing is left to do or to say. */
     bool finished() const { return state_ == State::dead && !rst_; }
+    /* Has it ever been established? */
+    bool opened() const { return opened_; }
+
     const Address &address() const { return address_; }
+    uint16_t type() const { return type_; }
+    bool by_guest() const { return by_guest_; }
     Stream &stream() { return *stream_; }
+    uint64_t bytes_from_guest() const { return bytes_from_guest_; }
+    uint64_t bytes_to_guest() const { return bytes_to_guest_; }
+    size_t memory() const { return backlog_.capacity() + message_.capacity(); }
 
 private:
-    PacketHeader header(Op op);
-    uint32_t credit() const;
-    size_t buffered() const { return buffer_.size() - buffer_start_; }
+    Connection(const Address &address, std::unique_ptr<Stream> stream,
+               uint32_t limit, uint16_t type, bool by_guest);
+    bool messages() const { return type_ == type_seqpacket; }
+    void establish();
+    void ask_stream();
+
+    /* guest to stream */
     void take(const PacketHeader &header, const Iov &payload);
-    void guest_shutdown(uint32_t flags);
+    size_t write_through(const PacketHeader &header, const Iov &payload);
+    bool write_waiting();
     void flush();
-    void written(size_t bytes);
-    void close();
+    void forwarded(size_t bytes);
+    void tell_of_room();
+    void guest_shutdown(uint32_t flags);
+
+    /* stream to guest */
+    bool can_read() const;
+    uint32_t credit() const;
+    PacketHeader header(Op op);
+    size_t say_one(Rooms &rooms, Op op, uint32_t flags = 0);
+    Iov gather(Rooms &rooms, size_t packets, size_t bytes) const;
+    size_t say_data(Rooms &rooms);
+    size_t say_message(Rooms &rooms);
+    size_t say_rest(Rooms &rooms);
+    size_t use(Rooms &rooms, size_t bytes, uint32_t last_flags);
+    void read_failed(ssize_t result);
 
     Address address_;
     std::unique_ptr<Stream> stream_;
+    uint16_t type_;
+    bool by_guest_, opened_ = false;
     State state_;
     std::optional<Clock::time_point> deadline_;
 
     /* what to say */
     bool request_ = false, response_ = false, rst_ = false, update_ = false;
-    uint32_t shutdown_ = 0, shutdown_sent_ = 0;
+    bool end_ = false, end_said_ = false;   /* SHUTDOWN of sending */
 
-    /* guest to host */
-    uint32_t limit_;                /* bytes */
-    std::vector<uint8_t> buffer_;
-    size_t buffer_start_ = 0;
-    uint32_t received_ = 0;         /* bytes, modulo 2^32, as all counts */
-    uint32_t forwarded_ = 0;
-    uint32_t forwarded_told_ = 0;
+    /* guest to stream; all counts are in bytes, modulo 2^32 */
+    uint32_t limit_;
+    Backlog backlog_;
+    uint32_t received_ = 0, forwarded_ = 0, forwarded_told_ = 0;
     uint32_t guest_shutdown_ = 0;
+    bool write_ended_ = false;
+    uint64_t bytes_from_guest_ = 0;
 
-    /* host to guest */
-    bool readable_ = false;
-    uint32_t sent_ = 0;
-    uint32_t guest_limit_ = 0;
-    uint32_t guest_forwarded_ = 0;
+    /* stream to guest */
+    bool readable_ = false, stream_ended_ = false;
+    size_t burst_ = 1;              /* packets that the last read had need of */
+    uint32_t sent_ = 0, guest_limit_ = 0, guest_forwarded_ = 0;
+    uint32_t needed_credit_ = 1;    /* bytes of the next message */
+    std::vector<uint8_t> message_;  /* the rest of one, from message_start_ */
+    size_t message_start_ = 0;
+    bool message_ends_record_ = false;
+    uint64_t bytes_to_guest_ = 0;
 };
 
 #endif

@@ -3,19 +3,23 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "connection.hh"
+#include "fake_rooms.hh"
 
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 namespace {
 
 struct Script {
     std::string to_read, was_written;
     size_t room = SIZE_MAX;     /* bytes that it takes */
-    bool at_end = false, write_ended = false, broken = false;
+    bool at_end = false, broken = false;
+    bool read_ended = false, write_ended = false;   /* told by shutdown() */
     uint32_t accepted_port = 0;
+    Stream::Status status = Stream::Status::connected;
 };
 
 class FakeStream : public Stream {
@@ -59,7 +63,12 @@ public:
         errno = s_.broken ? EPIPE : EAGAIN;
         return -1;
     }
-    void shutdown_write() override { s_.write_ended = true; }
+    Status status() override { return s_.status; }
+    int fd() const override { return 1000; }    /* as good as any */
+    void shutdown(int how) override
+    {
+        (how == SHUT_WR ? s_.write_ended : s_.read_ended) = true;
+    }
     void accepted(uint32_t port) override { s_.accepted_port = port; }
 
 private:
@@ -86,11 +95,16 @@ protected:
     }
     void open(bool by_guest = true)
     {
-        PacketHeader h = from_guest(Op::request);
+        const Address address = {3, 5000, 16, 77};
+        auto stream = std::make_unique<FakeStream>(s);
 
-        c = std::make_unique<Connection>(Address{3, 5000, 16, 77},
-                                         std::make_unique<FakeStream>(s),
-                                         limit, by_guest ? &h : nullptr);
+        if (by_guest) {
+            c = std::make_unique<Connection>(address, std::move(stream), limit,
+                                             from_guest(Op::request));
+        } else {
+            c = std::make_unique<Connection>(address, std::move(stream), limit,
+                                             type_stream);
+        }
     }
     void open_established()
     {
@@ -105,10 +119,13 @@ protected:
     /* The next packet, or one of op 0 */
     PacketHeader next()
     {
-        memset(room, 0, sizeof(room));
-        return c->wants_to_send()
-            ? c->next({{room, sizeof(room)}}).value_or(PacketHeader())
-            : PacketHeader();
+        FakeRooms rooms(1, 2048);
+
+        said = {};
+        if (c->wants_to_say() && c->say(rooms)) {
+            said = rooms.said.at(0);
+        }
+        return said.header;
     }
     void expect_next(Op op)
     {
@@ -119,7 +136,7 @@ protected:
     Script s;
     uint32_t guest_limit = 4096, guest_forwarded = 0;
     std::unique_ptr<Connection> c;
-    char room[2048];
+    Said said;
 };
 
 TEST_F(ConnectionTest, GuestOpens)
@@ -179,7 +196,7 @@ TEST_F(ConnectionTest, DataBothWays)
     EXPECT_EQ(h.op, static_cast<uint16_t>(Op::rw));
     EXPECT_EQ(h.len, 5u);
     EXPECT_EQ(h.fwd_cnt, 5u);
-    EXPECT_STREQ(room, "world");
+    EXPECT_EQ(said.payload, "world");
     expect_nothing();
 }
 
@@ -191,7 +208,7 @@ TEST_F(ConnectionTest, NeverSendsMoreThanTheGuestHasRoomFor)
     c->stream_readable();
     EXPECT_EQ(next().len, 10u);
     expect_nothing();
-    EXPECT_FALSE(c->wants_readable());
+    EXPECT_EQ(s.to_read.size(), 15u);   /* it is left where it is */
 
     guest_forwarded = 4;
     c->receive(from_guest(Op::credit_update), {});
@@ -345,6 +362,341 @@ TEST_F(ConnectionTest, OutOfTurn)
     data("too early");
     expect_next(Op::rst);
     EXPECT_EQ(s.was_written, "");
+}
+
+/* States and what leads from one to the other */
+
+TEST_F(ConnectionTest, WaitsUntilTheStreamIsConnected)
+{
+    s.status = Stream::Status::connecting;
+    open();
+    EXPECT_EQ(c->state(), Connection::State::waiting);
+    EXPECT_TRUE(c->wants_writable());
+    expect_nothing();
+    s.status = Stream::Status::connected;
+    c->stream_writable();
+    EXPECT_EQ(c->state(), Connection::State::established);
+    expect_next(Op::response);
+    EXPECT_FALSE(c->deadline());
+}
+
+TEST_F(ConnectionTest, StreamThatCannotBeHad)
+{
+    s.status = Stream::Status::connecting;
+    open();
+    s.status = Stream::Status::failed;
+    c->stream_writable();
+    expect_next(Op::rst);
+    EXPECT_FALSE(c->opened());
+    EXPECT_TRUE(c->finished());
+}
+
+TEST_F(ConnectionTest, StreamThatDoesNotAnswer)
+{
+    s.status = Stream::Status::connecting;
+    open();
+    c->expire(Clock::now() + connect_timeout);
+    expect_next(Op::rst);
+    EXPECT_TRUE(c->finished());
+}
+
+TEST_F(ConnectionTest, DataWhileItWaits)
+{
+    s.status = Stream::Status::connecting;
+    open();
+    data("too early");
+    expect_next(Op::rst);
+}
+
+TEST_F(ConnectionTest, GuestResetsInEveryState)
+{
+    for (int state = 0; state < 4; state++) {
+        s = {};
+        s.status = state == 0 ? Stream::Status::connecting
+                              : Stream::Status::connected;
+        open(state != 1);
+        if (state == 3) {
+            PacketHeader h = from_guest(Op::shutdown);
+
+            expect_next(Op::response);
+            s.room = 0;
+            data("late");
+            h.flags = shutdown_both;
+            c->receive(h, {});
+            EXPECT_EQ(c->state(), Connection::State::closing);
+        }
+        c->receive(from_guest(Op::rst), {});
+        EXPECT_TRUE(c->finished()) << state;
+        expect_nothing();
+        c->receive(from_guest(Op::request), {});
+        expect_nothing();
+    }
+}
+
+TEST_F(ConnectionTest, BothWaysEndOneAfterTheOther)
+{
+    PacketHeader h = from_guest(Op::shutdown);
+
+    open_established();
+    h.flags = shutdown_receive;
+    c->receive(h, {});
+    EXPECT_TRUE(s.read_ended);
+    s.to_read = "unwanted";
+    c->stream_readable();
+    expect_nothing();
+    data("still");
+    EXPECT_EQ(s.was_written, "still");
+    h.flags = shutdown_send;
+    c->receive(h, {});
+    expect_next(Op::rst);
+    EXPECT_TRUE(c->finished());
+}
+
+TEST_F(ConnectionTest, ShutdownBeforeItIsOpen)
+{
+    PacketHeader h = from_guest(Op::shutdown);
+
+    open(false);
+    expect_next(Op::request);
+    h.flags = shutdown_both;
+    c->receive(h, {});
+    expect_next(Op::rst);
+    EXPECT_EQ(s.accepted_port, 0u);
+}
+
+TEST_F(ConnectionTest, ProgressWhileItClosesGivesTime)
+{
+    PacketHeader h = from_guest(Op::shutdown);
+
+    open_established();
+    s.room = 0;
+    data("a lot");
+    h.flags = shutdown_both;
+    c->receive(h, {});
+    auto before = *c->deadline();
+    s.room = 1;
+    c->stream_writable();
+    EXPECT_GT(*c->deadline(), before);
+    EXPECT_EQ(c->state(), Connection::State::closing);
+}
+
+TEST_F(ConnectionTest, AnotherType)
+{
+    open_established();
+    PacketHeader h = from_guest(Op::credit_update);
+    h.type = type_seqpacket;
+    c->receive(h, {});
+    PacketHeader rst = next();
+    EXPECT_EQ(rst.op, static_cast<uint16_t>(Op::rst));
+    EXPECT_EQ(rst.type, type_stream);
+}
+
+/* Many buffers: a turn takes several, but not all that there are. */
+TEST_F(ConnectionTest, TurnIsBounded)
+{
+    guest_limit = 1 << 30;
+    open_established();
+    s.to_read = std::string(1 << 20, 'x');
+    c->stream_readable();
+    size_t total = 0;
+    for (int turn = 0; turn < 10; turn++) {
+        FakeRooms rooms(100, 1000);
+
+        ASSERT_GT(c->say(rooms), 0u);
+        EXPECT_LE(rooms.said.size(), max_turn_packets);
+        for (const Said &one : rooms.said) {
+            EXPECT_EQ(one.header.len, one.payload.size());
+            total += one.header.len;
+        }
+    }
+    EXPECT_EQ(total, (1u << 20) - s.to_read.size());
+}
+
+/* Messages */
+
+struct MessageScript {
+    std::deque<std::string> to_read;
+    std::vector<std::pair<std::string, bool>> was_written;
+    bool full = false;
+};
+
+class FakeMessages : public Stream {
+public:
+    explicit FakeMessages(MessageScript &script) : s_(script) {}
+    ssize_t message_size() override
+    {
+        if (s_.to_read.empty()) {
+            errno = EAGAIN;
+            return -1;
+        }
+        return s_.to_read.front().size();
+    }
+    ssize_t readv(const iovec *iov, int count) override
+    {
+        std::string message = s_.to_read.front();
+        size_t at = 0;
+
+        s_.to_read.pop_front();
+        for (int i = 0; i < count; i++) {
+            size_t n = std::min(iov[i].iov_len, message.size() - at);
+
+            memcpy(iov[i].iov_base, message.data() + at, n);
+            at += n;
+        }
+        return at;
+    }
+    ssize_t writev(const iovec *iov, int count) override
+    {
+        std::string message;
+
+        if (s_.full) {
+            errno = EAGAIN;
+            return -1;
+        }
+        for (int i = 0; i < count; i++) {
+            message.append(static_cast<char *>(iov[i].iov_base),
+                           iov[i].iov_len);
+        }
+        s_.was_written.push_back({message, ends_});
+        return message.size();
+    }
+    void set_ends_record(bool ends) override { ends_ = ends; }
+    void shutdown(int) override {}
+    int fd() const override { return 1000; }
+
+private:
+    MessageScript &s_;
+    bool ends_ = false;
+};
+
+class MessagesTest : public testing::Test {
+protected:
+    MessagesTest()
+        : c({3, 5000, 16, 77}, std::make_unique<FakeMessages>(s), limit,
+            packet(Op::request))
+    {
+        EXPECT_EQ(say(1, 100).at(0).header.op,
+                  static_cast<uint16_t>(Op::response));
+    }
+    PacketHeader packet(Op op, uint32_t flags = 0, uint32_t len = 0)
+    {
+        PacketHeader h;
+
+        h.src_cid = 16;
+        h.src_port = 77;
+        h.dst_cid = 3;
+        h.dst_port = 5000;
+        h.type = type_seqpacket;
+        h.op = static_cast<uint16_t>(op);
+        h.flags = flags;
+        h.len = len;
+        h.buf_alloc = guest_limit;
+        h.fwd_cnt = forwarded;
+        return h;
+    }
+    void data(std::string text, uint32_t flags)
+    {
+        c.receive(packet(Op::rw, flags, text.size()),
+                  {{text.data(), text.size()}});
+    }
+    std::vector<Said> say(size_t count, size_t size)
+    {
+        FakeRooms rooms(count, size);
+
+        while (rooms.at(0) && c.wants_to_say() && c.say(rooms)) {
+        }
+        return rooms.said;
+    }
+
+    MessageScript s;
+    uint32_t guest_limit = 4096, forwarded = 0;
+    Connection c;
+};
+
+TEST_F(MessagesTest, AMessageOfOnePacket)
+{
+    data("one", end_of_message);
+    data("two", end_of_message | end_of_record);
+    EXPECT_EQ(s.was_written, (std::vector<std::pair<std::string, bool>>{
+        {"one", false}, {"two", true}}));
+}
+
+TEST_F(MessagesTest, AMessageOfSeveralPackets)
+{
+    data("on", 0);
+    data("e", 0);
+    EXPECT_TRUE(s.was_written.empty());
+    data("!", end_of_message);
+    ASSERT_EQ(s.was_written.size(), 1u);
+    EXPECT_EQ(s.was_written[0].first, "one!");
+}
+
+TEST_F(MessagesTest, MessagesThatWaitStayApart)
+{
+    s.full = true;
+    data("one", end_of_message);
+    data("two", end_of_message | end_of_record);
+    EXPECT_TRUE(c.wants_writable());
+    s.full = false;
+    c.stream_writable();
+    EXPECT_EQ(s.was_written, (std::vector<std::pair<std::string, bool>>{
+        {"one", false}, {"two", true}}));
+    EXPECT_FALSE(c.wants_writable());
+}
+
+TEST_F(MessagesTest, LargerThanItsCreditIsReset)
+{
+    data(std::string(limit, 'x'), 0);
+    data("y", end_of_message);
+    EXPECT_EQ(say(1, 100).at(0).header.op, static_cast<uint16_t>(Op::rst));
+}
+
+TEST_F(MessagesTest, ToTheGuest)
+{
+    s.to_read = {"first", std::string(250, 'x'), "last"};
+    c.stream_readable();
+    std::vector<Said> said = say(10, 100);
+    ASSERT_EQ(said.size(), 5u);
+    EXPECT_EQ(said[0].payload, "first");
+    EXPECT_EQ(said[0].header.flags, end_of_message);
+    EXPECT_EQ(said[1].header.len, 100u);
+    EXPECT_EQ(said[1].header.flags, 0u);
+    EXPECT_EQ(said[2].header.flags, 0u);
+    EXPECT_EQ(said[3].header.len, 50u);
+    EXPECT_EQ(said[3].header.flags, end_of_message);
+    EXPECT_EQ(said[4].payload, "last");
+}
+
+/* One for which there are too few buffers goes on when there are more. */
+TEST_F(MessagesTest, InPiecesAsThereAreBuffers)
+{
+    s.to_read = {std::string(250, 'x')};
+    c.stream_readable();
+    EXPECT_EQ(say(1, 100).at(0).header.flags, 0u);
+    EXPECT_EQ(say(1, 100).at(0).header.flags, 0u);
+    EXPECT_EQ(say(1, 100).at(0).header.flags, end_of_message);
+    EXPECT_TRUE(say(1, 100).empty());
+}
+
+TEST_F(MessagesTest, WaitsForTheCreditOfAWholeOne)
+{
+    guest_limit = 300;
+    c.receive(packet(Op::credit_update), {});
+    s.to_read = {std::string(200, 'x'), std::string(200, 'y')};
+    c.stream_readable();
+    EXPECT_EQ(say(10, 1000).size(), 1u);
+    EXPECT_EQ(s.to_read.size(), 1u);
+    forwarded = 200;
+    c.receive(packet(Op::credit_update), {});
+    EXPECT_EQ(say(10, 1000).size(), 1u);
+    EXPECT_TRUE(s.to_read.empty());
+}
+
+TEST_F(MessagesTest, ThatCanNeverBeGivenIsReset)
+{
+    s.to_read = {std::string(guest_limit + 1, 'x')};
+    c.stream_readable();
+    EXPECT_EQ(say(10, 1000).at(0).header.op, static_cast<uint16_t>(Op::rst));
 }
 
 } // namespace

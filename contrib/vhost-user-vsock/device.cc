@@ -5,172 +5,197 @@
  */
 #include "device.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
+#include <sys/mman.h>
 #include <type_traits>
 
-#include "message.hh"
+#include "queue.hh"
 
 namespace {
 
-enum { rx_queue, tx_queue };
+enum { rx_queue, tx_queue, num_queues };
 
-class Device {
-public:
-    Device(Loop &loop, const VmOptions &options, Host &host);
-    ~Device() { disconnect(); }
+constexpr unsigned int seqpacket_feature = 1;   /* virtio 1.2, 5.10.3 */
 
-    /* QEMU has connected. */
-    void connect(Fd socket);
-    bool connected() const { return connected_; }
-    /* Move what can be moved; called after anything that happened. */
-    void pump();
-    int expire() { return multiplexer_.expire(); }
+/* How long the rest of a message may take */
+constexpr std::chrono::seconds message_patience{5};
 
-private:
+/* Packets of one direction before the other has its turn */
+constexpr size_t max_batch = 256;
+
+} // namespace
+
+/* What libvhost-user calls */
+struct Device::Callbacks {
     static Device &of(VuDev *dev)
     {
+        static_assert(std::is_standard_layout_v<Holder>);
         return *reinterpret_cast<Holder *>(dev)->self;
     }
-    static void panic(VuDev *dev, const char *message);
-    static void set_watch(VuDev *dev, int fd, int condition, vu_watch_cb cb,
-                          void *data);
-    static void remove_watch(VuDev *dev, int fd);
-    static uint64_t get_features(VuDev *dev);
-    static void set_features(VuDev *, uint64_t) {}
-    static uint64_t get_protocol_features(VuDev *dev);
-    static int get_config(VuDev *dev, uint8_t *config, uint32_t size);
+    static void panic(VuDev *dev, const char *message)
+    {
+        of(dev).complain(message);
+    }
+    static bool read_message(VuDev *dev, int, VhostUserMsg *message)
+    {
+        *message = of(dev).reader_.take();
+        return true;
+    }
+    /*
+     * A kick is an edge, which need not be read, and all that it asks for is
+     * to look at the queues, which is done after every event.
+     */
+    static void set_watch(VuDev *dev, int fd, int, vu_watch_cb, void *)
+    {
+        of(dev).loop_.forget(fd);
+        if (!of(dev).loop_.watch(fd, EPOLLIN | EPOLLET, [](uint32_t) {})) {
+            of(dev).complain("the descriptor of a queue cannot be waited for");
+            dev->broken = true;
+        }
+    }
+    static void remove_watch(VuDev *dev, int fd)
+    {
+        of(dev).loop_.forget(fd);
+    }
+    static uint64_t get_features(VuDev *)
+    {
+        return 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC |
+               1ULL << VIRTIO_RING_F_EVENT_IDX | 1ULL << seqpacket_feature;
+    }
+    static void set_features(VuDev *dev, uint64_t features)
+    {
+        of(dev).multiplexer_.set_seqpacket((features >> seqpacket_feature) & 1);
+    }
+    static int process_message(VuDev *dev, VhostUserMsg *message, int *reply)
+    {
+        *reply = 0;
+        return !of(dev).takes(*message);
+    }
+    static void queue_started(VuDev *dev, int index, bool started)
+    {
+        of(dev).start_queue(index, started);
+    }
+    static int get_config(VuDev *dev, uint8_t *config, uint32_t size)
+    {
+        uint64_t cid = of(dev).options_.guest_cid;
+
+        if (size > sizeof(cid)) {
+            return -1;
+        }
+        for (uint32_t i = 0; i < size; i++) {
+            config[i] = cid >> (8 * i);
+        }
+        return 0;
+    }
     static int set_config(VuDev *, const uint8_t *, uint32_t, uint32_t,
-                          uint32_t) { return -1; }
-    static void queue_started(VuDev *dev, int index, bool started);
-
-    void dispatch();
-    void disconnect();
-    void receive();
-    void send();
-
+                          uint32_t)
+    {
+        return -1;
+    }
     static const VuDevIface interface;
-
-    /* libvhost-user hands out its own struct: find the way back from it. */
-    struct Holder {
-        VuDev dev;
-        Device *self;
-    } holder_;
-    static_assert(std::is_standard_layout_v<Holder>);
-
-    Loop &loop_;
-    const VmOptions &options_;
-    Multiplexer multiplexer_;
-    Host &host_;
-    bool connected_ = false;
 };
 
-const VuDevIface Device::interface = {
+const VuDevIface Device::Callbacks::interface = {
     .get_features = get_features,
     .set_features = set_features,
-    .get_protocol_features = get_protocol_features,
-    .set_protocol_features = set_features,
-    .process_msg = nullptr,
+    .get_protocol_features = nullptr,
+    .set_protocol_features = nullptr,
+    .process_msg = process_message,
     .queue_set_started = queue_started,
     .queue_is_processed_in_order = nullptr,
     .get_config = get_config,
     .set_config = set_config,
 };
 
-Device::Device(Loop &loop, const VmOptions &options, Host &host)
-    : holder_{}, loop_(loop), options_(options),
-      multiplexer_(loop, options.guest_cid, options.buffer_size,
-                   [&host](uint32_t port) { return host.connect(port); }),
-      host_(host)
+Device::Device(Loop &loop, Sockets &sockets, Siblings &siblings,
+               Events &events, const VmOptions &options)
+    : loop_(loop), siblings_(siblings), events_(events), options_(options),
+      host_(loop, sockets, options.host, [this] { booted(); }),
+      multiplexer_(
+          loop, options.guest_cid, options.buffer_size,
+          [this](const PacketHeader &request) { return connect(request); },
+          [this](const ConnectionReport &r) { events_.connection(r); }),
+      reader_(options.queue_size), holder_{}
 {
     holder_.self = this;
-    host_.on_activity([this] { pump(); });
+    siblings_.add(options_.guest_cid, options_.groups, loop_,
+                  [this](SiblingCall &call) {
+                      if (running()) {
+                          multiplexer_.open_from(call.from_cid, call.from_port,
+                                                 call.to_port, call.type,
+                                                 std::move(call.stream));
+                      }
+                  });
 }
 
-void Device::panic(VuDev *dev, const char *message)
+Device::~Device()
+{
+    disconnect();
+}
+
+bool Device::listen(std::string *error)
+{
+    auto at = unix_endpoint(options_.socket, error);
+
+    if (!at) {
+        return false;
+    }
+    listener_ = Sockets().listen(*at, SOCK_STREAM, error);
+    return listener_.fd && host_.listen(error);
+}
+
+void Device::complain(const char *message)
 {
     fprintf(stderr, "vhost-user-vsock: guest %llu: %s\n",
-            static_cast<unsigned long long>(of(dev).options_.guest_cid),
-            message);
+            static_cast<unsigned long long>(options_.guest_cid), message);
 }
 
-void Device::set_watch(VuDev *dev, int fd, int condition, vu_watch_cb cb,
-                       void *data)
+/* Each heartbeat calls it, and a guest can send many: one is told of. */
+void Device::booted()
 {
-    Device &self = of(dev);
-
-    /* The POLL* and EPOLL* conditions have the same values. */
-    self.loop_.watch(fd, condition, [&self, cb, data](uint32_t events) {
-        cb(&self.holder_.dev, events, data);
-        self.pump();
-    });
-}
-
-void Device::remove_watch(VuDev *dev, int fd)
-{
-    of(dev).loop_.forget(fd);
-}
-
-uint64_t Device::get_features(VuDev *)
-{
-    return 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC |
-           1ULL << VIRTIO_RING_F_EVENT_IDX;
-}
-
-uint64_t Device::get_protocol_features(VuDev *)
-{
-    return 1ULL << VHOST_USER_PROTOCOL_F_CONFIG |
-           1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK;
-}
-
-/* struct virtio_vsock_config: the guest's CID */
-int Device::get_config(VuDev *dev, uint8_t *config, uint32_t size)
-{
-    uint64_t cid = of(dev).options_.guest_cid;
-
-    if (size > sizeof(cid)) {
-        return -1;
-    }
-    for (uint32_t i = 0; i < size; i++) {
-        config[i] = cid >> (8 * i);
-    }
-    return 0;
-}
-
-void Device::queue_started(VuDev *dev, int index, bool started)
-{
-    /* What a kick asks for is done after every callback anyway. */
-    vu_queue_handler_cb nothing = [](VuDev *, int) {};
-
-    vu_set_queue_handler(dev, &dev->vq[index], started ? nothing : nullptr);
-    if (!started) {
-        of(dev).multiplexer_.clear();
+    if (!booted_) {
+        booted_ = true;
+        printf("enclave booted: CID %llu\n",
+               static_cast<unsigned long long>(options_.guest_cid));
+        fflush(stdout);
+        events_.guest("booted", options_.guest_cid);
     }
 }
 
-void Device::connect(Fd socket)
+std::unique_ptr<Stream> Device::connect(const PacketHeader &request)
 {
-    timeval limit = {.tv_sec = 2, .tv_usec = 0};
-    int fd = dup(socket.get());     /* libvhost-user closes its own */
+    if (request.dst_cid == host_cid || request.dst_cid == parent_cid) {
+        return host_.connect(request.dst_port, request.type);
+    }
+    return siblings_.call(options_.guest_cid, request);
+}
 
-    /* A peer that stops in the middle of a message is given up. */
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    memset(&holder_.dev, 0, sizeof(holder_.dev));
-    if (fd < 0 || !vu_init(&holder_.dev, 2, fd, panic, read_message, set_watch,
-                           remove_watch, &interface)) {
+/* The control socket */
+
+void Device::connected(Fd socket)
+{
+    int fd = fcntl(socket.get(), F_DUPFD_CLOEXEC, 0);
+
+    /* libvhost-user closes this one in the end. */
+    holder_.dev = {};
+    if (fd < 0 || !vu_init(&holder_.dev, num_queues, fd, Callbacks::panic,
+                           Callbacks::read_message, Callbacks::set_watch,
+                           Callbacks::remove_watch, &Callbacks::interface)) {
         return;
     }
     connected_ = true;
-    host_.attach(&multiplexer_);
-    loop_.watch(fd, EPOLLIN, [this](uint32_t) { dispatch(); });
+    progress_++;
+    events_.guest("guest-connected", options_.guest_cid);
+    if (!loop_.watch(fd, EPOLLIN, [this](uint32_t) { dispatch(); })) {
+        disconnect();
+    }
 }
 
 void Device::disconnect()
@@ -180,32 +205,156 @@ void Device::disconnect()
         host_.attach(nullptr);
         multiplexer_.clear();
         loop_.forget(holder_.dev.sock);
+        /* The peer learns of the end by the socket: that comes last. */
+        reader_.reset();
         vu_deinit(&holder_.dev);
+        events_.guest("guest-disconnected", options_.guest_cid);
     }
 }
 
 void Device::dispatch()
 {
-    if (!vu_dispatch(&holder_.dev) || holder_.dev.broken) {
+    VuDev &dev = holder_.dev;
+    pollfd p = {dev.sock, POLLOUT, 0};
+
+    progress_++;
+    switch (reader_.read(dev.sock)) {
+    case MessageReader::Result::incomplete:
+        return await_rest();
+    case MessageReader::Result::gone:
+        return disconnect();
+    case MessageReader::Result::refused:
+        complain(reader_.wrong());
+        return disconnect();
+    case MessageReader::Result::complete:
+        break;
+    }
+    /* Who reads no replies is given none: the library would wait for ever. */
+    if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || !vu_dispatch(&dev)) {
+        return disconnect();
+    }
+    after_message();
+    if (dev.broken) {
         disconnect();
-    } else {
-        pump();
     }
 }
 
-/* Takes what the guest has sent. */
-void Device::receive()
+/* Who stops in the middle of a message keeps the next QEMU out. */
+void Device::await_rest()
 {
-    VuDev *dev = &holder_.dev;
-    VuVirtq *vq = &dev->vq[tx_queue];
-    bool any = false;
+    loop_.after(message_patience, [this, progress = progress_] {
+        if (connected_ && progress == progress_) {
+            complain("a message is not finished");
+            disconnect();
+        }
+    });
+}
+
+/* Before the library does what a message says; false: it is not to. */
+bool Device::takes(const VhostUserMsg &m)
+{
+    VuDev &dev = holder_.dev;
+
+    if (m.request == VHOST_USER_SET_VRING_ADDR) {
+        vhost_vring_addr address = m.payload.addr;
+        uint32_t num = std::max(dev.vq[address.index].vring.num, 1u);
+
+        if (const char *wrong = check_queue(dev, address, num)) {
+            complain(wrong);
+            dev.broken = true;
+            return false;
+        }
+    } else if (m.request == VHOST_USER_SET_MEM_TABLE) {
+        /* The library would unmap these, and again if the new ones fail. */
+        for (uint32_t i = 0; i < dev.nregions; i++) {
+            VuDevRegion &r = dev.regions[i];
+
+            munmap(reinterpret_cast<void *>(r.mmap_addr),
+                   r.size + r.mmap_offset);
+            r = {};
+        }
+    } else if (m.request == VHOST_USER_SET_VRING_CALL && m.fd_num == 1) {
+        /* To tell the guest must not wait either. */
+        fcntl(m.fds[0], F_SETFL, fcntl(m.fds[0], F_GETFL) | O_NONBLOCK);
+    }
+    return true;
+}
+
+/* After the library has done it */
+void Device::after_message()
+{
+    VuDev &dev = holder_.dev;
+
+    for (uint32_t i = 0; i < dev.nregions; i++) {
+        if (!dev.regions[i].mmap_addr) {
+            /* It could not be mapped: so that it is not unmapped either. */
+            dev.regions[i].mmap_addr = reinterpret_cast<uintptr_t>(MAP_FAILED);
+        }
+    }
+    for (int i = 0; i < num_queues && !dev.broken; i++) {
+        VuVirtq &vq = dev.vq[i];
+
+        /* Its size or its memory may have changed. */
+        if (vq.started && vq.vring.desc) {
+            if (const char *wrong = check_queue(dev, vq.vra, vq.vring.num)) {
+                complain(wrong);
+                dev.broken = true;
+            }
+        }
+    }
+    host_.attach(running() ? &multiplexer_ : nullptr);
+}
+
+void Device::start_queue(int index, bool started)
+{
+    VuVirtq &vq = holder_.dev.vq[index];
+
+    vq.signalled_used_valid = false;
+    vq.notification = true;
+    if (started) {
+        vu_set_queue_handler(&holder_.dev, &vq, [](VuDev *, int) {});
+        booted_ = false;
+    } else {
+        vu_set_queue_handler(&holder_.dev, &vq, nullptr);
+        /* The guest may have its next ones elsewhere. */
+        vq.vring.desc = nullptr;
+        vq.vring.avail = nullptr;
+        vq.vring.used = nullptr;
+        multiplexer_.clear();
+    }
+}
+
+/* The queues */
+
+bool Device::running() const
+{
+    if (!connected_ || holder_.dev.broken) {
+        return false;
+    }
+    for (int i = 0; i < num_queues; i++) {
+        const VuVirtq &vq = holder_.dev.vq[i];
+
+        if (!vq.started || !vq.vring.desc || !vq.vring.num) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes what the guest has sent; true: there may be more. */
+bool Device::receive()
+{
+    Queue queue(holder_.dev, tx_queue);
+    size_t packets = 0;
 
     while (multiplexer_.can_receive()) {
-        auto *e = static_cast<VuVirtqElement *>(
-            vu_queue_pop(dev, vq, sizeof(VuVirtqElement)));
+        const Element *e = queue.first();
 
         if (!e) {
-            break;
+            return false;
+        }
+        if (packets++ == max_batch) {
+            return true;
         }
         Iov chain(e->out_sg, e->out_sg + e->out_num);
         /* What is too short for a header is nobody's packet. */
@@ -213,93 +362,104 @@ void Device::receive()
             multiplexer_.receive(*header, iov_slice(chain,
                                                     packet_header_size));
         }
-        vu_queue_push(dev, vq, e, 0);
-        free(e);
-        any = true;
+        queue.use(0);
     }
-    if (any) {
-        vu_queue_notify(dev, vq);
-    }
+    return true;
 }
 
-/* Gives the guest what is for it, as far as it has buffers. */
-void Device::send()
-{
-    VuDev *dev = &holder_.dev;
-    VuVirtq *vq = &dev->vq[rx_queue];
-    bool any = false;
+namespace {
 
-    while (multiplexer_.wants_to_send()) {
-        auto *e = static_cast<VuVirtqElement *>(
-            vu_queue_pop(dev, vq, sizeof(VuVirtqElement)));
+/* The guest's buffers of its receive queue */
+class QueueRooms : public Rooms {
+public:
+    explicit QueueRooms(Queue &queue) : queue_(queue) {}
+    const Iov *at(size_t index) override
+    {
+        while (rooms_.size() <= index) {
+            const Element *e = used_ + rooms_.size() < max_batch
+                ? queue_.at(rooms_.size()) : nullptr;
 
-        if (!e) {
-            break;
+            if (!e) {
+                return nullptr;
+            }
+            Iov whole(e->in_sg, e->in_sg + e->in_num);
+            if (iov_size(whole) < packet_header_size) {
+                queue_.give_up("a receive buffer is too small for a header");
+                return nullptr;
+            }
+            rooms_.push_back(iov_slice(whole, packet_header_size));
+            headers_.push_back(iov_slice(whole, 0, packet_header_size));
         }
-        Iov room(e->in_sg, e->in_sg + e->in_num);
-        if (iov_size(room) < packet_header_size) {
-            panic(dev, "a receive buffer is too small for a header");
-            dev->broken = true;
-            free(e);
-            break;
-        }
-        size_t size = multiplexer_.send(room);
-        if (!size) {
-            vu_queue_unpop(dev, vq, e, 0);
-            free(e);
-            break;
-        }
-        vu_queue_push(dev, vq, e, size);
-        free(e);
-        any = true;
+        return &rooms_[index];
     }
-    if (any) {
-        vu_queue_notify(dev, vq);
+    void use(const PacketHeader &header) override
+    {
+        write_header(headers_.front(), header);
+        queue_.use(packet_header_size + header.len);
+        rooms_.pop_front();
+        headers_.pop_front();
+        used_++;
     }
-}
+    /* It gave all that it may give in one batch. */
+    bool exhausted() const { return used_ + rooms_.size() >= max_batch; }
 
-void Device::pump()
-{
-    VuDev *dev = &holder_.dev;
-
-    if (!connected_) {
-        return;
-    }
-    if (vu_queue_started(dev, &dev->vq[tx_queue]) &&
-        vu_queue_started(dev, &dev->vq[rx_queue])) {
-        receive();
-        send();
-    }
-    if (dev->broken) {
-        disconnect();
-    }
-}
+private:
+    Queue &queue_;
+    std::deque<Iov> rooms_, headers_;
+    size_t used_ = 0;
+};
 
 } // namespace
 
-void serve(const VmOptions &options, Fd listener, Fd uds_listener, int stop)
+/* Gives the guest what is for it, as far as it has buffers; true: go on. */
+bool Device::say()
 {
-    bool stopped = false;
-    Loop loop;
-    Host host(loop, {options.uds_path, options.heartbeat},
-              std::move(uds_listener), [&options] {
-                  printf("enclave booted: CID %llu\n",
-                         static_cast<unsigned long long>(options.guest_cid));
-                  fflush(stdout);
-              });
-    Device device(loop, options, host);
+    if (!multiplexer_.wants_to_say()) {
+        return false;
+    }
+    Queue queue(holder_.dev, rx_queue);
+    QueueRooms rooms(queue);
 
-    loop.watch(stop, EPOLLIN, [&](uint32_t) { stopped = true; });
-    loop.watch(listener.get(), EPOLLIN, [&](uint32_t) {
-        Fd socket(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    multiplexer_.say(rooms);
+    return rooms.exhausted() && multiplexer_.wants_to_say();
+}
 
-        /* One QEMU at a time: a second one is turned away. */
-        if (socket && !device.connected()) {
-            device.connect(std::move(socket));
-        }
+/* Moves what can be moved; true: there may be more. */
+bool Device::pump()
+{
+    if (!running()) {
+        return false;
+    }
+    bool stuck = !multiplexer_.can_receive();
+    bool more = receive();
+    more = say() || (more && (!stuck || multiplexer_.can_receive()));
+    if (holder_.dev.broken) {
+        disconnect();
+        return false;
+    }
+    return more && (multiplexer_.can_receive() || multiplexer_.wants_to_say());
+}
+
+void Device::run(int stop)
+{
+    bool stopped = false, more = false;
+    int listener = listener_.fd.get();
+
+    loop_.watch(stop, EPOLLIN, [&](uint32_t) { stopped = true; });
+    loop_.watch(listener, EPOLLIN, [&](uint32_t) {
+        accept_all(loop_, listener, [this](Fd socket) {
+            /* One QEMU at a time: a second one is turned away. */
+            if (!connected_) {
+                connected(std::move(socket));
+            }
+        });
     });
     while (!stopped) {
-        loop.run_once(device.expire());
-        device.pump();
+        loop_.run_once(more ? 0 : multiplexer_.time_left());
+        multiplexer_.expire();
+        more = pump();
     }
+    disconnect();
+    loop_.forget(listener);
+    loop_.forget(stop);
 }

@@ -1,170 +1,67 @@
 /*
- * The host's side: Unix sockets, and the boot heartbeat
+ * The host's side: where the guest's connections go, and the host's come from
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "host.hh"
 
-#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <strings.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <system_error>
 
 namespace {
 
-bool unix_address(const std::string &path, sockaddr_un *address)
+constexpr auto accept_pause = std::chrono::milliseconds(100);
+constexpr int max_accepts = 64;         /* of one listener, in one round */
+
+int socket_type(uint16_t type)
 {
-    *address = {};
-    address->sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof(address->sun_path)) {
-        return false;
+    return type == type_seqpacket ? SOCK_SEQPACKET : SOCK_STREAM;
+}
+
+/*
+ * A stream that may fail to connect, and then another in its place.  The
+ * descriptor is that of the first for as long as both live, as the loop
+ * watches it.
+ */
+class FallbackStream : public Stream {
+public:
+    FallbackStream(std::unique_ptr<Stream> first,
+                   std::unique_ptr<Stream> second)
+        : first_(std::move(first)), second_(std::move(second)),
+          now_(first_.get())
+    {
     }
-    memcpy(address->sun_path, path.c_str(), path.size() + 1);
-    return true;
-}
-
-Fd unix_socket(int flags = 0)
-{
-    return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
-}
-
-Fd connect_unix(const std::string &path)
-{
-    sockaddr_un address;
-    Fd fd = unix_socket(SOCK_NONBLOCK);
-
-    if (!fd || !unix_address(path, &address) ||
-        ::connect(fd.get(), reinterpret_cast<sockaddr *>(&address),
-                  sizeof(address))) {
-        return Fd();
+    Status status() override
+    {
+        if (now_->status() == Status::failed) {
+            now_ = second_.get();
+        }
+        return now_->status();
     }
-    return fd;
-}
+    ssize_t readv(const iovec *iov, int count) override
+    {
+        return now_->readv(iov, count);
+    }
+    ssize_t writev(const iovec *iov, int count) override
+    {
+        return now_->writev(iov, count);
+    }
+    bool drained() const override { return now_->drained(); }
+    void shutdown(int how) override { now_->shutdown(how); }
+    int fd() const override { return first_->fd(); }
+    bool ready() const override { return now_->ready(); }
 
-std::string text_of(int error)
-{
-    return std::generic_category().message(error);
-}
+private:
+    std::unique_ptr<Stream> first_, second_;
+    Stream *now_;
+};
 
 } // namespace
-
-SocketStream::SocketStream(Fd fd, bool announce)
-    : fd_(std::move(fd)), announce_(announce)
-{
-}
-
-ssize_t SocketStream::readv(const iovec *iov, int count)
-{
-    return ::readv(fd_.get(), iov, count);
-}
-
-ssize_t SocketStream::writev(const iovec *iov, int count)
-{
-    msghdr message = {};
-
-    message.msg_iov = const_cast<iovec *>(iov);
-    message.msg_iovlen = count;
-    return sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-void SocketStream::shutdown_write()
-{
-    shutdown(fd_.get(), SHUT_WR);
-}
-
-void SocketStream::accepted(uint32_t port)
-{
-    if (announce_) {
-        std::string line = "OK " + std::to_string(port) + "\n";
-
-        send(fd_.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
-}
-
-HeartbeatStream::HeartbeatStream(std::function<void()> booted)
-    : booted_(std::move(booted))
-{
-}
-
-ssize_t HeartbeatStream::writev(const iovec *iov, int count)
-{
-    size_t size = 0;
-
-    for (int i = 0; i < count; i++) {
-        auto *p = static_cast<const uint8_t *>(iov[i].iov_base);
-
-        if (std::any_of(p, p + iov[i].iov_len,
-                        [](uint8_t b) { return b != heartbeat_byte; })) {
-            errno = EPROTO;
-            return -1;
-        }
-        size += iov[i].iov_len;
-    }
-    owed_ += size;
-    if (size) {
-        booted_();
-    }
-    return size;
-}
-
-ssize_t HeartbeatStream::readv(const iovec *iov, int count)
-{
-    size_t size = 0;
-
-    for (int i = 0; i < count && owed_; i++) {
-        size_t n = std::min(owed_, iov[i].iov_len);
-
-        memset(iov[i].iov_base, heartbeat_byte, n);
-        owed_ -= n;
-        size += n;
-    }
-    if (size || ended_) {
-        return size;
-    }
-    errno = EAGAIN;
-    return -1;
-}
-
-Fd listen_unix(const std::string &path, std::string *error)
-{
-    sockaddr_un address;
-    struct stat st;
-
-    if (!unix_address(path, &address)) {
-        *error = path + ": a socket's path has 1 to "
-            + std::to_string(sizeof(address.sun_path) - 1) + " bytes, not "
-            + std::to_string(path.size());
-        return Fd();
-    }
-    if (lstat(path.c_str(), &st) == 0) {
-        if (!S_ISSOCK(st.st_mode)) {
-            *error = path + ": exists, and is no socket";
-            return Fd();
-        }
-        if (connect_unix(path) || errno != ECONNREFUSED) {
-            *error = path + ": another program listens here";
-            return Fd();
-        }
-        unlink(path.c_str());
-    }
-
-    Fd fd = unix_socket(SOCK_NONBLOCK);
-    mode_t mask = umask(0177);
-    bool bound = fd && bind(fd.get(), reinterpret_cast<sockaddr *>(&address),
-                            sizeof(address)) == 0;
-    int why = errno;
-    umask(mask);
-    if (!bound || listen(fd.get(), SOMAXCONN)) {
-        *error = path + ": " + text_of(bound ? errno : why);
-        return Fd();
-    }
-    return fd;
-}
 
 std::optional<uint32_t> parse_connect(const std::string &line)
 {
@@ -187,14 +84,31 @@ std::optional<uint32_t> parse_connect(const std::string &line)
     return port;
 }
 
-Host::Host(Loop &loop, const Options &options, Fd listener,
+void accept_all(Loop &loop, int listener, const std::function<void(Fd)> &take)
+{
+    for (int i = 0; i < max_accepts; i++) {
+        Fd fd(accept4(listener, nullptr, nullptr,
+                      SOCK_CLOEXEC | SOCK_NONBLOCK));
+
+        if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+                    errno == ENOMEM)) {
+            loop.change(listener, 0);
+            loop.after(accept_pause, [&loop, listener] {
+                loop.change(listener, EPOLLIN);
+            });
+        }
+        if (!fd) {
+            return;
+        }
+        take(std::move(fd));
+    }
+}
+
+Host::Host(Loop &loop, Sockets &sockets, const HostOptions &options,
            std::function<void()> booted)
-    : loop_(loop), options_(options), listener_(std::move(listener)),
+    : loop_(loop), sockets_(sockets), options_(options),
       booted_(std::move(booted))
 {
-    if (listener_) {
-        loop_.watch(listener_.get(), EPOLLIN, [this](uint32_t) { accept(); });
-    }
 }
 
 Host::~Host()
@@ -202,69 +116,160 @@ Host::~Host()
     for (auto &[fd, owner] : unasked_) {
         loop_.forget(fd);
     }
-    if (listener_) {
-        loop_.forget(listener_.get());
+    for (auto &listener : listeners_) {
+        loop_.forget(listener->socket.fd.get());
     }
 }
 
-void Host::on_activity(std::function<void()> callback)
+bool Host::open_listener(const Endpoint &at, int type,
+                         std::optional<uint32_t> guest_port,
+                         std::string *error)
 {
-    activity_ = std::move(callback);
+    auto listener = std::make_unique<Listener>();
+    Listener &l = *listener;
+
+    l.socket = sockets_.listen(at, type, error);
+    if (!l.socket.fd) {
+        return false;
+    }
+    l.type = type == SOCK_SEQPACKET ? type_seqpacket : type_stream;
+    l.guest_port = guest_port;
+    listeners_.push_back(std::move(listener));
+    return loop_.watch(l.socket.fd.get(), EPOLLIN,
+                       [this, &l](uint32_t) { accept(l); });
 }
 
-std::unique_ptr<Stream> Host::connect(uint32_t port)
+bool Host::listen(std::string *error)
 {
     if (!options_.uds_path.empty()) {
-        Fd fd = connect_unix(options_.uds_path + "_" + std::to_string(port));
+        auto at = unix_endpoint(options_.uds_path, error);
 
-        if (fd) {
-            return std::make_unique<SocketStream>(std::move(fd));
+        if (!at || !open_listener(*at, SOCK_STREAM, {}, error)) {
+            return false;
         }
     }
-    if (port == heartbeat_port && options_.heartbeat) {
-        return std::make_unique<HeartbeatStream>(booted_);
+    if (options_.forward_cid) {
+        std::string missing = sockets_.vsock_missing(*options_.forward_cid);
+
+        if (!missing.empty()) {
+            *error = "forward-cid=" + std::to_string(*options_.forward_cid)
+                + ": " + missing;
+            return false;
+        }
     }
-    return nullptr;
+    for (uint32_t port : options_.forward_listen) {
+        if (!open_listener(vsock_endpoint(*options_.forward_cid, port),
+                           SOCK_STREAM, port, error)) {
+            return false;
+        }
+    }
+    for (const HostOptions::Listen &l : options_.listens) {
+        if (!open_listener(l.at, l.type, l.guest_port, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
-void Host::accept()
+std::unique_ptr<Stream> Host::connect_to(const Endpoint &to, uint16_t type)
 {
-    Fd fd(accept4(listener_.get(), nullptr, nullptr,
-                  SOCK_CLOEXEC | SOCK_NONBLOCK));
-    int n = fd.get();
+    bool connecting;
+    Fd fd = sockets_.connect(to, socket_type(type), &connecting);
 
-    if (!fd || !multiplexer_ || unasked_.size() >= max_unasked) {
-        return;
+    if (!fd) {
+        return nullptr;
     }
-    unasked_.emplace(n, std::move(fd));
-    loop_.watch(n, EPOLLIN | EPOLLET, [this, n](uint32_t) { command(n); });
+    return std::make_unique<SocketStream>(
+        std::move(fd), connecting ? Stream::Status::connecting
+                                  : Stream::Status::connected);
+}
+
+std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type)
+{
+    std::unique_ptr<Stream> stream, heartbeat;
+    auto found = options_.connects.find(port);
+
+    if (found != options_.connects.end()) {
+        stream = connect_to(found->second, type);
+    } else if (!options_.uds_path.empty()) {
+        std::string path = options_.uds_path + "_" + std::to_string(port);
+        std::string error;
+
+        if (auto to = unix_endpoint(path, &error)) {
+            stream = connect_to(*to, type);
+        }
+    } else if (options_.forward_cid) {
+        stream = connect_to(vsock_endpoint(*options_.forward_cid, port), type);
+    }
+    if (port == heartbeat_port && options_.heartbeat && type == type_stream) {
+        heartbeat = std::make_unique<HeartbeatStream>(booted_);
+    }
+    if (stream && heartbeat) {
+        return std::make_unique<FallbackStream>(std::move(stream),
+                                                std::move(heartbeat));
+    }
+    return stream ? std::move(stream) : std::move(heartbeat);
+}
+
+void Host::accept(const Listener &listener)
+{
+    accept_all(loop_, listener.socket.fd.get(), [&](Fd fd) {
+        accepted(listener, std::move(fd));
+    });
+}
+
+void Host::accepted(const Listener &listener, Fd fd)
+{
+    int n = fd.get(), on = 1;
+
+    if (listener.guest_port) {
+        if (!multiplexer_) {
+            return;
+        }
+        /* Refused where the socket is no TCP socket: that is as well. */
+        setsockopt(n, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        multiplexer_->open(*listener.guest_port, listener.type,
+                           std::make_unique<SocketStream>(std::move(fd)));
+    } else if (unasked_.size() < max_unasked &&
+               loop_.watch(n, EPOLLIN | EPOLLRDHUP | EPOLLET,
+                           [this, n](uint32_t events) {
+                               command(n, events & (EPOLLRDHUP | EPOLLHUP
+                                                    | EPOLLERR));
+                           })) {
+        unasked_.emplace(n, std::move(fd));
+    }
 }
 
 /* What follows the line is for the guest: look first, then take the line. */
-void Host::command(int fd)
+void Host::command(int fd, bool at_end)
 {
-    char text[max_command];
-    ssize_t size = recv(fd, text, sizeof(text), MSG_PEEK);
+    std::array<char, max_command> text;
+    ssize_t size = recv(fd, text.data(), text.size(), MSG_PEEK);
     const char *end = size > 0
-        ? static_cast<const char *>(memchr(text, '\n', size)) : nullptr;
+        ? static_cast<const char *>(memchr(text.data(), '\n', size)) : nullptr;
     std::optional<uint32_t> port;
 
-    if (!end && size > 0 && static_cast<size_t>(size) < sizeof(text)) {
+    if (!end && !at_end &&
+        ((size > 0 && static_cast<size_t>(size) < text.size()) ||
+         (size < 0 && errno == EAGAIN))) {
         return;     /* more is to come */
     }
     loop_.forget(fd);
     Fd owner = std::move(unasked_.at(fd));
     unasked_.erase(fd);
     if (!end || !multiplexer_) {
+        /* Unread, it would make a reset of the end that the program sees. */
+        if (size > 0) {
+            (void)!recv(fd, text.data(), size, 0);
+        }
         return;
     }
-    port = parse_connect(std::string(static_cast<const char *>(text), end));
-    if (!port || recv(fd, text, end - text + 1, 0) != end - text + 1) {
-        return;
-    }
-    multiplexer_->open(*port, std::make_unique<SocketStream>(std::move(owner),
-                                                             true));
-    if (activity_) {
-        activity_();
+    ssize_t length = end + 1 - text.data();
+    port = parse_connect(std::string(text.data(), length - 1));
+    if (port && recv(fd, text.data(), length, 0) == length) {
+        multiplexer_->open(*port, type_stream,
+                           std::make_unique<SocketStream>(
+                               std::move(owner), Stream::Status::connected,
+                               SocketStream::Greeting::line));
     }
 }

@@ -1,14 +1,20 @@
 /*
- * The host's side: Unix sockets, and the boot heartbeat
+ * The host's side: where the guest's connections go, and the host's come from
  *
- * A guest's connection to port P goes to the Unix socket <uds-path>_<P>.  A
- * host program connects to <uds-path>, writes "CONNECT <port>\n", and reads
- * "OK <host port>\n" when the guest has accepted; a refused connection is
- * closed without a word.
+ * A guest's connection to port P of the host goes to the first of these that
+ * is there:
+ *   1. what connect=P:... says;
+ *   2. the Unix socket <uds-path>_<P>, which may be of either type;
+ *   3. AF_VSOCK port P of forward-cid;
+ *   4. for port 9000, the daemon's own heartbeat: an enclave's init says there
+ *      that it has booted, with one byte, 0xb7, which it wants back.
  *
- * Port 9000 is where an enclave's init says that it has booted: one byte,
- * 0xb7, which it wants back.  Unless a host program listens there, the daemon
- * answers.
+ * A host program reaches the guest through
+ *   - <uds-path>: it writes "CONNECT <port>\n", and reads "OK <host port>\n"
+ *     when the guest has accepted; a refused connection is closed without a
+ *     word;
+ *   - a listener of listen=...: each of its connections goes to one port;
+ *   - an AF_VSOCK port of forward-listen: it goes to the same port.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,83 +23,76 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "multiplexer.hh"
+#include "sockets.hh"
 
 constexpr uint32_t heartbeat_port = 9000;
-constexpr uint8_t heartbeat_byte = 0xb7;
 constexpr size_t max_command = 32;          /* bytes of "CONNECT <port>\n" */
 constexpr size_t max_unasked = 1024;        /* host programs that said nothing */
 
-/* A stream over a connected socket */
-class SocketStream : public Stream {
-public:
-    /* `announce`: the other end waits for "OK <port>". */
-    explicit SocketStream(Fd fd, bool announce = false);
-    ssize_t readv(const iovec *iov, int count) override;
-    ssize_t writev(const iovec *iov, int count) override;
-    void shutdown_write() override;
-    int fd() const override { return fd_.get(); }
-    void accepted(uint32_t port) override;
-
-private:
-    Fd fd_;
-    bool announce_;
+struct HostOptions {
+    struct Listen {
+        Endpoint at;
+        int type;                           /* SOCK_STREAM, SOCK_SEQPACKET */
+        uint32_t guest_port;
+    };
+    std::string uds_path;                   /* empty: none */
+    std::optional<uint32_t> forward_cid;
+    std::vector<uint32_t> forward_listen;   /* ports */
+    std::map<uint32_t, Endpoint> connects;  /* by the port that is asked for */
+    std::vector<Listen> listens;
+    bool heartbeat = true;
 };
-
-/* Gives heartbeats back; anything else ends it. */
-class HeartbeatStream : public Stream {
-public:
-    explicit HeartbeatStream(std::function<void()> booted);
-    ssize_t readv(const iovec *iov, int count) override;
-    ssize_t writev(const iovec *iov, int count) override;
-    void shutdown_write() override { ended_ = true; }
-    bool ready() const override { return owed_ || ended_; }
-
-private:
-    std::function<void()> booted_;
-    size_t owed_ = 0;
-    bool ended_ = false;
-};
-
-/*
- * Listen on a Unix socket of mode 0600.  A socket that nobody listens on any
- * more is replaced.  Returns no descriptor and sets `error` on failure.
- */
-Fd listen_unix(const std::string &path, std::string *error);
 
 /* The port in a line "CONNECT <port>", in either case; nothing if it is not */
 std::optional<uint32_t> parse_connect(const std::string &line);
 
 class Host {
 public:
-    struct Options {
-        std::string uds_path;       /* empty: none */
-        bool heartbeat = true;
-    };
-
-    Host(Loop &loop, const Options &options, Fd listener,
+    /* `booted` is called at each heartbeat. */
+    Host(Loop &loop, Sockets &sockets, const HostOptions &options,
          std::function<void()> booted);
     ~Host();
 
-    /* Where the guest's connections come from and the host's go */
+    /* Open all listeners; false, with `error` set, if one cannot be. */
+    bool listen(std::string *error);
+
+    /* Where the host's connections go; nowhere while there is no guest */
     void attach(Multiplexer *multiplexer) { multiplexer_ = multiplexer; }
 
-    std::unique_ptr<Stream> connect(uint32_t port);
-
-    /* Called when the host has asked the guest for something. */
-    void on_activity(std::function<void()> callback);
+    /* A stream for what the guest asks for, or nothing */
+    std::unique_ptr<Stream> connect(uint32_t port, uint16_t type);
 
 private:
-    void accept();
-    void command(int fd);
+    struct Listener {
+        ListeningSocket socket;
+        uint16_t type;
+        std::optional<uint32_t> guest_port;     /* none: it is asked for */
+    };
+    bool open_listener(const Endpoint &at, int type,
+                       std::optional<uint32_t> guest_port, std::string *error);
+    std::unique_ptr<Stream> connect_to(const Endpoint &to, uint16_t type);
+    void accept(const Listener &listener);
+    void accepted(const Listener &listener, Fd fd);
+    /* `at_end`: it writes no more. */
+    void command(int fd, bool at_end);
 
     Loop &loop_;
-    Options options_;
-    Fd listener_;
-    std::function<void()> booted_, activity_;
+    Sockets &sockets_;
+    const HostOptions options_;
+    std::function<void()> booted_;
+    std::vector<std::unique_ptr<Listener>> listeners_;
     Multiplexer *multiplexer_ = nullptr;
     std::map<int, Fd> unasked_;
 };
+
+/*
+ * Accept and hand over what waits at a listener.  Without descriptors for it,
+ * it waits in the kernel's queue, and is looked for again a little later: to
+ * be told of it all the time would keep the processor busy.
+ */
+void accept_all(Loop &loop, int listener, const std::function<void(Fd)> &take);
 
 #endif

@@ -1,16 +1,29 @@
 /*
  * vhost-user-vsock: connects the vsock of QEMU's guests to this host
  *
- * A daemon of one thread for each guest.  From the bottom up: packet (what is
- * on the wire), connection (one, as a state machine), multiplexer (those of a
- * guest), host (Unix sockets), device (vhost-user and queues); a lower one
- * knows nothing of a higher one.
+ * A daemon of one thread for each guest.  From the bottom up:
+ *
+ *   packet        what is on the wire
+ *   stream        the other end of a connection: a socket, the heartbeat
+ *   backlog       what a stream did not take at once
+ *   connection    one connection, as a state machine
+ *   multiplexer   those of one guest, and whose turn it is
+ *   sockets       Unix, TCP and AF_VSOCK sockets
+ *   host          where the guest's connections go, and the host's come from
+ *   siblings      connections from guest to guest
+ *   events        what happens, as JSON
+ *   message       vhost-user messages, checked
+ *   queue         a queue of the guest's
+ *   device        vhost-user, and all of the above for one guest
+ *
+ * A lower one knows nothing of a higher one.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <csignal>
 #include <cstdio>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <system_error>
 #include <thread>
 
@@ -20,42 +33,75 @@ namespace {
 
 constexpr int exit_usage = 2;
 
-struct Guest {
-    VmOptions options;
-    Fd listener, uds_listener;
-};
-
-void remove_sockets(const std::vector<Guest> &guests)
+/* Each connection has a descriptor: the usual soft limit is far too low. */
+void allow_descriptors()
 {
-    for (const Guest &guest : guests) {
-        unlink(guest.options.socket.c_str());
-        if (!guest.options.uds_path.empty()) {
-            unlink(guest.options.uds_path.c_str());
-        }
+    rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
     }
 }
 
-/* All listeners are opened before anything runs, so that errors come now. */
-bool open_listeners(const std::vector<VmOptions> &vms,
-                    std::vector<Guest> *guests, std::string *error)
+int fail(const std::string &error)
 {
-    for (const VmOptions &vm : vms) {
-        Guest guest = {vm, listen_unix(vm.socket, error), Fd()};
+    fprintf(stderr, "vhost-user-vsock: %s\n", error.c_str());
+    return exit_usage;
+}
 
-        if (!guest.listener) {
-            return false;
-        }
-        bool wanted = !vm.uds_path.empty();
-        if (wanted) {
-            guest.uds_listener = listen_unix(vm.uds_path, error);
-        }
-        if (wanted && !guest.uds_listener) {
-            unlink(vm.socket.c_str());
-            return false;
-        }
-        guests->push_back(std::move(guest));
+/* Serve the guests until a signal says that it is enough. */
+void run(std::vector<std::unique_ptr<Device>> &devices)
+{
+    Fd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    std::vector<std::thread> threads;
+    sigset_t signals;
+    int received;
+
+    /* The threads inherit that these wait for the main one. */
+    sigemptyset(&signals);
+    for (int s : {SIGINT, SIGTERM, SIGHUP}) {
+        sigaddset(&signals, s);
     }
-    return true;
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    for (auto &device : devices) {
+        threads.emplace_back([&device, &stop] { device->run(stop.get()); });
+    }
+    sigwait(&signals, &received);
+    eventfd_write(stop.get(), 1);
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+}
+
+int serve(const Options &options)
+{
+    std::string error;
+    Sockets sockets;
+    Siblings siblings;
+    std::vector<std::unique_ptr<Loop>> loops;
+    std::vector<std::unique_ptr<Device>> devices;
+    Events events;
+
+    if (!options.events.empty()) {
+        Fd fd = open_events(options.events, &error);
+
+        if (!fd) {
+            return fail(error);
+        }
+        events.write_to(std::move(fd));
+    }
+    /* All listeners are open before anything runs, so that errors come now. */
+    for (const VmOptions &vm : options.vms) {
+        loops.push_back(std::make_unique<Loop>());
+        devices.push_back(std::make_unique<Device>(
+            *loops.back(), sockets, siblings, events, vm));
+        if (!devices.back()->listen(&error)) {
+            return fail(error);
+        }
+    }
+    run(devices);
+    return 0;
 }
 
 } // namespace
@@ -63,47 +109,21 @@ bool open_listeners(const std::vector<VmOptions> &vms,
 int main(int argc, char **argv)
 {
     std::string error;
-    std::vector<VmOptions> vms = parse_options({argv + 1, argv + argc},
-                                               &error);
-    std::vector<Guest> guests;
+    std::optional<Options> options = parse_options({argv + 1, argv + argc},
+                                                   &error);
 
-    if (vms.empty() && error.empty()) {
+    if (!options) {
+        return fail(error);
+    }
+    if (options->help) {
         fputs(usage, stdout);
         return 0;
     }
-    if (vms.empty() || !open_listeners(vms, &guests, &error)) {
-        remove_sockets(guests);
-        fprintf(stderr, "vhost-user-vsock: %s\n", error.c_str());
-        return exit_usage;
-    }
-
-    /* The threads inherit that these wait for the main one. */
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (int s : {SIGINT, SIGTERM, SIGHUP}) {
-        sigaddset(&signals, s);
-    }
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
-
-    Fd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    std::vector<std::thread> threads;
-    std::vector<VmOptions> options = vms;   /* stays where it is */
-    for (size_t i = 0; i < guests.size(); i++) {
-        threads.emplace_back([&, i, listener = std::move(guests[i].listener),
-                              uds = std::move(guests[i].uds_listener)]()
-                             mutable {
-            serve(options[i], std::move(listener), std::move(uds),
-                  stop.get());
-        });
+    allow_descriptors();
+    try {
+        return serve(*options);
+    } catch (const std::exception &e) {
+        return fail(e.what());
     }
-
-    int received;
-    sigwait(&signals, &received);
-    eventfd_write(stop.get(), 1);
-    for (std::thread &thread : threads) {
-        thread.join();
-    }
-    remove_sockets(guests);
-    return 0;
 }

@@ -18,44 +18,19 @@ constexpr size_t header_size = offsetof(VhostUserMsg, payload.u64);
 constexpr uint32_t num_queues = 2;
 constexpr uint32_t version = 1;
 
-void close_descriptors(VhostUserMsg *message)
-{
-    for (int i = 0; i < message->fd_num; i++) {
-        close(message->fds[i]);
-    }
-    message->fd_num = 0;
-}
-
-/* Exactly `size` bytes, or false */
-bool read_all(int socket, void *data, size_t size)
-{
-    auto *p = static_cast<uint8_t *>(data);
-
-    while (size) {
-        ssize_t n = recv(socket, p, size, 0);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        p += n;
-        size -= n;
-    }
-    return true;
-}
+/* No address comes near the end of what an uint64_t holds: sums are safe. */
+constexpr uint64_t max_address = 1ULL << 62;
 
 /* A mapping beyond the end of its file would be a SIGBUS later. */
 const char *check_region(const VhostUserMemoryRegion &region, int fd)
 {
     struct stat st;
 
-    if (!region.memory_size ||
-        region.guest_phys_addr + region.memory_size < region.guest_phys_addr ||
-        region.userspace_addr + region.memory_size < region.userspace_addr ||
-        region.mmap_offset + region.memory_size < region.mmap_offset) {
-        return "a memory region overflows";
+    if (!region.memory_size || region.memory_size > max_address ||
+        region.guest_phys_addr > max_address ||
+        region.userspace_addr > max_address ||
+        region.mmap_offset > max_address) {
+        return "a memory region is empty or too large";
     }
     if (fstat(fd, &st) || st.st_size < 0 ||
         static_cast<uint64_t>(st.st_size) <
@@ -103,7 +78,7 @@ const char *check_one_region(const VhostUserMsg &m)
     return m.fd_num <= 1 ? nullptr : "too many descriptors";
 }
 
-const char *check_vring_state(const VhostUserMsg &m)
+const char *check_vring_state(const VhostUserMsg &m, uint32_t queue_size)
 {
     uint32_t index = m.payload.state.index, num = m.payload.state.num;
 
@@ -114,8 +89,8 @@ const char *check_vring_state(const VhostUserMsg &m)
         return "there is no such queue";
     }
     if (m.request == VHOST_USER_SET_VRING_NUM &&
-        (num == 0 || num > max_queue_size || (num & (num - 1)))) {
-        return "wrong size of a queue";
+        (num == 0 || num > queue_size || (num & (num - 1)))) {
+        return "a queue's size is no power of two, or over queue-size";
     }
     if (m.request == VHOST_USER_SET_VRING_BASE && num > UINT16_MAX) {
         return "wrong base of a queue";
@@ -150,7 +125,7 @@ const char *check_config(const VhostUserMsg &m)
 
 } // namespace
 
-const char *check_message(const VhostUserMsg &m)
+const char *check_message(const VhostUserMsg &m, uint32_t queue_size)
 {
     const char *wrong = nullptr;
     bool takes_descriptors = false;
@@ -169,7 +144,7 @@ const char *check_message(const VhostUserMsg &m)
         break;
     case VHOST_USER_SET_FEATURES:
         size = sizeof(m.payload.u64);
-        if (!(m.payload.u64 >> VIRTIO_F_VERSION_1 & 1)) {
+        if (!((m.payload.u64 >> VIRTIO_F_VERSION_1) & 1)) {
             wrong = "the guest's driver is not of VIRTIO 1";
         }
         break;
@@ -185,7 +160,7 @@ const char *check_message(const VhostUserMsg &m)
     case VHOST_USER_SET_VRING_BASE:
     case VHOST_USER_GET_VRING_BASE:
     case VHOST_USER_SET_VRING_ENABLE:
-        wrong = check_vring_state(m);
+        wrong = check_vring_state(m, queue_size);
         size = sizeof(m.payload.state);
         break;
     case VHOST_USER_SET_VRING_ADDR:
@@ -217,50 +192,126 @@ const char *check_message(const VhostUserMsg &m)
     return wrong;
 }
 
-bool read_message(VuDev *dev, int socket, VhostUserMsg *m)
+const char *check_queue(const VuDev &dev, const vhost_vring_addr &a,
+                        uint32_t num)
 {
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(m->fds))];
-    iovec iov = {m, header_size};
-    msghdr message = {};
-    const char *wrong = nullptr;
-    ssize_t n;
+    const struct {
+        uint64_t at, size, alignment;
+    } parts[] = {
+        {a.desc_user_addr, 16ULL * num, 16},
+        {a.avail_user_addr, 6 + 2ULL * num, 2},
+        {a.used_user_addr, 6 + 8ULL * num, 4},
+    };
 
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    do {
-        n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        return false;   /* QEMU has gone */
-    }
-    m->fd_num = 0;
-    for (cmsghdr *c = CMSG_FIRSTHDR(&message); c;
-         c = CMSG_NXTHDR(&message, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            m->fd_num = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            memcpy(m->fds, CMSG_DATA(c), m->fd_num * sizeof(int));
-            break;
+    for (const auto &part : parts) {
+        bool found = false;
+
+        for (uint32_t i = 0; i < dev.nregions && !found; i++) {
+            const VuDevRegion &r = dev.regions[i];
+            uint64_t offset = part.at - r.qva;
+
+            found = part.at >= r.qva && offset < r.size &&
+                    part.size <= r.size - offset &&
+                    (r.mmap_addr + r.mmap_offset + offset) %
+                    part.alignment == 0;
+            /* The library takes the first region that has its beginning. */
+            if (part.at >= r.qva && offset < r.size) {
+                break;
+            }
+        }
+        if (!found) {
+            return "a queue is not in shared memory, or not aligned";
         }
     }
+    return nullptr;
+}
 
-    if (message.msg_flags & MSG_CTRUNC) {
-        wrong = "too many descriptors";
-    } else if (!read_all(socket, reinterpret_cast<uint8_t *>(m) + n,
-                         header_size - n)) {
-        wrong = "a message ends in its header";
-    } else if (m->size > sizeof(m->payload)) {
-        wrong = "a message is too large";
-    } else if (!read_all(socket, &m->payload, m->size)) {
-        wrong = "a message ends before its end";
-    } else {
-        wrong = check_message(*m);
+MessageReader::~MessageReader()
+{
+    close_descriptors();
+}
+
+void MessageReader::reset()
+{
+    close_descriptors();
+    take();
+}
+
+void MessageReader::close_descriptors()
+{
+    for (int i = 0; i < message_.fd_num; i++) {
+        close(message_.fds[i]);
     }
-    if (wrong) {
-        dev->panic(dev, wrong);
-        close_descriptors(m);
-        return false;
+    message_.fd_num = 0;
+}
+
+MessageReader::Result MessageReader::refuse(const char *why)
+{
+    wrong_ = why;
+    return Result::refused;
+}
+
+/* Read on, up to `until` bytes in all; false if they are not here. */
+bool MessageReader::receive(int socket, size_t until, Result *result)
+{
+    while (have_ < until) {
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(message_.fds))];
+        iovec iov = {reinterpret_cast<char *>(&message_) + have_,
+                     until - have_};
+        msghdr message = {};
+
+        message.msg_iov = &iov;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (n <= 0) {
+            bool later = n < 0 && (errno == EAGAIN || errno == EINTR);
+
+            *result = later ? Result::incomplete : Result::gone;
+            return false;
+        }
+        have_ += n;
+        for (cmsghdr *c = CMSG_FIRSTHDR(&message); c;
+             c = CMSG_NXTHDR(&message, c)) {
+            if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+                close_descriptors();
+                message_.fd_num = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                memcpy(message_.fds, CMSG_DATA(c),
+                       message_.fd_num * sizeof(int));
+            }
+        }
+        if (message.msg_flags & MSG_CTRUNC) {
+            *result = refuse("too many descriptors, for a message or for"
+                             " this process");
+            return false;
+        }
     }
     return true;
+}
+
+MessageReader::Result MessageReader::read(int socket)
+{
+    Result result;
+
+    if (!receive(socket, header_size, &result)) {
+        return result;
+    }
+    if (message_.size > sizeof(message_.payload)) {
+        return refuse("a message is too large");
+    }
+    if (!receive(socket, header_size + message_.size, &result)) {
+        return result;
+    }
+    const char *wrong = check_message(message_, queue_size_);
+    return wrong ? refuse(wrong) : Result::complete;
+}
+
+VhostUserMsg MessageReader::take()
+{
+    VhostUserMsg message = message_;
+
+    message_ = {};
+    have_ = 0;
+    return message;
 }

@@ -5,14 +5,30 @@
  */
 #include "multiplexer.hh"
 
-#include <algorithm>
 #include <sys/epoll.h>
-#include <vector>
+
+struct Multiplexer::Entry {
+    Key key;
+    std::unique_ptr<Connection> connection;
+    std::list<Entry *>::iterator place;     /* in ready_, if it is queued */
+    std::optional<Clock::time_point> deadline;
+    bool queued = false, watched = false, reported = false;
+};
+
+/* A guest chooses its ports: they are mixed, not for secrecy, but for spread */
+size_t Multiplexer::Hash::operator()(const Key &key) const
+{
+    uint64_t x = key.peer_cid << 48 ^
+                 (static_cast<uint64_t>(key.peer_port) << 32 | key.guest_port);
+
+    x = (x ^ x >> 32) * 0x9e3779b97f4a7c15u;
+    return x ^ x >> 29;
+}
 
 Multiplexer::Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t limit,
-                         Connect connect)
+                         Connect connect, Observe observe)
     : loop_(loop), guest_cid_(guest_cid), limit_(limit),
-      connect_(std::move(connect))
+      connect_(std::move(connect)), observe_(std::move(observe))
 {
 }
 
@@ -23,22 +39,33 @@ Multiplexer::~Multiplexer()
 
 void Multiplexer::clear()
 {
-    for (auto &[key, entry] : connections_) {
-        if (entry.watched) {
-            loop_.forget(entry.connection->stream().fd());
-        }
+    while (!connections_.empty()) {
+        remove(*connections_.begin()->second);
     }
-    connections_.clear();
-    ready_.clear();
     resets_.clear();
 }
 
+void Multiplexer::report(ConnectionReport::What what, const Connection &c)
+{
+    if (observe_) {
+        observe_({what, c.by_guest(), c.address(), c.type(),
+                  c.bytes_from_guest(), c.bytes_to_guest()});
+    }
+}
+
+/* A packet that is of no connection */
 void Multiplexer::refuse(const PacketHeader &h)
 {
     PacketHeader r;
 
     if (static_cast<Op>(h.op) == Op::rst) {
         return;
+    }
+    if (static_cast<Op>(h.op) == Op::request && observe_) {
+        Address address = {h.dst_cid, h.dst_port, h.src_cid, h.src_port};
+
+        observe_({ConnectionReport::What::refused, true, address, h.type, 0,
+                  0});
     }
     r.src_cid = h.dst_cid;
     r.src_port = h.dst_port;
@@ -51,16 +78,12 @@ void Multiplexer::refuse(const PacketHeader &h)
 
 void Multiplexer::receive(const PacketHeader &h, const Iov &payload)
 {
-    /* A guest speaks for itself alone, and to the host alone. */
+    /* A guest speaks for itself alone. */
     if (h.src_cid != guest_cid_) {
         return;
     }
-    if (h.type != type_stream ||
-        (h.dst_cid != host_cid && h.dst_cid != parent_cid)) {
-        return refuse(h);
-    }
 
-    Key key(h.dst_cid, h.dst_port, h.src_port);
+    Key key = {h.dst_cid, h.dst_port, h.src_port};
     auto found = connections_.find(key);
     if (found == connections_.end()) {
         if (static_cast<Op>(h.op) == Op::request) {
@@ -70,154 +93,193 @@ void Multiplexer::receive(const PacketHeader &h, const Iov &payload)
         }
         return;
     }
+    Entry &entry = *found->second;
     if (h.len > iov_size(payload)) {
-        found->second.connection->reset();
+        entry.connection->reset();
     } else {
-        found->second.connection->receive(h, iov_slice(payload, 0, h.len));
+        entry.connection->receive(h, iov_slice(payload, 0, h.len));
     }
-    update(key);
+    update(entry);
 }
 
 void Multiplexer::request(const Key &key, const PacketHeader &h)
 {
+    bool known = h.type == type_stream ||
+                 (h.type == type_seqpacket && seqpacket_);
     std::unique_ptr<Stream> stream;
 
-    if (connections_.size() < max_connections) {
-        stream = connect_(h.dst_port);
+    if (known && connections_.size() < max_connections) {
+        stream = connect_(h);
     }
     if (!stream) {
         return refuse(h);
     }
     Address address = {h.dst_cid, h.dst_port, h.src_cid, h.src_port};
     add(key, std::make_unique<Connection>(address, std::move(stream), limit_,
-                                          &h));
+                                          h));
 }
 
-bool Multiplexer::open(uint32_t guest_port, std::unique_ptr<Stream> stream)
+bool Multiplexer::open(uint32_t guest_port, uint16_t type,
+                       std::unique_ptr<Stream> stream)
 {
+    uint32_t port;
+
     if (connections_.size() >= max_connections) {
         return false;
     }
-    Key key;
     do {
-        key = Key(parent_cid, next_port_, guest_port);
-        next_port_ = next_port_ == last_host_port ? first_host_port
-                                                  : next_port_ + 1;
-    } while (connections_.count(key));
+        port = next_port_;
+        next_port_ = port == last_host_port ? first_host_port : port + 1;
+    } while (connections_.count({parent_cid, port, guest_port}));
+    return open_from(parent_cid, port, guest_port, type, std::move(stream));
+}
 
-    Address address = {parent_cid, std::get<1>(key), guest_cid_, guest_port};
+bool Multiplexer::open_from(uint64_t peer_cid, uint32_t peer_port,
+                            uint32_t guest_port, uint16_t type,
+                            std::unique_ptr<Stream> stream)
+{
+    Key key = {peer_cid, peer_port, guest_port};
+    Address address = {peer_cid, peer_port, guest_cid_, guest_port};
+
+    if (connections_.size() >= max_connections || connections_.count(key) ||
+        (type == type_seqpacket && !seqpacket_)) {
+        return false;
+    }
     add(key, std::make_unique<Connection>(address, std::move(stream), limit_,
-                                          nullptr));
+                                          type));
     return true;
 }
 
 void Multiplexer::add(const Key &key, std::unique_ptr<Connection> connection)
 {
+    auto owned = std::make_unique<Entry>();
+    Entry &entry = *owned;
     int fd = connection->stream().fd();
-    Entry &entry = connections_[key];
 
+    entry.key = key;
     entry.connection = std::move(connection);
+    connections_[key] = std::move(owned);
     if (fd >= 0) {
-        loop_.watch(fd, 0, [this, key, fd](uint32_t events) {
-            auto found = connections_.find(key);
-
-            if (found == connections_.end()) {
-                return;
-            }
-            Connection &c = *found->second.connection;
-            if (events & EPOLLOUT) {
-                c.stream_writable();
-            }
-            if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-                c.stream_readable();
-            }
-            if (events & (EPOLLHUP | EPOLLERR)) {
-                /* It would be told of for ever. */
-                loop_.forget(fd);
-                found->second.watched = false;
-            }
-            update(key);
-        });
-        entry.watched = true;
+        /* By edges: nothing needs to be said to epoll while data flows. */
+        entry.watched = loop_.watch(
+            fd, EPOLLIN | EPOLLRDHUP | EPOLLET,
+            [this, &entry](uint32_t events) { happened(entry, events); });
+        if (!entry.watched) {
+            entry.connection->reset();
+        }
     }
-    update(key);
+    update(entry);
+}
+
+void Multiplexer::happened(Entry &entry, uint32_t events)
+{
+    constexpr uint32_t ends = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    Connection &c = *entry.connection;
+
+    if (events & (EPOLLOUT | EPOLLERR)) {
+        c.stream_writable();
+    }
+    if (events & (EPOLLIN | ends)) {
+        c.stream_readable(events & ends);
+    }
+    update(entry);
 }
 
 /* After anything that happened to a connection */
-void Multiplexer::update(const Key &key)
+void Multiplexer::update(Entry &entry)
 {
-    auto found = connections_.find(key);
-    Entry &entry = found->second;
     Connection &c = *entry.connection;
 
+    if (c.opened() && !entry.reported) {
+        entry.reported = true;
+        report(ConnectionReport::What::opened, c);
+    }
     if (c.finished()) {
-        if (entry.watched) {
-            loop_.forget(c.stream().fd());
-        }
-        if (entry.queued) {
-            ready_.erase(std::find(ready_.begin(), ready_.end(), key));
-        }
-        connections_.erase(found);
-        return;
+        return remove(entry);
     }
     if (entry.watched) {
-        loop_.change(c.stream().fd(), (c.wants_readable() ? EPOLLIN : 0u) |
+        loop_.change(c.stream().fd(), EPOLLIN | EPOLLRDHUP | EPOLLET |
                      (c.wants_writable() ? EPOLLOUT : 0u));
     }
-    if (!entry.queued && c.wants_to_send()) {
+    if (!entry.queued && c.wants_to_say()) {
         entry.queued = true;
-        ready_.push_back(key);
+        entry.place = ready_.insert(ready_.end(), &entry);
+    }
+    set_deadline(entry);
+}
+
+void Multiplexer::set_deadline(Entry &entry)
+{
+    auto deadline = entry.connection->deadline();
+
+    if (entry.deadline != deadline) {
+        if (entry.deadline) {
+            deadlines_.erase({*entry.deadline, &entry});
+        }
+        if (deadline) {
+            deadlines_.emplace(*deadline, &entry);
+        }
+        entry.deadline = deadline;
     }
 }
 
-size_t Multiplexer::send(const Iov &room)
+void Multiplexer::remove(Entry &entry)
 {
-    const Iov payload = iov_slice(room, packet_header_size);
+    Connection &c = *entry.connection;
 
-    if (!resets_.empty()) {
-        write_header(room, resets_.front());
-        resets_.pop_front();
-        return packet_header_size;
+    report(c.opened() ? ConnectionReport::What::closed
+                      : ConnectionReport::What::refused, c);
+    if (entry.watched) {
+        loop_.forget(c.stream().fd());
     }
-    /* Each has its turn once: what there is no room for waits. */
-    for (size_t turns = ready_.size(); turns && !ready_.empty(); turns--) {
-        Key key = ready_.front();
-        Entry &entry = connections_.at(key);
+    if (entry.queued) {
+        ready_.erase(entry.place);
+    }
+    if (entry.deadline) {
+        deadlines_.erase({*entry.deadline, &entry});
+    }
+    connections_.erase(Key(entry.key));
+}
 
+void Multiplexer::say(Rooms &rooms)
+{
+    size_t silent = 0;      /* who had their turn, and nothing to say */
+
+    while (wants_to_say() && silent <= ready_.size() && rooms.at(0)) {
+        if (!resets_.empty()) {
+            rooms.use(resets_.front());
+            resets_.pop_front();
+            continue;
+        }
+        Entry &entry = *ready_.front();
         ready_.pop_front();
         entry.queued = false;
-        std::optional<PacketHeader> h = entry.connection->next(payload);
-        update(key);
-        if (h) {
-            write_header(room, *h);
-            return packet_header_size + h->len;
-        }
+        silent = entry.connection->say(rooms) ? 0 : silent + 1;
+        update(entry);
     }
-    return 0;
 }
 
-int Multiplexer::expire()
+void Multiplexer::expire()
 {
+    if (deadlines_.empty()) {
+        return;
+    }
     Clock::time_point now = Clock::now();
-    std::optional<Clock::time_point> due;
-    std::vector<Key> over;
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+        Entry &entry = *deadlines_.begin()->second;
 
-    for (auto &[key, entry] : connections_) {
-        auto deadline = entry.connection->deadline();
+        entry.connection->expire(now);
+        update(entry);
+    }
+}
 
-        if (deadline && *deadline <= now) {
-            over.push_back(key);
-        } else if (deadline && (!due || *deadline < *due)) {
-            due = deadline;
-        }
-    }
-    for (const Key &key : over) {
-        connections_.at(key).connection->expire(now);
-        update(key);
-    }
-    if (!due) {
+int Multiplexer::time_left() const
+{
+    if (deadlines_.empty()) {
         return -1;
     }
-    return 1 + std::chrono::duration_cast<std::chrono::milliseconds>(
-        *due - now).count();
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadlines_.begin()->first - Clock::now()).count();
+
+    return left < 0 ? 0 : left + 1;
 }

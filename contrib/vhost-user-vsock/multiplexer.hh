@@ -2,8 +2,11 @@
  * The connections of one guest, and who of them speaks next
  *
  * Packets of the guest are given to their connection.  Connections that have
- * something to say stand in a queue and say one packet a turn, so that a busy
- * stream does not keep a quiet one waiting.
+ * something to say stand in a queue and take turns, so that a busy stream
+ * does not keep a quiet one waiting for longer than a turn of each.
+ *
+ * Every operation takes a time that does not depend on the number of
+ * connections, or on its logarithm where there are deadlines.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,8 +15,9 @@
 
 #include <deque>
 #include <functional>
-#include <map>
-#include <tuple>
+#include <list>
+#include <set>
+#include <unordered_map>
 
 #include "connection.hh"
 #include "loop.hh"
@@ -25,14 +29,31 @@ constexpr uint32_t last_host_port = (1u << 31) - 1;
 constexpr size_t max_connections = 16384;
 constexpr size_t max_resets = 1024;     /* for packets of no connection */
 
+/* What has happened to a connection */
+struct ConnectionReport {
+    enum class What { opened, closed, refused };
+
+    What what;
+    bool by_guest;              /* who asked for it */
+    Address address;
+    uint16_t type;
+    uint64_t bytes_from_guest, bytes_to_guest;
+};
+
 class Multiplexer {
 public:
-    /* A stream for the guest's connection to a port; empty: refused */
-    using Connect = std::function<std::unique_ptr<Stream>(uint32_t port)>;
+    /* A stream for a connection that the guest asks for; empty: refused */
+    using Connect = std::function<std::unique_ptr<Stream>(
+        const PacketHeader &request)>;
+    using Observe = std::function<void(const ConnectionReport &)>;
 
+    /* `limit`: bytes kept of each connection, and the guest's credit */
     Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t limit,
-                Connect connect);
+                Connect connect, Observe observe = nullptr);
     ~Multiplexer();
+
+    /* Does the guest's driver know SEQPACKET? */
+    void set_seqpacket(bool known) { seqpacket_ = known; }
 
     /* A packet of the guest's: header, and what follows it in the chain */
     void receive(const PacketHeader &header, const Iov &payload);
@@ -40,40 +61,58 @@ public:
     /* May another packet be received? Not while resets wait to be sent. */
     bool can_receive() const { return resets_.size() < max_resets; }
 
-    /* The host asks for a connection to a port of the guest's. */
-    bool open(uint32_t guest_port, std::unique_ptr<Stream> stream);
+    /*
+     * Ask the guest for a connection to a port of its own, from the parent's
+     * next port or from a sibling's `peer_cid` and `peer_port`.  False, with
+     * the stream closed, if it cannot be.
+     */
+    bool open(uint32_t guest_port, uint16_t type,
+              std::unique_ptr<Stream> stream);
+    bool open_from(uint64_t peer_cid, uint32_t peer_port, uint32_t guest_port,
+                   uint16_t type, std::unique_ptr<Stream> stream);
 
-    bool wants_to_send() const { return !resets_.empty() || !ready_.empty(); }
+    bool wants_to_say() const { return !resets_.empty() || !ready_.empty(); }
 
-    /* Write the next packet to `room`; its size, or 0 if there is none. */
-    size_t send(const Iov &room);
+    /* Let connections take turns for as long as there are buffers. */
+    void say(Rooms &rooms);
 
-    /* End what has lasted too long; ms until that is due again, or -1. */
-    int expire();
+    /* End what has lasted too long; in how many ms that is due, or -1 */
+    void expire();
+    int time_left() const;
 
     /* Forget all connections: the guest is gone. */
     void clear();
     size_t size() const { return connections_.size(); }
 
 private:
-    /* host's CID and port, guest's port */
-    using Key = std::tuple<uint64_t, uint32_t, uint32_t>;
-    struct Entry {
-        std::unique_ptr<Connection> connection;
-        bool queued = false, watched = false;
+    struct Key {
+        uint64_t peer_cid;
+        uint32_t peer_port, guest_port;
+        bool operator==(const Key &) const = default;
     };
+    struct Hash {
+        size_t operator()(const Key &key) const;
+    };
+    struct Entry;
 
     void request(const Key &key, const PacketHeader &header);
     void refuse(const PacketHeader &header);
     void add(const Key &key, std::unique_ptr<Connection> connection);
-    void update(const Key &key);
+    void happened(Entry &entry, uint32_t events);
+    void update(Entry &entry);
+    void remove(Entry &entry);
+    void set_deadline(Entry &entry);
+    void report(ConnectionReport::What what, const Connection &connection);
 
     Loop &loop_;
     uint64_t guest_cid_;
     uint32_t limit_;
     Connect connect_;
-    std::map<Key, Entry> connections_;
-    std::deque<Key> ready_;
+    Observe observe_;
+    bool seqpacket_ = false;
+    std::unordered_map<Key, std::unique_ptr<Entry>, Hash> connections_;
+    std::list<Entry *> ready_;
+    std::set<std::pair<Clock::time_point, Entry *>> deadlines_;
     std::deque<PacketHeader> resets_;
     uint32_t next_port_ = first_host_port;
 };

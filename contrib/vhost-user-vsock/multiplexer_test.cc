@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "fake_rooms.hh"
 #include "host.hh"
 
 #include <cstring>
@@ -16,8 +17,13 @@ constexpr uint64_t guest = 16;
 class MultiplexerTest : public testing::Test {
 protected:
     MultiplexerTest()
-        : m(loop, guest, default_buffer_size, [this](uint32_t port)
+        : m(loop, guest, default_buffer_size, [this](const PacketHeader &h)
             -> std::unique_ptr<Stream> {
+            uint32_t port = h.dst_port;
+
+            if (h.dst_cid != host_cid && h.dst_cid != parent_cid) {
+                return nullptr;
+            }
             if (port == heartbeat_port) {
                 return std::make_unique<HeartbeatStream>([this] { booted++; });
             }
@@ -52,13 +58,13 @@ protected:
     /* The next packet for the guest; op 0 if there is none */
     PacketHeader sent()
     {
-        Iov iov = {{room, sizeof(room)}};
+        FakeRooms rooms(1, 4096 - packet_header_size);
 
-        memset(room, 0, sizeof(room));
-        if (!m.wants_to_send() || !m.send(iov)) {
-            return {};
+        if (m.wants_to_say()) {
+            m.say(rooms);
         }
-        return *read_header(iov);
+        said = rooms.said.empty() ? Said() : rooms.said[0];
+        return said.header;
     }
     void expect_sent(Op op) { EXPECT_EQ(sent().op, static_cast<uint16_t>(op)); }
 
@@ -66,7 +72,7 @@ protected:
     std::vector<Fd> peers;
     int booted = 0;
     Multiplexer m;
-    uint8_t room[4096];
+    Said said;
 };
 
 TEST_F(MultiplexerTest, Heartbeat)
@@ -78,7 +84,7 @@ TEST_F(MultiplexerTest, Heartbeat)
     PacketHeader h = sent();
     EXPECT_EQ(h.op, static_cast<uint16_t>(Op::rw));
     EXPECT_EQ(h.len, 1u);
-    EXPECT_EQ(room[packet_header_size], heartbeat_byte);
+    EXPECT_EQ(said.payload, "\xb7");
 }
 
 TEST_F(MultiplexerTest, AnotherByteIsNoHeartbeat)
@@ -175,7 +181,10 @@ TEST_F(MultiplexerTest, ABufferWithoutRoomEndsNothing)
     expect_sent(Op::response);
     ASSERT_EQ(write(peers[0].get(), "text", 4), 4);
     loop.run_once(0);
-    EXPECT_EQ(m.send({{room, packet_header_size}}), 0u);
+    FakeRooms rooms(1, 0);
+    m.say(rooms);
+    ASSERT_EQ(rooms.said.size(), 1u);
+    EXPECT_EQ(rooms.said[0].header.len, 0u);
     EXPECT_EQ(sent().len, 4u);
 }
 
@@ -184,7 +193,9 @@ TEST_F(MultiplexerTest, HostOpensWithPortsOfItsOwn)
     int pair[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     Fd program(pair[0]);
-    EXPECT_TRUE(m.open(80, std::make_unique<SocketStream>(Fd(pair[1]), true)));
+    EXPECT_TRUE(m.open(80, type_stream, std::make_unique<SocketStream>(
+        Fd(pair[1]), Stream::Status::connected,
+        SocketStream::Greeting::line)));
     PacketHeader h = sent();
     EXPECT_EQ(h.op, static_cast<uint16_t>(Op::request));
     EXPECT_EQ(h.src_cid, 3u);
@@ -206,8 +217,9 @@ TEST_F(MultiplexerTest, ManyOpenedAndClosedLeaveNothing)
         ASSERT_EQ(m.size(), 0u);
         peers.clear();
     }
-    EXPECT_FALSE(m.wants_to_send());
-    EXPECT_EQ(m.expire(), -1);
+    EXPECT_FALSE(m.wants_to_say());
+    m.expire();
+    EXPECT_EQ(m.time_left(), -1);
 }
 
 TEST(Command, Parsing)

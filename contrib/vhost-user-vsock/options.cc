@@ -1,31 +1,55 @@
 /*
- * The command line
+ * The command line: that of vhost-device-vsock, and more
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "options.hh"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 const char *const usage =
     "vhost-user-vsock --socket PATH [OPTION]...\n"
     "vhost-user-vsock --vm KEY=VALUE[,KEY=VALUE]... [--vm ...]...\n"
     "\n"
-    "Connects the vsock of QEMU's guests to Unix sockets of this host.\n"
+    "Connects the vsock of QEMU's guests to sockets of this host, and to each\n"
+    "other.\n"
     "\n"
+    "The guest, as options or as keys of --vm (which may have _ for -):\n"
     "  --socket PATH          where QEMU connects\n"
     "  --guest-cid CID        the guest's address (default: 4)\n"
     "  --uds-path PATH        the guest's connection to port P goes to PATH_P;\n"
     "                         who connects to PATH and writes \"CONNECT P\" is\n"
     "                         connected to the guest's port P\n"
-    "  --tx-buffer-size N     bytes kept for a slow program, for each\n"
-    "                         connection (default: 65536)\n"
+    "  --forward-cid CID      the guest's connections go to AF_VSOCK address\n"
+    "                         CID of this host; not with --uds-path\n"
+    "  --forward-listen P+P.. AF_VSOCK ports of CID whose connections go to the\n"
+    "                         guest\n"
+    "  --connect PORT:unix:PATH, PORT:tcp:HOST:PORT\n"
+    "                         where the guest's connection to PORT goes;\n"
+    "                         can be repeated\n"
+    "  --listen unix:PATH:PORT, seqpacket:PATH:PORT, tcp:ADDRESS:PORT:PORT\n"
+    "                         what connects there is connected to the guest's\n"
+    "                         port, the last; without ADDRESS only this host\n"
+    "                         can; can be repeated\n"
     "  --heartbeat on|off     answer the boot heartbeat, on port 9000, unless\n"
     "                         a program listens there (default: on)\n"
-    "  --vm KEY=VALUE,...     a guest, with these options; can be repeated\n";
+    "  --groups G+G..         guests with a group in common can connect to each\n"
+    "                         other (default: default)\n"
+    "  --tx-buffer-size N     bytes kept for a slow program, for each\n"
+    "                         connection (default: 65536)\n"
+    "  --queue-size N         the largest queue that QEMU may have\n"
+    "                         (default: 1024)\n"
+    "\n"
+    "The daemon:\n"
+    "  --vm KEY=VALUE,...     a guest, with these options; can be repeated\n"
+    "  --events FD|PATH       write there what happens, as lines of JSON\n"
+    "  --help                 show this text\n";
 
 namespace {
+
+constexpr uint32_t last_port = UINT32_MAX - 1;  /* the one behind means any */
 
 bool parse_number(const std::string &text, uint64_t low, uint64_t high,
                   uint64_t *value)
@@ -43,77 +67,325 @@ bool parse_number(const std::string &text, uint64_t low, uint64_t high,
     return *value >= low && *value <= high;
 }
 
-bool set_option(VmOptions *vm, std::string key, const std::string &value,
+/* The number `text` of the option `option`; what it is called in `what` */
+bool number(const std::string &option, const std::string &text,
+            const char *what, uint64_t low, uint64_t high, uint64_t *value,
+            std::string *error)
+{
+    if (parse_number(text, low, high, value)) {
+        return true;
+    }
+    *error = option + ": " + what + " is a number from " + std::to_string(low)
+        + " to " + std::to_string(high) + ", not \"" + text + "\"";
+    return false;
+}
+
+std::vector<std::string> split(const std::string &text, char at)
+{
+    std::vector<std::string> parts;
+    size_t start = 0, end;
+
+    while ((end = text.find(at, start)) != std::string::npos) {
+        parts.push_back(text.substr(start, end - start));
+        start = end + 1;
+    }
+    parts.push_back(text.substr(start));
+    return parts;
+}
+
+/* Cut the last part off, behind a colon; false if there is none. */
+bool cut_last(std::string *text, std::string *last)
+{
+    size_t colon = text->rfind(':');
+
+    if (colon == std::string::npos) {
+        return false;
+    }
+    *last = text->substr(colon + 1);
+    text->resize(colon);
+    return true;
+}
+
+bool starts_with(const std::string &text, const char *start)
+{
+    return text.rfind(start, 0) == 0;
+}
+
+std::optional<Endpoint> parse_unix(const std::string &option,
+                                   const std::string &path,
+                                   std::string *error)
+{
+    auto endpoint = unix_endpoint(path, error);
+
+    if (!endpoint) {
+        *error = option + ": " + *error;
+    }
+    return endpoint;
+}
+
+/* HOST:PORT */
+std::optional<Endpoint> parse_tcp(const std::string &option, std::string text,
+                                  std::string *error)
+{
+    std::string port;
+    uint64_t value;
+
+    if (!cut_last(&text, &port)) {
+        *error = option + ": a port of TCP is missing";
+        return {};
+    }
+    if (!number(option, port, "a port of TCP", 1, UINT16_MAX, &value, error)) {
+        return {};
+    }
+    auto endpoint = tcp_endpoint(text, value, error);
+    if (!endpoint) {
+        *error = option + ": " + *error;
+    }
+    return endpoint;
+}
+
+/* PORT:unix:PATH or PORT:tcp:HOST:PORT */
+bool set_connect(HostOptions *host, const std::string &value,
+                 std::string *error)
+{
+    const std::string option = "connect=" + value;
+    size_t colon = value.find(':');
+    std::string to = colon == std::string::npos ? "" : value.substr(colon + 1);
+    std::optional<Endpoint> endpoint;
+    uint64_t port;
+
+    if (!number(option, value.substr(0, colon), "the port", 0, last_port,
+                &port, error)) {
+        return false;
+    }
+    if (starts_with(to, "unix:")) {
+        endpoint = parse_unix(option, to.substr(5), error);
+    } else if (starts_with(to, "tcp:")) {
+        endpoint = parse_tcp(option, to.substr(4), error);
+    } else {
+        *error = option + ": it is PORT:unix:PATH or PORT:tcp:HOST:PORT";
+    }
+    if (endpoint && !host->connects.emplace(port, *endpoint).second) {
+        *error = option + ": port " + std::to_string(port)
+            + " is connected to something else already";
+        return false;
+    }
+    return endpoint.has_value();
+}
+
+/* unix:PATH:PORT, seqpacket:PATH:PORT or tcp:ADDRESS:PORT:PORT */
+bool set_listen(HostOptions *host, const std::string &value,
                 std::string *error)
 {
-    uint64_t number;
+    const std::string option = "listen=" + value;
+    std::string at = value, guest_port;
+    std::optional<Endpoint> endpoint;
+    int type = SOCK_STREAM;
+    uint64_t port;
 
-    std::replace(key.begin(), key.end(), '_', '-');
-    if (key == "socket") {
-        vm->socket = value;
-    } else if (key == "uds-path") {
-        vm->uds_path = value;
-    } else if (key == "guest-cid") {
-        /* 0 to 2 are reserved, 3 is the parent, the last one means any. */
-        if (!parse_number(value, 4, UINT32_MAX - 1, &number)) {
-            *error = "guest-cid=" + value
-                + ": a guest's CID is a number from 4 to 4294967294";
-            return false;
+    if (!cut_last(&at, &guest_port) ||
+        !number(option, guest_port, "the guest's port", 0, last_port, &port,
+                error)) {
+        if (error->empty()) {
+            *error = option + ": the guest's port is missing";
         }
-        vm->guest_cid = number;
-    } else if (key == "tx-buffer-size") {
-        if (!parse_number(value, 4096, 1 << 30, &number)) {
-            *error = "tx-buffer-size=" + value
-                + ": a buffer has 4096 to 1073741824 bytes";
-            return false;
-        }
-        vm->buffer_size = number;
-    } else if (key == "heartbeat") {
-        if (value != "on" && value != "off") {
-            *error = "heartbeat=" + value + ": it is on or off";
-            return false;
-        }
-        vm->heartbeat = value == "on";
-    } else {
-        *error = key + ": there is no such option";
         return false;
+    }
+    if (starts_with(at, "unix:")) {
+        endpoint = parse_unix(option, at.substr(5), error);
+    } else if (starts_with(at, "seqpacket:")) {
+        type = SOCK_SEQPACKET;
+        endpoint = parse_unix(option, at.substr(10), error);
+    } else if (starts_with(at, "tcp:")) {
+        endpoint = parse_tcp(option, at.substr(4), error);
+    } else {
+        *error = option + ": it is unix:PATH:PORT, seqpacket:PATH:PORT or"
+            " tcp:ADDRESS:PORT:PORT";
+    }
+    if (endpoint) {
+        host->listens.push_back({*endpoint, type, static_cast<uint32_t>(port)});
+    }
+    return endpoint.has_value();
+}
+
+bool set_forward_listen(HostOptions *host, const std::string &value,
+                        std::string *error)
+{
+    for (const std::string &text : split(value, '+')) {
+        uint64_t port;
+
+        if (!number("forward-listen=" + value, text, "a port", 0, last_port,
+                    &port, error)) {
+            return false;
+        }
+        host->forward_listen.push_back(port);
     }
     return true;
 }
 
-bool parse_vm(const std::string &text, VmOptions *vm, std::string *error)
+bool set_groups(VmOptions *vm, const std::string &value, std::string *error)
 {
-    for (size_t at = 0; at <= text.size();) {
-        size_t end = std::min(text.find(',', at), text.size());
-        std::string pair = text.substr(at, end - at);
+    vm->groups.clear();
+    for (const std::string &group : split(value, '+')) {
+        if (group.empty()) {
+            *error = "groups=" + value + ": a name of a group is empty";
+            return false;
+        }
+        vm->groups.insert(group);
+    }
+    return true;
+}
+
+bool set_queue_size(VmOptions *vm, const std::string &value,
+                    std::string *error)
+{
+    uint64_t size;
+
+    if (!number("queue-size=" + value, value, "a queue's size", 2,
+                max_queue_size, &size, error)) {
+        return false;
+    }
+    if (size & (size - 1)) {
+        *error = "queue-size=" + value + ": it is a power of two";
+        return false;
+    }
+    vm->queue_size = size;
+    return true;
+}
+
+bool set_option(VmOptions *vm, const std::string &key,
+                const std::string &value, std::string *error)
+{
+    const std::string option = key + "=" + value;
+    uint64_t n = 0;
+    bool ok = true;
+
+    error->clear();
+    if (key == "socket") {
+        vm->socket = value;
+    } else if (key == "uds-path") {
+        vm->host.uds_path = value;
+    } else if (key == "guest-cid") {
+        /* 0 to 2 are reserved, 3 is the parent, the last one means any. */
+        ok = number(option, value, "a guest's CID", 4, UINT32_MAX - 1, &n,
+                    error);
+        vm->guest_cid = n;
+    } else if (key == "forward-cid") {
+        ok = number(option, value, "a CID", 1, UINT32_MAX - 1, &n, error);
+        vm->host.forward_cid = n;
+    } else if (key == "forward-listen") {
+        ok = set_forward_listen(&vm->host, value, error);
+    } else if (key == "connect") {
+        ok = set_connect(&vm->host, value, error);
+    } else if (key == "listen") {
+        ok = set_listen(&vm->host, value, error);
+    } else if (key == "tx-buffer-size") {
+        ok = number(option, value, "a buffer's size in bytes", 4096, 1 << 30,
+                    &n, error);
+        vm->buffer_size = n;
+    } else if (key == "queue-size") {
+        ok = set_queue_size(vm, value, error);
+    } else if (key == "groups") {
+        ok = set_groups(vm, value, error);
+    } else if (key == "heartbeat") {
+        ok = value == "on" || value == "off";
+        vm->host.heartbeat = value == "on";
+        *error = ok ? "" : option + ": it is on or off";
+    } else {
+        *error = key + ": there is no such option";
+        ok = false;
+    }
+    return ok;
+}
+
+/* The options of one guest: each once, but for those that can be repeated */
+class Vm {
+public:
+    bool set(std::string key, const std::string &value, std::string *error)
+    {
+        std::replace(key.begin(), key.end(), '_', '-');
+        if (!set_option(&options, key, value, error)) {
+            return false;
+        }
+        if (!seen_.insert(key).second && key != "connect" && key != "listen") {
+            *error = key + "=" + value + ": it is given twice";
+            return false;
+        }
+        return true;
+    }
+    VmOptions options;
+
+private:
+    std::set<std::string> seen_;
+};
+
+bool parse_vm(const std::string &text, Vm *vm, std::string *error)
+{
+    for (const std::string &pair : split(text, ',')) {
         size_t equals = pair.find('=');
 
         if (equals == std::string::npos) {
             *error = "--vm " + text + ": \"" + pair + "\" is not KEY=VALUE";
             return false;
         }
-        if (!set_option(vm, pair.substr(0, equals), pair.substr(equals + 1),
-                        error)) {
+        if (!vm->set(pair.substr(0, equals), pair.substr(equals + 1), error)) {
             return false;
         }
-        at = end + 1;
     }
     return true;
 }
 
+/* What one guest's options say together */
+bool check_vm(const VmOptions &vm, std::string *error)
+{
+    const HostOptions &host = vm.host;
+
+    if (vm.socket.empty()) {
+        *error = "socket: where QEMU connects is missing";
+    } else if (!host.uds_path.empty() && host.forward_cid) {
+        *error = "forward-cid=" + std::to_string(*host.forward_cid)
+            + ": not with uds-path, where the guest's connections go";
+    } else if (!host.forward_cid && !host.forward_listen.empty()) {
+        *error = "forward-listen: only with forward-cid";
+    } else if (!unix_endpoint(vm.socket, error) ||
+               (!host.uds_path.empty() &&
+                !unix_endpoint(host.uds_path, error))) {
+        return false;
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* The places where it listens */
+std::vector<std::string> listening(const VmOptions &vm)
+{
+    std::vector<std::string> all = {"unix:" + vm.socket};
+
+    if (!vm.host.uds_path.empty()) {
+        all.push_back("unix:" + vm.host.uds_path);
+    }
+    for (uint32_t port : vm.host.forward_listen) {
+        all.push_back(vsock_endpoint(*vm.host.forward_cid, port).text);
+    }
+    for (const HostOptions::Listen &l : vm.host.listens) {
+        all.push_back(l.at.text);
+    }
+    return all;
+}
+
 bool check(const std::vector<VmOptions> &vms, std::string *error)
 {
-    std::set<std::string> paths;
+    std::set<std::string> places;
     std::set<uint64_t> cids;
 
     for (const VmOptions &vm : vms) {
-        if (vm.socket.empty()) {
-            *error = "socket: where QEMU connects is missing";
+        if (!check_vm(vm, error)) {
             return false;
         }
-        for (const std::string &path : {vm.socket, vm.uds_path}) {
-            if (!path.empty() && !paths.insert(path).second) {
-                *error = path + ": two sockets cannot have one path";
+        for (const std::string &place : listening(vm)) {
+            if (!places.insert(place).second) {
+                *error = place + ": it cannot be listened on twice";
                 return false;
             }
         }
@@ -126,59 +398,86 @@ bool check(const std::vector<VmOptions> &vms, std::string *error)
     return true;
 }
 
+/* `--word value` or `--word=value`, from `arguments[*i]` on */
+bool next_option(const std::vector<std::string> &arguments, size_t *i,
+                 std::string *word, std::string *value, std::string *error)
+{
+    *word = arguments[(*i)++];
+    size_t equals = word->find('=');
+
+    if (!starts_with(*word, "--")) {
+        *error = *word + ": this is not an option";
+        return false;
+    }
+    if (equals != std::string::npos) {
+        *value = word->substr(equals + 1);
+        word->resize(equals);
+    } else if (*word == "--help") {
+        value->clear();
+    } else if (*i < arguments.size()) {
+        *value = arguments[(*i)++];
+    } else {
+        *error = *word + ": its value is missing";
+        return false;
+    }
+    return true;
+}
+
 } // namespace
 
-std::vector<VmOptions> parse_options(const std::vector<std::string> &arguments,
+std::optional<Options> parse_options(const std::vector<std::string> &arguments,
                                      std::string *error)
 {
-    std::vector<VmOptions> vms;
-    VmOptions flat;
-    bool is_flat = false;
+    Options options;
+    std::string word, value;
+    std::optional<Vm> flat;
+    bool ok = true;
 
     error->clear();
-    for (size_t i = 0; i < arguments.size(); i++) {
-        std::string word = arguments[i], value;
-        size_t equals = word.find('=');
-
-        if (word == "--help" || word == "-h") {
+    for (size_t i = 0; i < arguments.size();) {
+        if (arguments[i] == "-h") {
+            options.help = true;
+            return options;
+        }
+        if (!next_option(arguments, &i, &word, &value, error)) {
             return {};
         }
-        if (word.rfind("--", 0) != 0) {
-            *error = word + ": this is not an option";
-            return {};
+        if (word == "--help") {
+            options.help = true;
+            return options;
         }
-        if (equals != std::string::npos) {
-            value = word.substr(equals + 1);
-            word = word.substr(0, equals);
-        } else if (i + 1 < arguments.size()) {
-            value = arguments[++i];
-        } else {
-            *error = word + ": its value is missing";
-            return {};
-        }
-
         if (word == "--config") {
-            *error = "--config: files are not read; use --vm, once for each"
-                " guest";
+            *error = "--config " + value + ": files are not read; use --vm,"
+                " once for each guest";
             return {};
         }
         if (word == "--vm") {
-            if (!parse_vm(value, &vms.emplace_back(), error)) {
+            Vm vm;
+            ok = parse_vm(value, &vm, error);
+            options.vms.push_back(vm.options);
+        } else if (word == "--events") {
+            if (!options.events.empty() || value.empty()) {
+                *error = "--events " + value + ": it is one descriptor or path";
                 return {};
             }
+            options.events = value;
         } else {
-            is_flat = true;
-            if (!set_option(&flat, word.substr(2), value, error)) {
-                return {};
-            }
+            flat = flat ? flat : Vm();
+            ok = flat->set(word.substr(2), value, error);
+        }
+        if (!ok) {
+            return {};
         }
     }
-    if (is_flat && !vms.empty()) {
+    if (flat && !options.vms.empty()) {
         *error = "--vm stands alone: give the options of all guests with it";
         return {};
     }
-    if (vms.empty()) {
-        vms.push_back(flat);
+    if (options.vms.empty()) {
+        options.vms.push_back(flat ? flat->options : VmOptions());
     }
-    return check(vms, error) ? vms : std::vector<VmOptions>();
+    if (!check(options.vms, error)) {
+        return {};
+    }
+    return options;
 }

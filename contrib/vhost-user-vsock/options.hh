@@ -1,5 +1,5 @@
 /*
- * The command line
+ * The command line: that of vhost-device-vsock, and more
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,11 +13,14 @@
 
 extern const char *const usage;
 
-/*
- * The guests to serve.  On failure returns none and sets `error`; asked for
- * help, returns none without an error.
- */
-std::vector<VmOptions> parse_options(const std::vector<std::string> &arguments,
+struct Options {
+    std::vector<VmOptions> vms;
+    std::string events;         /* empty: none */
+    bool help = false;
+};
+
+/* Nothing, and `error` set to one line, for what cannot be */
+std::optional<Options> parse_options(const std::vector<std::string> &arguments,
                                      std::string *error);
 
 #endif

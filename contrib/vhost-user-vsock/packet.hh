@@ -28,10 +28,15 @@ enum class Op : uint16_t {
 };
 
 constexpr uint16_t type_stream = 1;
+constexpr uint16_t type_seqpacket = 2;
 
 constexpr uint32_t shutdown_receive = 1;    /* will receive no more */
 constexpr uint32_t shutdown_send = 2;       /* will send no more */
 constexpr uint32_t shutdown_both = 3;
+
+/* Flags of RW packets of type_seqpacket */
+constexpr uint32_t end_of_message = 1;
+constexpr uint32_t end_of_record = 2;
 
 struct PacketHeader {
     uint64_t src_cid = 0;

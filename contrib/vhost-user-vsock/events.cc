@@ -1,0 +1,116 @@
+/*
+ * What happens, as one JSON object a line, for programs
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "events.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <system_error>
+
+#include <nlohmann/json.hpp>
+
+#include "sockets.hh"
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string failure(const std::string &where)
+{
+    return "events=" + where + ": "
+        + std::generic_category().message(errno);
+}
+
+} // namespace
+
+/* A line is short enough for a pipe to take it as a whole. */
+bool Events::write_now(const std::string &line)
+{
+    pollfd p = {fd_.get(), POLLOUT, 0};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
+           write(fd_.get(), line.data(), line.size()) ==
+           static_cast<ssize_t>(line.size());
+}
+
+void Events::write_line(const std::string &line)
+{
+    std::scoped_lock lock(mutex_);
+
+    if (lost_ && write_now(Json{{"event", "lost"},
+                                {"count", lost_}}.dump() + "\n")) {
+        lost_ = 0;
+    }
+    if (lost_ || !write_now(line)) {
+        lost_++;
+    }
+}
+
+void Events::guest(const char *event, uint64_t guest_cid)
+{
+    if (fd_) {
+        write_line(Json{{"event", event},
+                        {"guest_cid", guest_cid}}.dump() + "\n");
+    }
+}
+
+void Events::connection(const ConnectionReport &r)
+{
+    using What = ConnectionReport::What;
+    Json json;
+
+    if (!fd_) {
+        return;
+    }
+    json["event"] = r.what == What::opened ? "opened"
+                  : r.what == What::closed ? "closed" : "refused";
+    json["guest_cid"] = r.address.guest_cid;
+    json["by"] = r.by_guest ? "guest" : "host";
+    json["type"] = r.type == type_seqpacket ? "seqpacket" : "stream";
+    json["peer_cid"] = r.address.peer_cid;
+    json["peer_port"] = r.address.peer_port;
+    json["guest_port"] = r.address.guest_port;
+    if (r.what == What::closed) {
+        json["bytes_from_guest"] = r.bytes_from_guest;
+        json["bytes_to_guest"] = r.bytes_to_guest;
+    }
+    write_line(json.dump() + "\n");
+}
+
+Fd open_events(const std::string &where, std::string *error)
+{
+    bool is_number = !where.empty() && where.size() < 10 &&
+        std::all_of(where.begin(), where.end(),
+                    [](char c) { return c >= '0' && c <= '9'; });
+    struct stat st;
+    Fd fd;
+
+    if (is_number) {
+        fd = Fd(fcntl(std::stoi(where), F_DUPFD_CLOEXEC, 3));
+    } else if (stat(where.c_str(), &st) == 0 && S_ISSOCK(st.st_mode)) {
+        std::optional<Endpoint> at = unix_endpoint(where, error);
+        bool connecting;
+
+        if (!at) {
+            return Fd();
+        }
+        fd = Sockets().connect(*at, SOCK_STREAM, &connecting);
+    } else {
+        /* Of a FIFO, both ways: it is not to wait for a reader. */
+        bool fifo = stat(where.c_str(), &st) == 0 && S_ISFIFO(st.st_mode);
+
+        fd = Fd(open(where.c_str(), (fifo ? O_RDWR | O_NONBLOCK : O_WRONLY) |
+                     O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    }
+    if (!fd || (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY) {
+        errno = fd ? EBADF : errno;
+        *error = failure(where);
+        return Fd();
+    }
+    return fd;
+}

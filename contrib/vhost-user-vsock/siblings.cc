@@ -1,0 +1,60 @@
+/*
+ * Guests of one daemon that may connect to each other
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "siblings.hh"
+
+#include <algorithm>
+#include <array>
+#include <sys/socket.h>
+
+namespace {
+
+bool share(const std::set<std::string> &a, const std::set<std::string> &b)
+{
+    return std::any_of(a.begin(), a.end(), [&b](const std::string &group) {
+        return b.count(group) != 0;
+    });
+}
+
+} // namespace
+
+void Siblings::add(uint64_t cid, std::set<std::string> groups, Loop &loop,
+                   Take take)
+{
+    guests_.try_emplace(cid, std::move(groups), loop, std::move(take));
+}
+
+std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,
+                                       const PacketHeader &request)
+{
+    bool messages = request.type == type_seqpacket;
+    auto from = guests_.find(from_cid), to = guests_.find(request.dst_cid);
+    std::array<int, 2> pair;
+
+    if (from == guests_.end() || to == guests_.end() || from == to ||
+        !share(from->second.groups, to->second.groups) ||
+        to->second.pending >= max_pending_calls ||
+        socketpair(AF_UNIX, SOCK_CLOEXEC | SOCK_NONBLOCK |
+                   (messages ? SOCK_SEQPACKET : SOCK_STREAM), 0,
+                   pair.data())) {
+        return nullptr;
+    }
+    auto mine = std::make_unique<SiblingStream>(
+        Fd(pair[0]), SiblingStream::Role::caller, messages);
+    auto theirs = std::make_unique<SiblingStream>(
+        Fd(pair[1]), SiblingStream::Role::called, messages);
+    /* Shared, for a task can be copied. */
+    auto call = std::make_shared<SiblingCall>(SiblingCall{
+        from_cid, request.src_port, request.dst_port, request.type,
+        std::move(theirs)});
+    Guest &guest = to->second;
+
+    guest.pending++;
+    guest.loop.post([call, &guest] {
+        guest.pending--;
+        guest.take(*call);
+    });
+    return mine;
+}

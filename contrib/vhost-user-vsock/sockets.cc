@@ -1,0 +1,233 @@
+/*
+ * The host's sockets: Unix, TCP and AF_VSOCK, by one address type
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "sockets.hh"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <system_error>
+
+#include <linux/vm_sockets.h>
+
+namespace {
+
+std::string text_of(int error)
+{
+    return std::generic_category().message(error);
+}
+
+const sockaddr *generic(const Endpoint &endpoint)
+{
+    return reinterpret_cast<const sockaddr *>(&endpoint.address);
+}
+
+Fd new_socket(const Endpoint &endpoint, int type)
+{
+    int on = 1;
+    Fd fd(socket(endpoint.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+
+    if (fd && (endpoint.family() == AF_INET ||
+               endpoint.family() == AF_INET6)) {
+        setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    return fd;
+}
+
+/* Makes way at a path, where only a socket that nobody listens on may be. */
+bool remove_dead_socket(const Endpoint &at, int type, std::string *error)
+{
+    const std::string path = at.path();
+    struct stat st;
+
+    if (lstat(path.c_str(), &st)) {
+        return true;
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        *error = path + ": exists, and is no socket";
+        return false;
+    }
+    Fd fd = new_socket(at, type);
+    if (fd && (::connect(fd.get(), generic(at), at.size) == 0 ||
+               errno != ECONNREFUSED)) {
+        *error = path + ": another program listens here";
+        return false;
+    }
+    unlink(path.c_str());
+    return true;
+}
+
+/* The mode is there from the beginning; no thread runs yet. */
+bool bind_private(int fd, const Endpoint &at)
+{
+    mode_t mask = umask(0177);
+    bool bound = bind(fd, generic(at), at.size) == 0;
+    int why = errno;
+
+    umask(mask);
+    errno = why;
+    return bound;
+}
+
+} // namespace
+
+std::string Endpoint::path() const
+{
+    auto *un = reinterpret_cast<const sockaddr_un *>(&address);
+
+    return family() == AF_UNIX ? un->sun_path : "";
+}
+
+std::optional<Endpoint> unix_endpoint(const std::string &path,
+                                      std::string *error)
+{
+    Endpoint endpoint;
+    sockaddr_un un = {};
+
+    if (path.empty() || path.size() >= sizeof(un.sun_path) ||
+        path.find('\0') != std::string::npos) {
+        *error = path + ": a socket's path has 1 to "
+            + std::to_string(sizeof(un.sun_path) - 1) + " bytes, not "
+            + std::to_string(path.size());
+        return {};
+    }
+    un.sun_family = AF_UNIX;
+    memcpy(un.sun_path, path.c_str(), path.size() + 1);
+    memcpy(&endpoint.address, &un, sizeof(un));
+    endpoint.size = offsetof(sockaddr_un, sun_path) + path.size() + 1;
+    endpoint.text = "unix:" + path;
+    return endpoint;
+}
+
+std::optional<Endpoint> tcp_endpoint(const std::string &host, uint16_t port,
+                                     std::string *error)
+{
+    std::string name = host.empty() ? "127.0.0.1" : host;
+    addrinfo hints = {}, *found = nullptr;
+    Endpoint endpoint;
+
+    if (name.size() > 2 && name.front() == '[' && name.back() == ']') {
+        name = name.substr(1, name.size() - 2);
+    }
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV;
+    if (int wrong = getaddrinfo(name.c_str(), std::to_string(port).c_str(),
+                                &hints, &found)) {
+        *error = host + ": " + gai_strerror(wrong);
+        return {};
+    }
+    std::unique_ptr<addrinfo, void (*)(addrinfo *)> owner(found, freeaddrinfo);
+    memcpy(&endpoint.address, found->ai_addr, found->ai_addrlen);
+    endpoint.size = found->ai_addrlen;
+    endpoint.text = "tcp:" + (host.empty() ? name : host) + ":"
+        + std::to_string(port);
+    return endpoint;
+}
+
+Endpoint vsock_endpoint(uint32_t cid, uint32_t port)
+{
+    Endpoint endpoint;
+    sockaddr_vm vm = {};
+
+    vm.svm_family = AF_VSOCK;
+    vm.svm_cid = cid;
+    vm.svm_port = port;
+    memcpy(&endpoint.address, &vm, sizeof(vm));
+    endpoint.size = sizeof(vm);
+    endpoint.text = "vsock:" + std::to_string(cid) + ":"
+        + std::to_string(port);
+    return endpoint;
+}
+
+SocketFile::SocketFile(const std::string &path) : path_(path)
+{
+    struct stat st;
+
+    if (lstat(path_.c_str(), &st) == 0) {
+        device_ = st.st_dev;
+        inode_ = st.st_ino;
+    }
+}
+
+SocketFile::~SocketFile()
+{
+    struct stat st;
+
+    if (lstat(path_.c_str(), &st) == 0 && st.st_dev == device_ &&
+        st.st_ino == inode_) {
+        unlink(path_.c_str());
+    }
+}
+
+Fd Sockets::connect(const Endpoint &to, int type, bool *connecting)
+{
+    Fd fd = new_socket(to, type);
+
+    *connecting = false;
+    if (!fd || ::connect(fd.get(), generic(to), to.size) == 0) {
+        return fd;
+    }
+    if (errno != EINPROGRESS) {
+        return Fd();
+    }
+    *connecting = true;
+    return fd;
+}
+
+ListeningSocket Sockets::listen(const Endpoint &at, int type,
+                                std::string *error)
+{
+    ListeningSocket s;
+    bool is_unix = at.family() == AF_UNIX;
+    int on = 1;
+
+    if (is_unix && !remove_dead_socket(at, type, error)) {
+        return s;
+    }
+    s.fd = new_socket(at, type);
+    if (s.fd && !is_unix) {
+        setsockopt(s.fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    }
+    bool bound = s.fd && (is_unix ? bind_private(s.fd.get(), at)
+                          : bind(s.fd.get(), generic(at), at.size) == 0);
+    if (bound && is_unix) {
+        s.file = std::make_unique<SocketFile>(at.path());
+    }
+    if (!bound || ::listen(s.fd.get(), SOMAXCONN)) {
+        *error = (is_unix ? at.path() : at.text) + ": " + text_of(errno);
+        return ListeningSocket();
+    }
+    return s;
+}
+
+std::string Sockets::vsock_missing(uint32_t cid)
+{
+    Fd fd(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    Endpoint any = vsock_endpoint(cid, VMADDR_PORT_ANY);
+    unsigned int local = VMADDR_CID_ANY;
+
+    if (!fd) {
+        return "this host's kernel has no AF_VSOCK";
+    }
+    if (cid == VMADDR_CID_LOCAL) {
+        return bind(fd.get(), generic(any), any.size) == 0 ? std::string()
+            : "this host's kernel has no AF_VSOCK address 1 (the module"
+              " vsock_loopback gives it one)";
+    }
+    Fd device(open("/dev/vsock", O_RDONLY | O_CLOEXEC));
+    if (!device ||
+        ioctl(device.get(), IOCTL_VM_SOCKETS_GET_LOCAL_CID, &local) ||
+        local == VMADDR_CID_ANY) {
+        return "this host's kernel has no AF_VSOCK address to connect from";
+    }
+    return "";
+}

@@ -1,0 +1,234 @@
+/*
+ * The other end of a guest's connection: sockets, and the heartbeat
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "stream.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <sys/socket.h>
+#include <vector>
+
+namespace {
+
+/* `iov` behind one byte of ours */
+std::vector<iovec> with_flag(uint8_t *flag, const iovec *iov, int count)
+{
+    std::vector<iovec> all = {{flag, 1}};
+
+    all.insert(all.end(), iov, iov + count);
+    return all;
+}
+
+} // namespace
+
+SocketStream::SocketStream(Fd fd, Status status, Greeting greeting)
+    : fd_(std::move(fd)), status_(status), greeting_(greeting)
+{
+}
+
+Stream::Status SocketStream::status()
+{
+    pollfd p = {fd_.get(), POLLOUT, 0};
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (status_ != Status::connecting) {
+        return status_;
+    }
+    if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) || error) {
+        status_ = Status::failed;
+    } else if (poll(&p, 1, 0) == 1) {
+        /* The other end may be gone by now; it was there all the same. */
+        status_ = Status::connected;
+    }
+    return status_;
+}
+
+/*
+ * Less than was asked for means that the socket is empty, which saves another
+ * call; only descriptors, which come along with data of a Unix socket, cut
+ * what is read short.
+ */
+ssize_t SocketStream::receive(const iovec *iov, int count, int flags)
+{
+    msghdr message = {};
+    size_t room = 0;
+
+    message.msg_iov = const_cast<iovec *>(iov);
+    message.msg_iovlen = count;
+    ssize_t n = recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
+    for (int i = 0; i < count; i++) {
+        room += iov[i].iov_len;
+    }
+    drained_ = n > 0 && static_cast<size_t>(n) < room &&
+               !(message.msg_flags & MSG_CTRUNC);
+    return n;
+}
+
+ssize_t SocketStream::readv(const iovec *iov, int count)
+{
+    return receive(iov, count, 0);
+}
+
+ssize_t SocketStream::writev(const iovec *iov, int count)
+{
+    msghdr message = {};
+
+    message.msg_iov = const_cast<iovec *>(iov);
+    message.msg_iovlen = count;
+    return sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/*
+ * An empty message looks like the end.  It is passed over: a guest's program
+ * would take it for the end too.
+ */
+ssize_t SocketStream::message_size()
+{
+    for (;;) {
+        ssize_t n = receive(nullptr, 0, MSG_PEEK | MSG_TRUNC);
+        pollfd p = {fd_.get(), POLLRDHUP, 0};
+
+        if (n != 0 || poll(&p, 1, 0) == 1) {
+            return n;
+        }
+        receive(nullptr, 0, 0);
+    }
+}
+
+size_t SocketStream::max_message() const
+{
+    int bytes = 0;
+    socklen_t size = sizeof(bytes);
+
+    /* What the kernel counts besides, it takes from the same buffer. */
+    getsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, &size);
+    return std::max(bytes - 1024, 0);
+}
+
+void SocketStream::shutdown(int how)
+{
+    ::shutdown(fd_.get(), how);
+}
+
+void SocketStream::accepted(uint32_t port)
+{
+    if (greeting_ == Greeting::line) {
+        std::string line = "OK " + std::to_string(port) + "\n";
+
+        send(fd_.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+}
+
+SiblingStream::SiblingStream(Fd fd, Role role, bool messages)
+    : SocketStream(std::move(fd)), waiting_(role == Role::caller),
+      messages_(messages)
+{
+}
+
+Stream::Status SiblingStream::status()
+{
+    if (waiting_) {
+        uint8_t byte;
+        ssize_t n = recv(fd(), &byte, 1, MSG_DONTWAIT);
+
+        if (n != 1) {
+            return n < 0 && errno == EAGAIN ? Status::connecting
+                                            : Status::failed;
+        }
+        waiting_ = false;
+    }
+    return Status::connected;
+}
+
+void SiblingStream::accepted(uint32_t)
+{
+    send(fd(), "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+ssize_t SiblingStream::message_size()
+{
+    ssize_t n = SocketStream::message_size();
+
+    return n > 0 ? n - 1 : n;
+}
+
+size_t SiblingStream::max_message() const
+{
+    return SocketStream::max_message() - 1;
+}
+
+ssize_t SiblingStream::readv(const iovec *iov, int count)
+{
+    if (!messages_) {
+        return SocketStream::readv(iov, count);
+    }
+    std::vector<iovec> all = with_flag(&read_flag_, iov, count);
+    ssize_t n = SocketStream::readv(all.data(), all.size());
+
+    return n > 0 ? n - 1 : n;
+}
+
+ssize_t SiblingStream::writev(const iovec *iov, int count)
+{
+    if (!messages_) {
+        return SocketStream::writev(iov, count);
+    }
+    std::vector<iovec> all = with_flag(&written_flag_, iov, count);
+    ssize_t n = SocketStream::writev(all.data(), all.size());
+
+    return n > 0 ? n - 1 : n;
+}
+
+HeartbeatStream::HeartbeatStream(std::function<void()> booted)
+    : booted_(std::move(booted))
+{
+}
+
+ssize_t HeartbeatStream::writev(const iovec *iov, int count)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < count; i++) {
+        auto *p = static_cast<const uint8_t *>(iov[i].iov_base);
+
+        if (std::any_of(p, p + iov[i].iov_len,
+                        [](uint8_t b) { return b != heartbeat_byte; })) {
+            errno = EPROTO;
+            return -1;
+        }
+        size += iov[i].iov_len;
+    }
+    owed_ += size;
+    if (size) {
+        booted_();
+    }
+    return size;
+}
+
+ssize_t HeartbeatStream::readv(const iovec *iov, int count)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < count && owed_; i++) {
+        size_t n = std::min(owed_, iov[i].iov_len);
+
+        memset(iov[i].iov_base, heartbeat_byte, n);
+        owed_ -= n;
+        size += n;
+    }
+    if (size || ended_) {
+        return size;
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+void HeartbeatStream::shutdown(int how)
+{
+    ended_ = ended_ || how == SHUT_WR;
+}
