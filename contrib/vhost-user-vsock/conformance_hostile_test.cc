@@ -472,6 +472,42 @@ TEST_F(Messages, RegionsThatAreNotThere)
     }
 }
 
+/* A ring that is not, or not wholly, in the memory that was shared */
+TEST_F(Messages, RingsOutsideOfMemory)
+{
+    const uint64_t start = memory_.user_address(Memory::guest_base);
+    const uint64_t size = memory_.size();
+
+    /* relative to the start of memory in this process */
+    for (uint64_t wrong : {-start, uint64_t(-4096), size, size - 16,
+                           uint64_t(-16) - start}) {
+        for (int part = 0; part < 3; part++) {
+            Memory memory(size);
+            FrontEnd f(socket());
+            Queue queue(memory, 128, true);
+            uint64_t *parts[] = {&queue.descriptors, &queue.avail,
+                                 &queue.used};
+            uint64_t old = *parts[part];
+
+            f.negotiate(1ull << VIRTIO_F_VERSION_1 |
+                        1ull << VIRTIO_RING_F_EVENT_IDX);
+            f.share(memory);
+            *parts[part] = Memory::guest_base + wrong;
+            try {
+                f.start(0, memory, queue);
+                f.start(1, memory, queue);
+                *parts[part] = old;
+                queue.offer(0);
+                queue.force_kick();
+            } catch (std::runtime_error &) {
+                /* refused: better still */
+            }
+            expect_other_works();
+            ASSERT_TRUE(daemon_->alive()) << wrong << " " << part;
+        }
+    }
+}
+
 TEST_F(Messages, RingSizes)
 {
     for (uint32_t size : {0u, 3u, 127u, 32769u, 65536u, 0x80000000u}) {

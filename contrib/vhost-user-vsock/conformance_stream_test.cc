@@ -340,6 +340,22 @@ TEST_F(Streams, ShutdownOfBothIsFlushedThenReset)
     }
 }
 
+/* The host does not take what the guest has left: this ends by itself. */
+TEST_F(Streams, ShutdownThatIsNotFlushedEnds)
+{
+    Guest guest(socket());
+    auto [flow, socket] = open(guest);
+    const std::string data = pattern(60000);
+
+    while (flow.credit()) {
+        flow.write(data.substr(0, std::min<size_t>(flow.credit(), 60000)));
+        flow.barrier();
+    }
+    flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+    flow.expect(VIRTIO_VSOCK_OP_RST);
+    expect_works(guest);
+}
+
 TEST_F(Streams, ResetInMidStream)
 {
     Guest guest(socket());
@@ -592,6 +608,31 @@ TEST_F(FromHost, BadCommandsAreClosedWithoutAWord)
     EXPECT_TRUE(guest.arrived().empty());
 }
 
+/* What begins a command and goes away is forgotten. */
+TEST_F(FromHost, HalfACommand)
+{
+    Guest guest(socket());
+    expect_works(guest);
+    size_t before = daemon_->descriptors();
+
+    for (int i = 0; i < 2000; i++) {
+        HostSocket socket(uds());
+        socket.write(std::string("CONNECT 8").substr(0, i % 9));
+    }
+    {
+        HostSocket socket(uds());
+        socket.write("CONNECT");
+        socket.shutdown_write();
+        EXPECT_TRUE(socket.at_end());
+    }
+    open_from_host(guest).flow.send(VIRTIO_VSOCK_OP_RST);
+    expect_works(guest);
+    for (int i = 0; i < 100 && daemon_->descriptors() > before; i++) {
+        usleep(10000);
+    }
+    EXPECT_LE(daemon_->descriptors(), before);
+}
+
 TEST_F(FromHost, RefusedIsClosedWithoutAWord)
 {
     Guest guest(socket());
@@ -603,6 +644,24 @@ TEST_F(FromHost, RefusedIsClosedWithoutAWord)
     Flow(guest, request.header.src_cid, request.header.src_port, 80)
         .send(VIRTIO_VSOCK_OP_RST);
     EXPECT_TRUE(socket.at_end());
+}
+
+/* A guest that does not answer: both ends learn that it came to nothing. */
+TEST_F(FromHost, UnansweredEnds)
+{
+    Guest guest(socket());
+    HostSocket socket(uds());
+
+    socket.write("CONNECT 80\n");
+    Packet request = guest.receive();
+    Flow flow(guest, request.header.src_cid, request.header.src_port, 80);
+    EXPECT_TRUE(socket.at_end());
+    flow.expect(VIRTIO_VSOCK_OP_RST);
+
+    /* An answer that comes too late is for nothing. */
+    flow.send(VIRTIO_VSOCK_OP_RESPONSE);
+    flow.expect(VIRTIO_VSOCK_OP_RST);
+    expect_works(guest);
 }
 
 TEST_F(FromHost, GoneBeforeTheAnswer)
