@@ -12,9 +12,14 @@ Conformance::Conformance(const std::string &more)
     std::vector<std::string> arguments;
 
     for (uint64_t cid : {first, second}) {
+        std::string own = more;
+
+        if (size_t at = own.find('%'); at != std::string::npos) {
+            own.replace(at, 1, std::to_string(cid));
+        }
         arguments.push_back("--vm");
         arguments.push_back("guest-cid=" + std::to_string(cid) + ",socket="
-                            + socket(cid) + ",uds-path=" + uds(cid) + more);
+                            + socket(cid) + ",uds-path=" + uds(cid) + own);
     }
     daemon_ = std::make_unique<Daemon>(program, arguments, folder_ / "daemon");
     for (uint64_t cid : {first, second}) {

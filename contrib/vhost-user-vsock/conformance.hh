@@ -26,7 +26,7 @@ public:
     static std::string program;
 
 protected:
-    /* `more`: further options of both guests, as ",key=value" */
+    /* `more`: options of both guests, as ",key=value"; % is a guest's CID */
     explicit Conformance(const std::string &more = "");
     void TearDown() override;
 

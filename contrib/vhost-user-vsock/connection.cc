@@ -130,6 +130,8 @@ void Connection::take(const PacketHeader &h, const Iov &payload)
         return;
     }
     backlog_.append(iov_slice(payload, done));
+    /* The rest of a message needs what earlier ones have left. */
+    tell_of_room();
     if (messages() && (h.flags & end_of_message)) {
         backlog_.end_message(h.flags & end_of_record);
         flush();

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <vector>
 
 #define VIRTIO_RING_NO_LEGACY
@@ -40,7 +41,7 @@ bool wait_readable(int fd, int timeout);
  * Connect to a Unix socket, as soon as someone listens there: a back end that
  * has just been started may not yet.
  */
-Fd connect_unix(const std::string &path);
+Fd connect_unix(const std::string &path, int type = SOCK_STREAM);
 
 class Memory {
 public:

@@ -350,20 +350,60 @@ void Flow::barrier()
     expect(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
 }
 
+void Flow::wait_for_credit()
+{
+    Packet p = next();
+
+    if (p.header.op == VIRTIO_VSOCK_OP_RW) {
+        keep(p);
+    } else if (p.header.op != VIRTIO_VSOCK_OP_CREDIT_UPDATE) {
+        fail("no credit comes, but operation " + std::to_string(p.header.op));
+    }
+}
+
+void Flow::write_message(std::string_view data)
+{
+    do {
+        size_t size = std::min({data.size(), size_t(largest_packet),
+                                size_t(credit())});
+
+        if (!size && !data.empty()) {
+            wait_for_credit();
+            continue;
+        }
+        bool last = size == data.size();
+        Header h = header(VIRTIO_VSOCK_OP_RW, last ? VIRTIO_VSOCK_SEQ_EOM : 0);
+        h.len = size;
+        guest_->send(h, data.substr(0, size));
+        sent += size;
+        data.remove_prefix(size);
+    } while (!data.empty());
+}
+
+std::string Flow::read_message()
+{
+    std::string data;
+    bool whole = false;
+
+    while (!whole) {
+        Packet p = expect(VIRTIO_VSOCK_OP_RW);
+
+        data += p.payload;
+        whole = p.header.flags & VIRTIO_VSOCK_SEQ_EOM;
+    }
+    if (consume(data.size())) {
+        send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+    }
+    return data;
+}
+
 void Flow::write(std::string_view data, size_t piece)
 {
     while (!data.empty()) {
         size_t size = std::min({data.size(), piece, size_t(credit())});
 
         if (!size) {
-            Packet p = next();
-
-            if (p.header.op == VIRTIO_VSOCK_OP_RW) {
-                keep(p);
-            } else if (p.header.op != VIRTIO_VSOCK_OP_CREDIT_UPDATE) {
-                fail("no credit comes, but operation "
-                     + std::to_string(p.header.op));
-            }
+            wait_for_credit();
             continue;
         }
         Header h = header(VIRTIO_VSOCK_OP_RW);

@@ -141,6 +141,11 @@ public:
     /* Exactly `size` bytes, giving credit back as they come */
     std::string read(size_t size);
 
+    /* A message of SEQPACKET, in as many packets as credit makes of it */
+    void write_message(std::string_view data);
+    /* One whole message; credit is given back when all of it is there */
+    std::string read_message();
+
     /*
      * The next packet of this connection, with its credit taken; those of
      * others are kept for them.
@@ -169,6 +174,7 @@ public:
     uint32_t received = 0, forwarded = 0, forwarded_told = 0;
 
 private:
+    void wait_for_credit();
     void keep(const Packet &packet);
 
     Guest *guest_;

@@ -45,11 +45,6 @@ sockaddr_un unix_address(const std::string &path)
     return address;
 }
 
-Fd unix_socket()
-{
-    return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-}
-
 } // namespace
 
 Folder::Folder()
@@ -185,8 +180,8 @@ HostSocket::HostSocket(Fd fd)
     setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
-HostSocket::HostSocket(const std::string &path)
-    : HostSocket(connect_unix(path))
+HostSocket::HostSocket(const std::string &path, int type)
+    : HostSocket(connect_unix(path, type))
 {
 }
 
@@ -221,6 +216,18 @@ std::string HostSocket::read(size_t size)
     return data;
 }
 
+std::string HostSocket::read_message(size_t size)
+{
+    std::string data(size, 0);
+    ssize_t n = recv(fd_.get(), data.data(), size, 0);
+
+    if (n <= 0) {
+        fail("a host program has no message");
+    }
+    data.resize(n);
+    return data;
+}
+
 std::string HostSocket::read_line()
 {
     std::string line;
@@ -246,9 +253,10 @@ void HostSocket::shutdown_write()
     shutdown(fd_.get(), SHUT_WR);
 }
 
-HostListener::HostListener(const std::string &path, int backlog)
-    : path_(path), fd_(unix_socket())
+HostListener::HostListener(const std::string &path, int type)
+    : path_(path), fd_(socket(AF_UNIX, type | SOCK_CLOEXEC, 0))
 {
+    constexpr int backlog = 4096;
     sockaddr_un address = unix_address(path);
 
     if (bind(fd_.get(), reinterpret_cast<sockaddr *>(&address),

@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <vector>
 
@@ -65,11 +66,13 @@ void raise_descriptor_limit();
 class HostSocket {
 public:
     explicit HostSocket(Fd fd);
-    /* Connect to a Unix socket. */
-    explicit HostSocket(const std::string &path);
+    /* Connect to a Unix socket, of type SOCK_STREAM or SOCK_SEQPACKET. */
+    explicit HostSocket(const std::string &path, int type = SOCK_STREAM);
 
     void write(std::string_view data);
     std::string read(size_t size);
+    /* A message of up to `size` bytes */
+    std::string read_message(size_t size);
     std::string read_line();            /* without its end */
     /* Is there nothing more? Waits for it; a reset is an end too. */
     bool at_end();
@@ -83,7 +86,7 @@ private:
 
 class HostListener {
 public:
-    explicit HostListener(const std::string &path, int backlog = 4096);
+    explicit HostListener(const std::string &path, int type = SOCK_STREAM);
     HostListener(const HostListener &) = delete;
     HostListener &operator=(const HostListener &) = delete;
     ~HostListener();
