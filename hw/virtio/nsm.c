@@ -20,7 +20,6 @@
 #include "qapi/error.h"
 #include "hw/virtio/nsm.h"
 #include "nsm-cbor.h"
-#include "trace.h"
 #include <gnutls/crypto.h>
 
 #define NSM_DEPTH_MAX       16      /* of arrays and maps in each other */
@@ -37,7 +36,6 @@ typedef enum NsmError {
 } NsmError;
 
 static const char *const error_names[] = {
-    [NSM_OK] = "done",        /* for the trace alone */
     [NSM_INVALID_INDEX] = "InvalidIndex",
     [NSM_INVALID_OPERATION] = "InvalidOperation",
     [NSM_READ_ONLY_INDEX] = "ReadOnlyIndex",
@@ -749,7 +747,6 @@ static NsmError perform(Nsm *nsm, const uint8_t *request, size_t size,
         error = op->run(nsm, values, response);
     }
     values_clear(values);
-    trace_nsm_operation(op ? op->name : "unknown", error_names[error]);
     return error;
 }
 

@@ -13,7 +13,7 @@ import harness
 
 AGENT = 9003                    # the program's port
 HOST, PARENT = 2, 3             # CIDs
-STREAM, SEQPACKET = 1, 2        # socket types, in the guest
+STREAM, SEQPACKET = 1, 5        # socket types of Linux
 BLOCK_SIZE = 65521              # bytes
 LARGEST = 65536                 # bytes in a write
 MIB = 1 << 20
@@ -50,12 +50,19 @@ def any_sizes():
         yield (state >> 8) % (2 << bits) + 1
 
 
-def send_data(connection, size, piece=0):
-    """Send `size` bytes in writes of `piece`, or of any size, and no more."""
+def pieces(size, piece=0):
+    """`size` bytes in writes of `piece`, or of any size"""
     sizes = any_sizes()
+    while size:
+        n = min(piece or next(sizes), size)
+        yield n
+        size -= n
+
+
+def send_data(connection, size, piece=0):
+    """Send `size` bytes, in such writes, and no more."""
     done = 0
-    while done < size:
-        n = min(piece or next(sizes), size - done)
+    for n in pieces(size, piece):
         at = done % BLOCK_SIZE
         connection.sendall(memoryview(BLOCK)[at:at + n])
         done += n
@@ -64,12 +71,12 @@ def send_data(connection, size, piece=0):
 
 def take_data(connection):
     """All that comes: how many bytes, their CRC, and in how many pieces"""
-    crc = size = pieces = 0
+    crc = size = count = 0
     while data := connection.recv(LARGEST):
         crc = zlib.crc32(data, crc)
         size += len(data)
-        pieces += 1
-    return size, crc, pieces
+        count += 1
+    return size, crc, count
 
 
 class Work(threading.Thread):
@@ -147,6 +154,16 @@ class Guests(harness.Case):
         s.listen(200)
         return s
 
+    def connect(self, address, kind=socket.SOCK_STREAM):
+        """A host program that connects there"""
+        family = socket.AF_INET if isinstance(address, tuple) else \
+            socket.AF_UNIX
+        s = socket.socket(family, kind)
+        self.addCleanup(s.close)
+        s.settimeout(PATIENCE)
+        s.connect(address)
+        return s
+
     def accept(self, listener):
         connection, _ = listener.accept()
         self.addCleanup(connection.close)
@@ -195,6 +212,78 @@ class Transfers(Guests):
         self.transfer_in(61, self.vsock_connect, 0, self.SIZE)
         self.transfer_in(62, self.vsock_connect, 8 * MIB, 8 * MIB, LARGEST)
         self.transfer_in(63, self.vsock_connect, 50000, 50000, 1)
+
+
+    def test_configured_out(self):
+        """Where the options say that a guest's connections go"""
+        tcp = self.listener(("127.0.0.1", 0))
+        unix = self.listener(self.dir / "program")
+        tcp_port = tcp.getsockname()[1]
+        self.boot(*self.backends(
+            16, more=f",connect=51:tcp:127.0.0.1:{tcp_port}"
+            f",connect=52:unix:{self.dir}/program"))
+        for port, listener in ((51, tcp), (52, unix)):
+            self.transfer_out(port, listener, self.SIZE, 0)
+            self.transfer_out(port, listener, 0, self.SIZE)
+            self.transfer_out(port, listener, 4 * MIB, 4 * MIB)
+
+    def test_configured_in(self):
+        """Where the options say that host programs connect"""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            tcp = free.getsockname()
+        unix = f"{self.dir}/door"
+        self.boot(*self.backends(16, more=f",listen=tcp:{tcp[0]}:{tcp[1]}"
+                                 f":61,listen=unix:{unix}:62"))
+        for port, address in ((61, tcp), (62, unix)):
+            connect = lambda _, address=address: self.connect(address)
+            self.transfer_in(port, connect, self.SIZE, 0)
+            self.transfer_in(port, connect, 0, self.SIZE)
+            self.transfer_in(port, connect, 4 * MIB, 4 * MIB)
+
+    def test_siblings(self):
+        for path, cid in zip(self.backends(16, 17), (16, 17)):
+            self.boot(path, cid)
+        sizes = (8 * MIB, 0), (0, 8 * MIB), (MIB, MIB)
+        for i, (there, back) in enumerate(sizes * 2):
+            kind = SEQPACKET if i < len(sizes) else STREAM
+            server = self.job("listen", 60 + i, kind, back, 0, cid=17)
+            server.listening()
+            client = self.job("connect", 17, 60 + i, kind, there, 0, cid=16)
+            self.assertEqual(client.done()[:2], (back, checksum(back)))
+            self.assertEqual(server.done()[:2], (there, checksum(there)))
+
+
+class Messages(Guests):
+    """SEQPACKET: what one write says, one read hears"""
+    SIZE = 4 * MIB
+
+    def expect_messages(self, job, connection):
+        """Both ends sent SIZE bytes in writes of any size."""
+        count = len(list(pieces(self.SIZE)))
+        expected = self.SIZE, checksum(self.SIZE), count
+        self.assertEqual(exchange(connection, self.SIZE, 0), expected)
+        self.assertEqual(job.done(), expected)
+
+    def test_guest_connects(self):
+        self.boot(self.backend())
+        listener = self.listener(f"{self.dir}/vsock16_50",
+                                 socket.SOCK_SEQPACKET)
+        job = self.job("connect", PARENT, 50, SEQPACKET, self.SIZE, 0)
+        self.expect_messages(job, self.accept(listener))
+
+    def test_host_connects(self):
+        door = f"{self.dir}/door"
+        self.boot(*self.backends(16, more=f",listen=seqpacket:{door}:60"))
+        job = self.job("listen", 60, SEQPACKET, self.SIZE, 0)
+        job.listening()
+        self.expect_messages(job, self.connect(door, socket.SOCK_SEQPACKET))
+
+    def test_stream_is_no_messages(self):
+        """Who listens for one is not asked by the other."""
+        self.boot(self.backend())
+        self.listener(f"{self.dir}/vsock16_50")
+        with self.assertRaisesRegex(OSError, "failed"):
+            self.job("connect", PARENT, 50, SEQPACKET, 1, 1).done()
 
 
 class Connections(Guests):

@@ -7,11 +7,11 @@
  *   connect CID PORT TYPE SIZE PIECE
  *   listen PORT TYPE SIZE PIECE        first answers with the line "listening"
  *
- * TYPE is 1 for a stream, 2 for SEQPACKET.  SIZE bytes are sent on it, in
- * writes of PIECE bytes (0: of any size from one byte to 64 KiB), and no more;
- * in the same time all that comes is taken.  When both are done the answer is
- * a line: "done", how many bytes came, their CRC-32, in how many messages (of
- * a stream: reads); or "failed" and an errno.
+ * TYPE is 1 for a stream, 5 for SEQPACKET, as Linux has them.  SIZE bytes are
+ * sent on it, in writes of PIECE bytes (0: of any size from one byte to
+ * 64 KiB), and no more; in the same time all that comes is taken.  When both
+ * are done the answer is a line: "done", how many bytes came, their CRC-32, in
+ * how many messages (of a stream: reads); or "failed" and an errno.
  *
  * What is sent is the bytes of a block, again and again; its size is a prime,
  * so that a lost or repeated piece shows.
