@@ -58,6 +58,7 @@ static uint64_t reset_port_read(void *opaque, hwaddr addr, unsigned size)
 static void reset_port_write(void *opaque, hwaddr addr, uint64_t value,
                              unsigned size)
 {
+    trace_nitro_enclave_reset_port(value);
     if (value == KBD_RESET) {
         qemu_system_reset_request(SHUTDOWN_CAUSE_GUEST_RESET);
     }

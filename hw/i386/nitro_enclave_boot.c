@@ -14,6 +14,7 @@
 #include "hw/i386/apic.h"
 #include "hw/i386/ioapic.h"
 #include "hw/i386/nitro_enclave_boot.h"
+#include "trace.h"
 
 /* The setup header, the same in a bzImage and in the zero page. */
 #define HDR_SETUP_SECTS     0x1f1
@@ -462,6 +463,9 @@ bool nitro_enclave_boot_finish(NitroEnclaveBoot *boot, const char *cmdline,
                    length, limit);
         return false;
     }
+    trace_nitro_enclave_boot(boot->load_address, boot->init_size,
+                             boot->ramdisk_address, boot->ramdisk_size,
+                             num_cpus, cmdline);
     return write_guest(boot, NE_BOOT_CMDLINE, cmdline, length + 1, errp) &&
            write_zero_page(boot, errp) &&
            write_page_tables(boot, errp) &&

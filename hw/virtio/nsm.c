@@ -20,6 +20,7 @@
 #include "qapi/error.h"
 #include "hw/virtio/nsm.h"
 #include "nsm-cbor.h"
+#include "trace.h"
 #include <gnutls/crypto.h>
 
 #define NSM_DEPTH_MAX       16      /* of arrays and maps in each other */
@@ -36,6 +37,7 @@ typedef enum NsmError {
 } NsmError;
 
 static const char *const error_names[] = {
+    [NSM_OK] = "done",        /* for the trace alone */
     [NSM_INVALID_INDEX] = "InvalidIndex",
     [NSM_INVALID_OPERATION] = "InvalidOperation",
     [NSM_READ_ONLY_INDEX] = "ReadOnlyIndex",
@@ -747,6 +749,7 @@ static NsmError perform(Nsm *nsm, const uint8_t *request, size_t size,
         error = op->run(nsm, values, response);
     }
     values_clear(values);
+    trace_nsm_operation(op ? op->name : "unknown", error_names[error]);
     return error;
 }
 

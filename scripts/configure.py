@@ -1,0 +1,56 @@
+"""How QEMU is configured: with what the nitro-enclave machine needs."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import os
+import shutil
+import subprocess
+
+from common import cache_dir, fail, say
+
+FEATURES = [
+    "--with-git-submodules=ignore",
+    "--enable-tcg", "--enable-kvm", "--enable-vhost-user", "--enable-gnutls",
+    "--enable-libcbor", "--enable-fdt=system", "--enable-seccomp",
+    "--enable-trace-backends=log", "--disable-werror",
+]
+
+# Two boards, microvm and nitro-enclave, or all that QEMU has.
+DEVICES_FEW = ["--without-default-devices",
+               "--with-devices-x86_64=nitro-enclave"]
+# The firmware that their boards load is not in Debian's source of QEMU.
+DEVICES_ALL = ["--firmwarepath=/usr/share/qemu:/usr/share/seabios"
+               ":/usr/lib/ipxe/qemu"]
+
+
+def environment(build):
+    """Debian's tools first in the path, compilers through ccache, which knows
+    a file again wherever the build folder is."""
+    env = dict(os.environ)
+    env["PATH"] = "/usr/bin:/bin:" + env.get("PATH", "")
+    if shutil.which("ccache"):
+        env.setdefault("CCACHE_DIR", str(cache_dir("ccache")))
+        env.setdefault("CCACHE_NOHASHDIR", "1")
+        env.setdefault("CCACHE_BASEDIR", str(build))
+    return env
+
+
+def configure(source, build, env, options, features=tuple(FEATURES)):
+    """Configure QEMU's `source` in the folder `build`, if it is not yet."""
+    ccache = "ccache " if shutil.which("ccache") else ""
+    command = [str(source / "configure"), "--target-list=x86_64-softmmu",
+               "--without-default-features", *options, *features,
+               f"--cc={ccache}cc", f"--cxx={ccache}c++"]
+    stamp = build / "configured"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == str(command):
+        return
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir(parents=True)
+    say("configuring QEMU")
+    log = build / "configure.log"
+    with open(log, "wb") as f:
+        result = subprocess.run(command, cwd=build, env=env, check=False,
+                                stdout=f, stderr=subprocess.STDOUT)
+    if result.returncode:
+        say(log.read_text(errors="replace")[-3000:])
+        fail(f"QEMU's configure failed; all of its output is in {log}")
+    stamp.write_text(str(command), encoding="utf-8")

@@ -1,0 +1,29 @@
+"""The manual is built without a warning, and ours is linked from it."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import subprocess
+
+import harness
+
+DOCS = harness.BUILD / "qemu-tree/src/docs"
+
+
+class Docs(harness.Case):
+    def test_html(self):
+        out = self.dir / "html"
+        result = subprocess.run(
+            ["/usr/bin/sphinx-build", "-q", "-W", "--keep-going", "-b", "html",
+             "-D", "version=7.2", "-d", self.dir / "doctrees", DOCS, out],
+            check=False, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        for page, link in (
+                ("target-i386.html", 'href="i386/nitro-enclave.html"'),
+                ("device-emulation.html", 'href="devices/virtio-nsm.html"')):
+            self.assertIn(link, (out / "system" / page).read_text())
+        manual = (out / "system/i386/nitro-enclave.html").read_text()
+        self.assertIn("memoryBacking", manual)      # libvirt's example
+
+
+if __name__ == "__main__":
+    harness.main()
