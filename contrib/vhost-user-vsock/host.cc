@@ -257,16 +257,18 @@ void Host::command(int fd, bool at_end)
     loop_.forget(fd);
     Fd owner = std::move(unasked_.at(fd));
     unasked_.erase(fd);
-    if (!end || !multiplexer_) {
+    ssize_t length = end ? end + 1 - text.data() : 0;
+    if (end && multiplexer_) {
+        port = parse_connect(std::string(text.data(), length - 1));
+    }
+    if (!port) {
         /* Unread, it would make a reset of the end that the program sees. */
         if (size > 0) {
             (void)!recv(fd, text.data(), size, 0);
         }
         return;
     }
-    ssize_t length = end + 1 - text.data();
-    port = parse_connect(std::string(text.data(), length - 1));
-    if (port && recv(fd, text.data(), length, 0) == length) {
+    if (recv(fd, text.data(), length, 0) == length) {
         multiplexer_->open(*port, type_stream,
                            std::make_unique<SocketStream>(
                                std::move(owner), Stream::Status::connected,

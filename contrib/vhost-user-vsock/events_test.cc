@@ -1,0 +1,151 @@
+/*
+ * Tests of events.cc
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "events.hh"
+#include "sockets.hh"
+#include "temporary_folder.hh"
+
+#include <fcntl.h>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace {
+
+using Json = nlohmann::json;
+
+class EventsTest : public testing::Test {
+protected:
+    /* All lines of a descriptor that does not block */
+    std::vector<Json> lines(int fd)
+    {
+        std::string text(1 << 20, '\0');
+        ssize_t n = ::read(fd, text.data(), text.size());
+        std::istringstream stream(text.substr(0, std::max<ssize_t>(n, 0)));
+        std::vector<Json> all;
+
+        for (std::string line; std::getline(stream, line);) {
+            all.push_back(Json::parse(line));
+        }
+        return all;
+    }
+    void to_pipe()
+    {
+        int ends[2];
+
+        ASSERT_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+        reader = Fd(ends[0]);
+        events.write_to(Fd(ends[1]));
+    }
+
+    TemporaryFolder folder;
+    Events events;
+    Fd reader;
+    std::string error;
+};
+
+TEST_F(EventsTest, OfAGuest)
+{
+    to_pipe();
+    events.guest("booted", 4294967294);
+    EXPECT_EQ(lines(reader.get()), std::vector<Json>{
+        Json::parse(R"({"event": "booted", "guest_cid": 4294967294})")});
+}
+
+TEST_F(EventsTest, OfConnections)
+{
+    using What = ConnectionReport::What;
+    const Address address = {3, 5, 16, 7};
+
+    to_pipe();
+    events.connection({What::opened, true, address, type_stream, 0, 0});
+    events.connection({What::closed, false, address, type_seqpacket, 1,
+                       uint64_t{1} << 40});
+    events.connection({What::refused, true, address, type_stream, 0, 0});
+
+    std::vector<Json> all = lines(reader.get());
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(all[0], Json::parse(R"({"event": "opened", "guest_cid": 16,
+        "by": "guest", "type": "stream", "peer_cid": 3, "peer_port": 5,
+        "guest_port": 7})"));
+    EXPECT_EQ(all[1], Json::parse(R"({"event": "closed", "guest_cid": 16,
+        "by": "host", "type": "seqpacket", "peer_cid": 3, "peer_port": 5,
+        "guest_port": 7, "bytes_from_guest": 1,
+        "bytes_to_guest": 1099511627776})"));
+    EXPECT_EQ(all[2]["event"], "refused");
+}
+
+TEST_F(EventsTest, AReaderThatDoesNotReadLosesSome)
+{
+    constexpr size_t many = 10000;
+
+    to_pipe();
+    for (size_t i = 0; i < many; i++) {
+        events.guest("booted", 16);
+    }
+    size_t first = lines(reader.get()).size();
+    ASSERT_GT(first, 0U);
+    ASSERT_LT(first, many);
+
+    events.guest("booted", 17);
+    std::vector<Json> all = lines(reader.get());
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0]["event"], "lost");
+    EXPECT_EQ(all[0]["count"], many - first);
+    EXPECT_EQ(all[1]["guest_cid"], 17);
+}
+
+TEST_F(EventsTest, ToAFileBehindWhatItHas)
+{
+    std::ofstream(folder / "e") << "{}\n";
+    events.write_to(open_events(folder / "e", &error));
+    events.guest("booted", 16);
+
+    Fd file(open((folder / "e").c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_EQ(lines(file.get()).size(), 2U);
+}
+
+TEST_F(EventsTest, ToADescriptorASocketAndAFifo)
+{
+    int pair[2];
+
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    Fd ours(pair[0]), theirs(pair[1]);
+    events.write_to(open_events(std::to_string(theirs.get()), &error));
+    events.guest("booted", 16);
+    EXPECT_EQ(lines(ours.get()).size(), 1U) << error;
+
+    ListeningSocket s = Sockets().listen(
+        *unix_endpoint(folder / "s", &error), SOCK_STREAM, &error);
+    events.write_to(open_events(folder / "s", &error));
+    events.guest("booted", 16);
+    Fd accepted(accept(s.fd.get(), nullptr, nullptr));
+    EXPECT_EQ(lines(accepted.get()).size(), 1U) << error;
+
+    ASSERT_EQ(mkfifo((folder / "f").c_str(), 0600), 0);
+    events.write_to(open_events(folder / "f", &error));
+    events.guest("booted", 16);     /* there is no reader yet */
+    Fd fifo(open((folder / "f").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    EXPECT_EQ(lines(fifo.get()).size(), 1U) << error;
+}
+
+TEST_F(EventsTest, WhereNothingCanBeWritten)
+{
+    Fd only_read(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const std::vector<std::string> wrong = {
+        "999999999", std::to_string(only_read.get()), folder / "none/e",
+        folder / ""};
+
+    for (const std::string &where : wrong) {
+        error.clear();
+        EXPECT_FALSE(open_events(where, &error)) << where;
+        EXPECT_EQ(error.rfind("events=" + where + ": ", 0), 0U) << error;
+    }
+}
+
+} // namespace

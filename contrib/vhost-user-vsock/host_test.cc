@@ -1,0 +1,315 @@
+/*
+ * Tests of host.cc: real Unix sockets, and others in place of AF_VSOCK ones,
+ * which few hosts have
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "fake_rooms.hh"
+#include "host.hh"
+#include "temporary_folder.hh"
+
+#include <array>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr uint64_t guest = 16;
+
+/* An AF_VSOCK address is a Unix socket in a folder, with its text as name. */
+class FakeSockets : public Sockets {
+public:
+    explicit FakeSockets(const TemporaryFolder &folder) : folder_(folder) {}
+    Endpoint place(const Endpoint &e)
+    {
+        std::string error;
+
+        return e.family() == AF_VSOCK
+            ? unix_endpoint(folder_ / e.text, &error).value_or(e) : e;
+    }
+    Fd connect(const Endpoint &to, int type, bool *connecting) override
+    {
+        return Sockets::connect(place(to), type, connecting);
+    }
+    ListeningSocket listen(const Endpoint &at, int type,
+                           std::string *error) override
+    {
+        return Sockets::listen(place(at), type, error);
+    }
+    std::string vsock_missing(uint32_t) override { return missing; }
+
+    std::string missing;
+
+private:
+    const TemporaryFolder &folder_;
+};
+
+class HostTest : public testing::Test {
+protected:
+    HostTest()
+        : sockets(folder),
+          m(loop, guest, default_buffer_size,
+            [](const PacketHeader &) { return nullptr; })
+    {
+        m.set_seqpacket(true);
+    }
+    void start()
+    {
+        host = std::make_unique<Host>(loop, sockets, options,
+                                      [this] { booted++; });
+        ASSERT_TRUE(host->listen(&error)) << error;
+        host->attach(&m);
+    }
+    Endpoint endpoint(const std::string &path)
+    {
+        return unix_endpoint(path, &error).value_or(Endpoint());
+    }
+    /* A host program that listens, or that connects */
+    ListeningSocket listener(const Endpoint &at, int type = SOCK_STREAM)
+    {
+        ListeningSocket s = sockets.listen(at, type, &error);
+
+        EXPECT_TRUE(s.fd) << error;
+        return s;
+    }
+    Fd program(const Endpoint &to, int type = SOCK_STREAM)
+    {
+        bool connecting;
+        Fd fd = sockets.connect(to, type, &connecting);
+
+        EXPECT_TRUE(fd) << to.text;
+        loop.run_once(0);
+        return fd;
+    }
+    void write(const Fd &fd, const std::string &text)
+    {
+        EXPECT_EQ(::write(fd.get(), text.data(), text.size()),
+                  static_cast<ssize_t>(text.size()));
+        loop.run_once(0);
+    }
+    /* What comes; "(end)" at the end, "" if nothing is there */
+    std::string read(const Fd &fd)
+    {
+        std::array<char, 100> text;
+        ssize_t n = ::read(fd.get(), text.data(), text.size());
+
+        return n > 0 ? std::string(text.data(), n) : n == 0 ? "(end)" : "";
+    }
+    /* Has the guest's connection come to this listener? */
+    bool reached(const ListeningSocket &s)
+    {
+        return static_cast<bool>(Fd(accept(s.fd.get(), nullptr, nullptr)));
+    }
+    /* The next packet for the guest; op 0 if there is none */
+    PacketHeader sent()
+    {
+        FakeRooms rooms(1, 4096 - packet_header_size);
+
+        if (m.wants_to_say()) {
+            m.say(rooms);
+        }
+        return rooms.said.empty() ? PacketHeader() : rooms.said[0].header;
+    }
+    void expect_request(uint32_t port, uint16_t type = type_stream)
+    {
+        PacketHeader h = sent();
+
+        EXPECT_EQ(h.op, static_cast<uint16_t>(Op::request));
+        EXPECT_EQ(h.dst_port, port);
+        EXPECT_EQ(h.type, type);
+        EXPECT_EQ(h.src_cid, parent_cid);
+    }
+    void answer(const PacketHeader &to, Op op)
+    {
+        PacketHeader h;
+
+        h.src_cid = to.dst_cid;
+        h.src_port = to.dst_port;
+        h.dst_cid = to.src_cid;
+        h.dst_port = to.src_port;
+        h.type = to.type;
+        h.op = static_cast<uint16_t>(op);
+        h.buf_alloc = 1 << 20;
+        m.receive(h, {});
+    }
+
+    TemporaryFolder folder;
+    FakeSockets sockets;
+    Loop loop;
+    HostOptions options;
+    std::string error;
+    int booted = 0;
+    std::unique_ptr<Host> host;
+    Multiplexer m;      /* refers to streams of the host's: goes first */
+};
+
+TEST_F(HostTest, AProgramAsksForAPort)
+{
+    options.uds_path = folder / "v";
+    start();
+    Fd p = program(endpoint(folder / "v"));
+
+    write(p, "conn");
+    EXPECT_EQ(sent().op, 0);
+    write(p, "ECT 77\nearly");
+    PacketHeader request = sent();
+    EXPECT_EQ(request.dst_port, 77U);
+    EXPECT_EQ(read(p), "");
+    answer(request, Op::response);
+    EXPECT_EQ(read(p), "OK " + std::to_string(request.src_port) + "\n");
+    PacketHeader data = sent();
+    EXPECT_EQ(data.op, static_cast<uint16_t>(Op::rw));
+    EXPECT_EQ(data.len, 5U);
+}
+
+TEST_F(HostTest, ARefusedProgramReadsNothing)
+{
+    options.uds_path = folder / "v";
+    start();
+    Fd p = program(endpoint(folder / "v"));
+
+    write(p, "CONNECT 77\n");
+    answer(sent(), Op::rst);
+    EXPECT_EQ(read(p), "(end)");
+}
+
+TEST_F(HostTest, WhatIsNoCommandIsClosed)
+{
+    options.uds_path = folder / "v";
+    start();
+    for (const char *text : {"CONNECT\n", "CONNECT 4294967295\n", "GET /\n",
+                             "CONNECT -1\n", "CONNECT 1 \n",
+                             "CONNECT 00000000000000000000001\n"}) {
+        Fd p = program(endpoint(folder / "v"));
+
+        write(p, text);
+        EXPECT_EQ(read(p), "(end)") << text;
+    }
+    EXPECT_EQ(m.size(), 0U);
+}
+
+TEST_F(HostTest, ListenersGoToTheirPorts)
+{
+    options.listens = {{endpoint(folder / "a"), SOCK_STREAM, 1},
+                       {endpoint(folder / "b"), SOCK_SEQPACKET, 2}};
+    start();
+
+    Fd a = program(endpoint(folder / "a"));
+    expect_request(1);
+    Fd b = program(endpoint(folder / "b"), SOCK_SEQPACKET);
+    expect_request(2, type_seqpacket);
+}
+
+TEST_F(HostTest, WithoutAGuestListenersClose)
+{
+    options.listens = {{endpoint(folder / "a"), SOCK_STREAM, 1}};
+    start();
+    host->attach(nullptr);
+
+    EXPECT_EQ(read(program(endpoint(folder / "a"))), "(end)");
+}
+
+TEST_F(HostTest, GuestReachesThePortsSocket)
+{
+    options.uds_path = folder / "v";
+    start();
+    ListeningSocket stream = listener(endpoint(folder / "v_5"));
+    ListeningSocket packets = listener(endpoint(folder / "v_6"),
+                                       SOCK_SEQPACKET);
+
+    EXPECT_TRUE(host->connect(5, type_stream));
+    EXPECT_TRUE(reached(stream));
+    EXPECT_TRUE(host->connect(6, type_seqpacket));
+    EXPECT_TRUE(reached(packets));
+    EXPECT_FALSE(host->connect(5, type_seqpacket));
+    EXPECT_FALSE(host->connect(6, type_stream));
+    EXPECT_FALSE(host->connect(7, type_stream));
+}
+
+TEST_F(HostTest, ConnectGoesFirst)
+{
+    options.uds_path = folder / "v";
+    options.connects.emplace(5, endpoint(folder / "elsewhere"));
+    start();
+    ListeningSocket there = listener(endpoint(folder / "elsewhere"));
+    ListeningSocket usual = listener(endpoint(folder / "v_5"));
+
+    EXPECT_TRUE(host->connect(5, type_stream));
+    EXPECT_TRUE(reached(there));
+    EXPECT_FALSE(reached(usual));
+}
+
+TEST_F(HostTest, ForwardsToAfVsock)
+{
+    options.forward_cid = 1;
+    start();
+    ListeningSocket there = listener(vsock_endpoint(1, 5));
+
+    EXPECT_TRUE(host->connect(5, type_stream));
+    EXPECT_TRUE(reached(there));
+    EXPECT_FALSE(host->connect(6, type_stream));
+}
+
+TEST_F(HostTest, ForwardsFromAfVsock)
+{
+    options.forward_cid = 1;
+    options.forward_listen = {5, 6};
+    start();
+
+    Fd p = program(vsock_endpoint(1, 6));
+    expect_request(6);
+}
+
+TEST_F(HostTest, HostWithoutAfVsock)
+{
+    options.forward_cid = 1;
+    sockets.missing = "it is not here";
+    Host h(loop, sockets, options, [] {});
+
+    EXPECT_FALSE(h.listen(&error));
+    EXPECT_EQ(error, "forward-cid=1: it is not here");
+}
+
+TEST_F(HostTest, HeartbeatIsAnsweredWhereNobodyListens)
+{
+    options.uds_path = folder / "v";
+    start();
+    uint8_t byte = heartbeat_byte;
+    iovec one = {&byte, 1};
+    auto stream = host->connect(heartbeat_port, type_stream);
+
+    ASSERT_TRUE(stream);
+    EXPECT_EQ(stream->writev(&one, 1), 1);
+    EXPECT_EQ(booted, 1);
+    byte = 0;
+    EXPECT_EQ(stream->readv(&one, 1), 1);
+    EXPECT_EQ(byte, heartbeat_byte);
+
+    EXPECT_FALSE(host->connect(heartbeat_port, type_seqpacket));
+}
+
+TEST_F(HostTest, AProgramForTheHeartbeatGoesFirst)
+{
+    options.uds_path = folder / "v";
+    start();
+    ListeningSocket there = listener(endpoint(folder / "v_9000"));
+    uint8_t byte = heartbeat_byte;
+    iovec one = {&byte, 1};
+    auto stream = host->connect(heartbeat_port, type_stream);
+
+    ASSERT_TRUE(stream);
+    EXPECT_EQ(stream->status(), Stream::Status::connected);
+    EXPECT_EQ(stream->writev(&one, 1), 1);
+    EXPECT_EQ(booted, 0);
+    Fd p(accept(there.fd.get(), nullptr, nullptr));
+    EXPECT_EQ(read(p), "\xb7");
+}
+
+TEST_F(HostTest, HeartbeatOff)
+{
+    options.heartbeat = false;
+    start();
+    EXPECT_FALSE(host->connect(heartbeat_port, type_stream));
+}
+
+} // namespace

@@ -1,0 +1,153 @@
+/*
+ * Tests of siblings.cc, and of the streams between siblings
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "siblings.hh"
+
+#include <array>
+#include <gtest/gtest.h>
+#include <string>
+#include <sys/resource.h>
+
+namespace {
+
+constexpr uint64_t anne = 16, emily = 17, stranger = 18;
+
+class SiblingsTest : public testing::Test {
+protected:
+    SiblingsTest()
+    {
+        siblings.add(anne, {"b", "c"}, annes, [](SiblingCall &) {});
+        siblings.add(emily, {"a", "b"}, emilys, [this](SiblingCall &call) {
+            calls++;
+            taken = {call.from_cid, call.from_port, call.to_port, call.type,
+                     takes ? std::move(call.stream) : nullptr};
+        });
+        siblings.add(stranger, {"d"}, strangers, [](SiblingCall &) {});
+    }
+    std::unique_ptr<Stream> call(uint64_t to, uint16_t type = type_stream)
+    {
+        PacketHeader request;
+
+        request.src_port = 1;
+        request.dst_cid = to;
+        request.dst_port = 2;
+        request.type = type;
+        return siblings.call(anne, request);
+    }
+    /* Anne's end, connected to the one in `taken` */
+    std::unique_ptr<Stream> connected(uint16_t type)
+    {
+        auto mine = call(emily, type);
+
+        emilys.run_once(0);
+        taken.stream->accepted(1);
+        EXPECT_EQ(mine->status(), Stream::Status::connected);
+        return mine;
+    }
+    static ssize_t write(Stream &stream, std::string text)
+    {
+        iovec v = {text.data(), text.size()};
+
+        return stream.writev(&v, 1);
+    }
+    static std::string read(Stream &stream)
+    {
+        std::array<char, 100> text;
+        iovec v = {text.data(), text.size()};
+        ssize_t n = stream.readv(&v, 1);
+
+        return n > 0 ? std::string(text.data(), n) : n == 0 ? "(end)" : "";
+    }
+
+    Loop annes, emilys, strangers;
+    Siblings siblings;
+    SiblingCall taken = {};
+    bool takes = true;
+    int calls = 0;
+};
+
+TEST_F(SiblingsTest, OnlyThoseWithACommonGroup)
+{
+    EXPECT_TRUE(call(emily));
+    EXPECT_FALSE(call(stranger));
+    EXPECT_FALSE(call(anne));
+    EXPECT_FALSE(call(99));
+}
+
+TEST_F(SiblingsTest, ConnectedWhenTheOtherHasAccepted)
+{
+    auto mine = call(emily);
+
+    EXPECT_EQ(mine->status(), Stream::Status::connecting);
+    EXPECT_EQ(calls, 0);        /* it is told in its own thread */
+    emilys.run_once(0);
+    ASSERT_EQ(calls, 1);
+    EXPECT_EQ(taken.from_cid, anne);
+    EXPECT_EQ(taken.from_port, 1U);
+    EXPECT_EQ(taken.to_port, 2U);
+    EXPECT_EQ(mine->status(), Stream::Status::connecting);
+    taken.stream->accepted(1);
+    EXPECT_EQ(mine->status(), Stream::Status::connected);
+}
+
+TEST_F(SiblingsTest, RefusedWhenItIsNotTaken)
+{
+    auto mine = call(emily);
+
+    takes = false;
+    emilys.run_once(0);
+    ASSERT_EQ(calls, 1);
+    taken.stream.reset();
+    EXPECT_EQ(mine->status(), Stream::Status::failed);
+}
+
+TEST_F(SiblingsTest, BytesBothWays)
+{
+    auto mine = connected(type_stream);
+
+    EXPECT_EQ(write(*mine, "to emily"), 8);
+    EXPECT_EQ(read(*taken.stream), "to emily");
+    EXPECT_EQ(write(*taken.stream, "to anne"), 7);
+    EXPECT_EQ(read(*mine), "to anne");
+    mine.reset();
+    EXPECT_EQ(read(*taken.stream), "(end)");
+}
+
+TEST_F(SiblingsTest, MessagesKeepTheirBoundsAndRecords)
+{
+    auto mine = connected(type_seqpacket);
+
+    mine->set_ends_record(true);
+    EXPECT_EQ(write(*mine, "first"), 5);
+    mine->set_ends_record(false);
+    EXPECT_EQ(write(*mine, "second"), 6);
+
+    EXPECT_EQ(taken.stream->message_size(), 5);
+    EXPECT_EQ(read(*taken.stream), "first");
+    EXPECT_TRUE(taken.stream->ends_record());
+    EXPECT_EQ(taken.stream->message_size(), 6);
+    EXPECT_EQ(read(*taken.stream), "second");
+    EXPECT_FALSE(taken.stream->ends_record());
+}
+
+TEST_F(SiblingsTest, CallsThatWaitAreBounded)
+{
+    size_t made = 0;
+    rlimit descriptors;
+
+    /* It is not to be the descriptors that end it. */
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    descriptors.rlim_cur = descriptors.rlim_max;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    while (made <= max_pending_calls && call(emily)) {
+        made++;
+    }
+    EXPECT_EQ(made, max_pending_calls);
+    emilys.run_once(0);
+    EXPECT_EQ(static_cast<size_t>(calls), made);
+    EXPECT_TRUE(call(emily));
+}
+
+} // namespace
