@@ -223,17 +223,20 @@ class Case(unittest.TestCase):
                             f"the guest does not listen on port {port}")
             time.sleep(0.1)
 
-    def wait_for_listener(self, path, seconds=20):
-        """A socket's file is there a moment before it can be connected to."""
+    def wait_for_listener(self, address, seconds=20):
+        """Wait until an address of TCP, or a path, can be connected to: the
+        file of a socket is there a moment before."""
+        tcp = isinstance(address, tuple)
         end = time.monotonic() + seconds
         while True:
-            with socket.socket(socket.AF_UNIX) as s:
+            with socket.socket(socket.AF_INET if tcp else
+                               socket.AF_UNIX) as s:
                 try:
-                    s.connect(str(path))
+                    s.connect(address if tcp else str(address))
                     return
                 except (ConnectionRefusedError, FileNotFoundError):
                     self.assertLess(time.monotonic(), end,
-                                    f"nobody listens on {path}")
+                                    f"nobody listens on {address}")
             time.sleep(0.02)
 
     def wait_for(self, path, seconds=20):

@@ -5,7 +5,12 @@ data on them, and says what it got; the other ends are here.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import json
+import os
+import re
 import socket
+import subprocess
+import textwrap
 import threading
 import zlib
 
@@ -340,6 +345,65 @@ class Connections(Guests):
             return take_data(connection)[0]
         except ConnectionResetError:
             return 0
+
+
+class Manual(Guests):
+    """The examples of the man page, as they stand there"""
+
+    def examples(self):
+        """The commands, with ports of TCP that are free"""
+        page = harness.TOP / "docs/tools/vhost-user-vsock.rst"
+        text = page.read_text().split("\nExamples\n")[1]
+        for port in ("5003", "8080"):
+            self.assertIn(port, text)
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                text = text.replace(port, str(free.getsockname()[1]))
+        blocks = re.findall(r"code-block:: sh\n\n((?:  .*\n)+)", text)
+        return [textwrap.dedent(block) for block in blocks]
+
+    def shell(self, command, folder=None, **kwargs):
+        path = f"{harness.BUILD}/bin:{os.environ['PATH']}"
+        return self.spawn("/bin/sh", "-ec", command, cwd=folder or self.dir,
+                          env={**os.environ, "PATH": path}, text=True,
+                          stdout=subprocess.PIPE, **kwargs)
+
+    def ask(self, command, request):
+        """The lines that a command prints which sends the guest a request"""
+        self.file("request", request.encode())
+        out, _ = self.shell(command).communicate(timeout=PATIENCE)
+        return out.splitlines()
+
+    def test_examples(self):
+        daemon, by_tcp, by_unix, echo, tcp_echo, two = self.examples()
+        self.shell("exec " + daemon)
+        self.wait_for_listener(self.dir / "vsock16")
+        self.boot(self.dir / "vhost16.sock")
+        self.shell("exec " + echo)
+        self.wait_for_listener(self.dir / "vsock16_7")
+        self.shell("exec " + tcp_echo)
+        port = int(re.search("TCP-LISTEN:([0-9]+)", tcp_echo)[1])
+        self.wait_for_listener(("127.0.0.1", port))
+        size = 100000
+        done = f"done {size} {checksum(size)} "
+
+        line, = self.ask(by_tcp, f"connect {PARENT} 7 1 {size} 0\n")
+        self.assertTrue(line.startswith(done), line)
+        first, line = self.ask(by_unix,
+                               f"connect {PARENT} 8000 1 {size} 0\n")
+        self.assertRegex(first, "^OK [0-9]+$")
+        self.assertTrue(line.startswith(done), line)
+
+        events = [json.loads(line) for line in
+                  (self.dir / "events.json").read_text().splitlines()]
+        self.assertIn("booted", [event["event"] for event in events])
+        self.assertIn((7, "opened"), [(e.get("peer_port"), e["event"])
+                                      for e in events])
+
+        elsewhere = self.dir / "two"
+        elsewhere.mkdir()
+        self.shell("exec " + two, elsewhere)
+        for cid in (16, 17):
+            self.wait_for_listener(elsewhere / f"vhost{cid}.sock")
 
 
 if __name__ == "__main__":
