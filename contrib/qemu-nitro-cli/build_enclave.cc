@@ -1,5 +1,5 @@
 /*
- * The command build-enclave: an image from a folder
+ * The command build-enclave: an image from a folder or a container image
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,25 +16,20 @@
 
 namespace {
 
-Bytes bytes(const std::string &text)
-{
-    return Bytes(text.begin(), text.end());
-}
-
 /* Items of /cmd and /env are lines: one cannot hold a line's end. */
-Bytes lines(const char *option, const std::vector<std::string> &items)
+ContentPtr lines(const char *what, const std::vector<std::string> &items)
 {
     std::string text;
 
     for (const std::string &item : items) {
         if (item.find('\n') != std::string::npos) {
-            throw Error(Code::invalid_argument, std::string(option)
-                        + ": an item has a line's end in it",
-                        "Give one item with each option.");
+            throw Error(Code::invalid_argument, std::string(what)
+                        + ": an item has a line's end in it, which the"
+                        " enclave cannot be told", "Leave it out.");
         }
         text += item + "\n";
     }
-    return bytes(text);
+    return content_of(text);
 }
 
 std::string rfc3339(int64_t seconds)
@@ -89,34 +84,66 @@ std::string make_metadata(const BuildOptions &options)
             {"KernelVersion", kernel_version(options.blobs + "/bzImage")},
         }},
         {"DockerInfo", nullptr},
-        {"CustomMetadata", nullptr},
+        {"CustomMetadata", options.custom},
     };
-    return json.dump();
+    if (options.container) {
+        json["DockerInfo"] = options.container->info;
+    }
+    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Bytes first_ramdisk(const std::string &blobs)
+ContentPtr first_ramdisk(const std::string &blobs)
 {
     Cpio cpio;
     std::string module = blobs + "/nsm.ko";
 
     cpio.add("dev", S_IFDIR | 0755);
-    cpio.add("init", S_IFREG | 0755, read_file(blobs + "/init"));
+    cpio.add("init", S_IFREG | 0755, content_of_file(blobs + "/init"));
     if (access(module.c_str(), F_OK) == 0) {
-        cpio.add("nsm.ko", S_IFREG | 0644, read_file(module));
+        cpio.add("nsm.ko", S_IFREG | 0644, content_of_file(module));
     }
     return cpio.write();
 }
 
-Bytes second_ramdisk(const BuildOptions &options)
+/*
+ * What the layout of AWS's builder has no place for, and its init does not
+ * know: where the command starts, and as whom.  Only what is not the default
+ * is there, so that all else measures as it does without.
+ */
+void add_settings(Cpio &cpio, const Container &container)
+{
+    const ContainerUser &user = container.user;
+
+    if (container.working_folder != "/") {
+        cpio.add("cwd", S_IFREG | 0644,
+                 lines("WorkingDir", {container.working_folder}));
+    }
+    if (!user.is_root()) {
+        std::vector<std::string> ids = {std::to_string(user.uid),
+                                        std::to_string(user.gid)};
+
+        for (uint32_t group : user.groups) {
+            ids.push_back(std::to_string(group));
+        }
+        cpio.add("user", S_IFREG | 0644, lines("User", ids));
+    }
+}
+
+ContentPtr second_ramdisk(const BuildOptions &options)
 {
     Cpio cpio;
 
     for (const char *folder : {"dev", "proc", "run", "sys", "tmp", "var"}) {
         cpio.add(std::string("rootfs/") + folder, S_IFDIR | 0755);
     }
-    cpio.add_tree(options.rootfs, "rootfs");
-    cpio.add("cmd", S_IFREG | 0644, lines("--cmd", options.cmd));
-    cpio.add("env", S_IFREG | 0644, lines("--env", options.env));
+    if (options.container) {
+        options.container->root.add_to(cpio, "rootfs");
+        add_settings(cpio, *options.container);
+    } else {
+        cpio.add_tree(options.rootfs, "rootfs");
+    }
+    cpio.add("cmd", S_IFREG | 0644, lines("the command", options.cmd));
+    cpio.add("env", S_IFREG | 0644, lines("the environment", options.env));
     return cpio.write();
 }
 
@@ -133,7 +160,8 @@ EifParts build_parts(const BuildOptions &options)
 {
     struct stat st;
 
-    if (stat(options.rootfs.c_str(), &st) || !S_ISDIR(st.st_mode)) {
+    if (!options.container && (stat(options.rootfs.c_str(), &st) ||
+                               !S_ISDIR(st.st_mode))) {
         throw Error(Code::file, options.rootfs + ": "
                     + error_text(S_ISDIR(st.st_mode) ? errno : ENOTDIR),
                     "Give the folder that becomes the enclave's root with"
@@ -144,7 +172,6 @@ EifParts build_parts(const BuildOptions &options)
         options.cmdline ? *options.cmdline
                         : first_line(read_file(options.blobs + "/cmdline")),
         make_metadata(options),
-        {content_of(first_ramdisk(options.blobs)),
-         content_of(second_ramdisk(options))},
+        {first_ramdisk(options.blobs), second_ramdisk(options)},
     };
 }

@@ -1,5 +1,5 @@
 /*
- * The command build-enclave: an image from a folder
+ * The command build-enclave: an image from a folder or a container image
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,14 +10,17 @@
 #include <string>
 #include <vector>
 
+#include "container.hh"
 #include "eif_writer.hh"
 
 struct BuildOptions {
-    std::string rootfs;             /* the folder that becomes the root */
+    std::string rootfs;             /* the folder that becomes the root, or */
+    std::optional<Container> container;     /* the image that does */
     std::string blobs;              /* bzImage, cmdline, init, maybe nsm.ko */
     std::vector<std::string> cmd, env;
     std::optional<std::string> cmdline;
     std::string name, version;
+    nlohmann::json custom;          /* metadata; null if there is none */
     int64_t build_time = 0;         /* seconds since 1970, UTC */
 };
 

@@ -5,29 +5,42 @@
  */
 #include "commands.hh"
 
+#include <cerrno>
 #include <cstdlib>
 #include <ctime>
+#include <fcntl.h>
 #include <iostream>
 
 #include "arguments.hh"
 #include "build_enclave.hh"
+#include "container_engine.hh"
+#include "json_input.hh"
 #include "process.hh"
 
 namespace {
 
 const char *const build_usage =
-    "qemu-nitro-cli build-enclave --rootfs DIR --cmd WORD... --output-file FILE"
-    " [OPTION]...\n"
+    "qemu-nitro-cli build-enclave SOURCE --output-file FILE [OPTION]...\n"
     "\n"
-    "Make an enclave image whose root is the folder DIR, and print its\n"
-    "measurements.  The same input gives the same measurements anywhere; with\n"
-    "SOURCE_DATE_EPOCH set, it gives the same bytes.\n"
+    "Make an enclave image and print its measurements.  The same input gives\n"
+    "the same measurements anywhere; with SOURCE_DATE_EPOCH set, it gives the\n"
+    "same bytes.  SOURCE is one of:\n"
     "\n"
-    "  --rootfs DIR           what becomes the root\n"
-    "  --cmd WORD             of the command that runs there; once for each\n"
+    "  --rootfs DIR           a folder, which becomes the root; needs --cmd\n"
+    "  --docker-archive FILE  a container image: what docker save writes, or an\n"
+    "                         OCI archive; with --docker-uri NAME, that one of\n"
+    "                         the images in it\n"
+    "  --docker-uri NAME      an image that docker or podman has or can pull\n"
+    "  --docker-uri NAME --docker-dir DIR\n"
+    "                         one that they build from DIR\n"
+    "\n"
+    "  --cmd WORD             of the command that runs; once for each.  A\n"
+    "                         container image's own is its Cmd, or else its\n"
+    "                         Entrypoint, never both, as on EC2.\n"
     "  --env NAME=VALUE       of its environment; once for each\n"
     "  --output-file FILE     where the image goes\n"
     "  --name, --version TEXT of the image, for its metadata\n"
+    "  --metadata FILE        JSON: more metadata, of any kind\n"
     "  --cmdline TEXT         the kernel's command line, not that of the blobs\n"
     "  --signing-certificate, --private-key FILE\n"
     "                         PEM: sign the image\n"
@@ -75,13 +88,110 @@ std::string find_blobs()
                 " init.");
 }
 
+/* The container image that the options name; none with --rootfs */
+std::optional<Container> container_of(const Arguments &arguments,
+                                      const std::string &room)
+{
+    std::optional<std::string> uri = arguments.single("docker-uri");
+
+    if (arguments.has("rootfs")) {
+        return {};
+    }
+    if (arguments.has("docker-archive")) {
+        std::string path = arguments.required("docker-archive");
+        Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+
+        if (!file) {
+            throw Error(Code::file, path + ": " + error_text(errno),
+                        "Check that the file exists and can be read.");
+        }
+        return read_container(file, path, uri, room);
+    }
+    Descriptor file = save_image(arguments.required("docker-uri"),
+                                 arguments.single("docker-dir"), room);
+    return read_container(file, *uri, uri, room);
+}
+
+/* Exactly one source, and no option that another one needs */
+void check_source(const Arguments &arguments)
+{
+    auto both = [&](const char *a, const char *b) {
+        if (arguments.has(a) && arguments.has(b)) {
+            throw Error(Code::conflicting_argument, std::string("--") + a
+                        + " and --" + b + " exclude each other",
+                        "Leave one of them out.");
+        }
+    };
+
+    both("rootfs", "docker-archive");
+    both("rootfs", "docker-uri");
+    both("rootfs", "docker-dir");
+    both("docker-archive", "docker-dir");
+    if (arguments.has("docker-dir")) {
+        arguments.required("docker-uri");
+    }
+    if (arguments.has("rootfs")) {
+        arguments.required("rootfs");
+        if (!arguments.has("cmd")) {
+            arguments.required("cmd");
+        }
+    } else if (!arguments.has("docker-archive") &&
+               !arguments.has("docker-uri")) {
+        throw Error(Code::missing_argument, "none of --rootfs,"
+                    " --docker-archive and --docker-uri is there",
+                    "Say what the image is made of.  See --help.");
+    }
+}
+
+/* AWS's init runs the Cmd, or the Entrypoint if there is none. */
+std::vector<std::string> command_of(const Container &container)
+{
+    if (container.cmd.empty() && container.entrypoint.empty()) {
+        throw Error(Code::building, "the container image has neither Cmd nor"
+                    " Entrypoint", "Give the command with --cmd.");
+    }
+    if (!container.cmd.empty() && !container.entrypoint.empty()) {
+        std::cerr << "The container image's Entrypoint is left out, as on EC2:"
+                     " its Cmd is the command.\n";
+    }
+    return container.cmd.empty() ? container.entrypoint : container.cmd;
+}
+
+nlohmann::json custom_metadata(const Arguments &arguments)
+{
+    if (!arguments.has("metadata")) {
+        return nullptr;
+    }
+    std::string path = arguments.required("metadata");
+    return parse_json(read_file(path), path, Code::invalid_argument,
+                      "Give a file with an object of JSON with --metadata.");
+}
+
+/* What the command and the names are where no option says it */
+void take_defaults(BuildOptions &options,
+                   const std::optional<std::string> &uri)
+{
+    const Container &container = *options.container;
+    std::string name = uri.value_or(container.name);
+
+    if (options.cmd.empty()) {
+        options.cmd = command_of(container);
+    }
+    options.env.insert(options.env.begin(), container.env.begin(),
+                       container.env.end());
+    name = name.substr(0, name.find(':'));
+    options.name = name.empty() ? "enclave" : name;
+    options.version = container.id;
+}
+
 } // namespace
 
 void build_enclave_command(int argc, char **argv)
 {
     Arguments arguments(argc, argv, {
-        {"rootfs"}, {"cmd"}, {"env"}, {"output-file"}, {"name"}, {"version"},
-        {"cmdline"}, {"signing-certificate"}, {"private-key"},
+        {"rootfs"}, {"docker-archive"}, {"docker-uri"}, {"docker-dir"},
+        {"cmd"}, {"env"}, {"output-file"}, {"name"}, {"version"},
+        {"metadata"}, {"cmdline"}, {"signing-certificate"}, {"private-key"},
     });
     BuildOptions options;
 
@@ -89,21 +199,26 @@ void build_enclave_command(int argc, char **argv)
         std::cout << build_usage;
         return;
     }
+    check_source(arguments);
+    AtomicFile file(arguments.required("output-file"));
+    std::optional<Signer> signer = signer_of(arguments);
+
     options.blobs = find_blobs();
-    options.rootfs = arguments.required("rootfs");
-    arguments.required("output-file");
-    if (!arguments.has("cmd")) {
-        arguments.required("cmd");
-    }
+    options.rootfs = arguments.single("rootfs").value_or("");
     options.cmd = arguments.all("cmd");
     options.env = arguments.all("env");
     options.cmdline = arguments.single("cmdline");
-    options.name = arguments.single("name").value_or("enclave");
-    options.version = arguments.single("version").value_or("1");
+    options.name = "enclave";
+    options.version = "1";
+    options.custom = custom_metadata(arguments);
     options.build_time = build_time();
+    options.container = container_of(arguments, file.folder());
+    if (options.container) {
+        take_defaults(options, arguments.single("docker-uri"));
+    }
+    options.name = arguments.single("name").value_or(options.name);
+    options.version = arguments.single("version").value_or(options.version);
 
-    std::optional<Signer> signer = signer_of(arguments);
-    AtomicFile file(arguments.required("output-file"));
     Measurements measured = write_eif(file, build_parts(options),
                                       signer ? &*signer : nullptr);
     file.commit();

@@ -190,7 +190,13 @@ ContentPtr Spool::finish(uint64_t size)
     uint64_t begin = end_;
 
     end_ += size;
-    return std::make_shared<SpooledContent>(shared_from_this(), begin, size);
+    return content(begin, size);
+}
+
+ContentPtr Spool::content(uint64_t position, uint64_t size) const
+{
+    return std::make_shared<SpooledContent>(shared_from_this(), position,
+                                            size);
 }
 
 void Spool::read(uint64_t position, uint8_t *data, size_t size) const

@@ -58,6 +58,8 @@ public:
     ContentPtr finish(uint64_t size);
 
     void read(uint64_t position, uint8_t *data, size_t size) const;
+    /* What is there already, as content */
+    ContentPtr content(uint64_t position, uint64_t size) const;
 
 private:
     Spool(Descriptor file, std::string dir)

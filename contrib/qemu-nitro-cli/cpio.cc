@@ -19,20 +19,22 @@ namespace {
 const char *const check_tree = "Check the folder given with --rootfs.";
 
 /* A header's fields are eight hex digits; that is how large a file may be. */
-void put_header(Bytes &out, const std::string &name, uint32_t inode,
-                uint32_t mode, uint32_t uid, uint32_t gid, uint32_t links,
-                uint32_t size, std::pair<uint32_t, uint32_t> device)
+Bytes header_of(const std::string &name, const Cpio::Entry &e, uint32_t inode,
+                uint32_t links, uint32_t size)
 {
+    Bytes out;
     char header[111];
 
     snprintf(header, sizeof(header),
              "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
-             inode, mode, uid, gid, links, 0u, size, 0u, 0u, device.first,
-             device.second, static_cast<uint32_t>(name.size() + 1), 0u);
+             inode, e.mode, e.uid, e.gid, links, 0u, size, 0u, 0u,
+             e.device.first, e.device.second,
+             static_cast<uint32_t>(name.size() + 1), 0u);
     out.insert(out.end(), header, header + 110);
     out.insert(out.end(), name.begin(), name.end());
     out.push_back(0);
     out.resize((out.size() + 3) & ~size_t{3});
+    return out;
 }
 
 [[noreturn]] void fail(const std::string &path)
@@ -58,6 +60,36 @@ void refuse_attributes(const std::string &path)
     }
 }
 
+/* An archive: what stands between the files, and the files */
+class CpioContent : public Content {
+public:
+    void add(const Bytes &head, const ContentPtr &data)
+    {
+        pending_.insert(pending_.end(), head.begin(), head.end());
+        size_ += head.size();
+        if (data && data->size()) {
+            parts_.push_back(content_of(std::move(pending_)));
+            parts_.push_back(data);
+            pending_ = Bytes(-data->size() & 3);
+            size_ += data->size() + pending_.size();
+        }
+    }
+    void end() { parts_.push_back(content_of(std::move(pending_))); }
+
+    uint64_t size() const override { return size_; }
+    void copy(const ByteSink &sink) const override
+    {
+        for (const ContentPtr &part : parts_) {
+            part->copy(sink);
+        }
+    }
+
+private:
+    Bytes pending_;
+    std::vector<ContentPtr> parts_;
+    uint64_t size_ = 0;
+};
+
 } // namespace
 
 void Cpio::add_folders(const std::string &name)
@@ -72,18 +104,21 @@ void Cpio::add_folders(const std::string &name)
     }
 }
 
-void Cpio::add(const std::string &name, uint32_t mode, Bytes data,
-               uint32_t uid, uint32_t gid,
-               std::pair<uint32_t, uint32_t> device)
+void Cpio::add(const std::string &name, Entry entry)
 {
     add_folders(name);
-    entries_[name] = {mode, uid, gid, device, std::move(data), {}};
+    entries_[name] = std::move(entry);
+}
+
+void Cpio::add(const std::string &name, uint32_t mode, ContentPtr data)
+{
+    add(name, Entry{mode, 0, 0, {}, std::move(data), {}});
 }
 
 void Cpio::add_path(const std::string &path, const std::string &name)
 {
     struct stat st;
-    Bytes data;
+    Entry entry;
 
     if (lstat(path.c_str(), &st)) {
         fail(path);
@@ -95,26 +130,31 @@ void Cpio::add_path(const std::string &path, const std::string &name)
                         + " bytes are too many for a ramdisk, which takes"
                         " files up to 4294967295", check_tree);
         }
-        data = read_file(path);
+        entry.data = content_of_file(path);
     } else if (S_ISLNK(st.st_mode)) {
-        data.resize(PATH_MAX);
+        Bytes target(PATH_MAX);
         ssize_t n = readlink(path.c_str(),
-                             reinterpret_cast<char *>(data.data()),
-                             data.size());
+                             reinterpret_cast<char *>(target.data()),
+                             target.size());
         if (n < 0) {
             fail(path);
         }
-        data.resize(n);
+        target.resize(n);
+        entry.data = content_of(std::move(target));
     } else if (S_ISSOCK(st.st_mode)) {
         throw Error(Code::file, path + ": a socket cannot be in a ramdisk",
                     "Remove it.");
     }
-    bool device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode);
-    add(name, st.st_mode, std::move(data), st.st_uid, st.st_gid,
-        {device ? major(st.st_rdev) : 0, device ? minor(st.st_rdev) : 0});
-    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
-        entries_[name].link = {st.st_dev, st.st_ino};
+    entry.mode = st.st_mode;
+    entry.uid = st.st_uid;
+    entry.gid = st.st_gid;
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
+        entry.device = {major(st.st_rdev), minor(st.st_rdev)};
     }
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+        entry.link = {st.st_dev, st.st_ino};
+    }
+    add(name, std::move(entry));
 }
 
 void Cpio::add_tree(const std::string &dir, const std::string &prefix)
@@ -145,13 +185,13 @@ void Cpio::add_tree(const std::string &dir, const std::string &prefix)
     }
 }
 
-Bytes Cpio::write() const
+ContentPtr Cpio::write() const
 {
     std::map<std::pair<uint64_t, uint64_t>, std::pair<uint32_t, uint32_t>>
         links;      /* of a file: its inode number, how many names it has */
     std::map<std::pair<uint64_t, uint64_t>, uint32_t> written;
     uint32_t next = 1;
-    Bytes out;
+    auto out = std::make_shared<CpioContent>();
 
     for (const auto &[name, e] : entries_) {
         if (e.link) {
@@ -173,13 +213,11 @@ Bytes Cpio::write() const
         } else {
             inode = next++;
         }
-        put_header(out, name, inode, e.mode, e.uid, e.gid, count,
-                   with_data ? e.data.size() : 0, e.device);
-        if (with_data) {
-            out.insert(out.end(), e.data.begin(), e.data.end());
-            out.resize((out.size() + 3) & ~size_t{3});
-        }
+        ContentPtr data = with_data ? e.data : nullptr;
+        out->add(header_of(name, e, inode, count, data ? data->size() : 0),
+                 data);
     }
-    put_header(out, "TRAILER!!!", 0, 0, 0, 0, 1, 0, {0, 0});
+    out->add(header_of("TRAILER!!!", {}, 0, 1, 0), nullptr);
+    out->end();
     return out;
 }

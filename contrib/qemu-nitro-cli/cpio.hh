@@ -15,33 +15,37 @@
 #include <string>
 #include <utility>
 
-#include "common.hh"
+#include "content.hh"
 
 class Cpio {
 public:
+    struct Entry {
+        uint32_t mode = 0;          /* with the type, as in struct stat */
+        uint32_t uid = 0, gid = 0;
+        std::pair<uint32_t, uint32_t> device;
+        ContentPtr data;            /* of a file or symbolic link; or null */
+        /* for a file with several names: the same numbers for each */
+        std::optional<std::pair<uint64_t, uint64_t>> link;
+    };
+
     /*
-     * An entry: name without a leading slash, mode with the file's type as in
-     * struct stat.  A name that is there already is replaced.  The folders
-     * that lead to it are made, with mode 0755, unless they are there.
+     * An entry, its name without a leading slash.  One that is there already
+     * is replaced.  The folders that lead to it are made, with mode 0755,
+     * unless they are there.
      */
-    void add(const std::string &name, uint32_t mode, Bytes data = {},
-             uint32_t uid = 0, uint32_t gid = 0,
-             std::pair<uint32_t, uint32_t> device = {0, 0});
+    void add(const std::string &name, Entry entry);
+    void add(const std::string &name, uint32_t mode, ContentPtr data = {});
 
     /* All of the folder `dir`, below `prefix`; hard links stay links. */
     void add_tree(const std::string &dir, const std::string &prefix);
 
-    /* The archive, padded to four bytes */
-    Bytes write() const;
+    /*
+     * The archive, padded to four bytes.  The entries' data is not copied: it
+     * is read when the archive is.
+     */
+    ContentPtr write() const;
 
 private:
-    struct Entry {
-        uint32_t mode = 0, uid = 0, gid = 0;
-        std::pair<uint32_t, uint32_t> device;
-        Bytes data;
-        /* for a file with several names: the same number for each */
-        std::optional<std::pair<uint64_t, uint64_t>> link;
-    };
     void add_folders(const std::string &name);
     void add_path(const std::string &path, const std::string &name);
 

@@ -13,8 +13,8 @@ constexpr int max_depth = 64;
 
 } // namespace
 
-json parse_json(const Bytes &text, const std::string &origin, Code code,
-                const std::string &advice)
+json parse_any_json(const Bytes &text, const std::string &origin, Code code,
+                    const std::string &advice)
 {
     json parsed;
 
@@ -31,6 +31,14 @@ json parse_json(const Bytes &text, const std::string &origin, Code code,
         throw Error(code, origin + ": not JSON, wrong at byte "
                     + std::to_string(e.byte), advice);
     }
+    return parsed;
+}
+
+json parse_json(const Bytes &text, const std::string &origin, Code code,
+                const std::string &advice)
+{
+    json parsed = parse_any_json(text, origin, code, advice);
+
     if (!parsed.is_object()) {
         throw Error(code, origin + ": an object of JSON is needed, not "
                     + parsed.type_name(), advice);

@@ -19,4 +19,8 @@
 nlohmann::json parse_json(const Bytes &text, const std::string &origin,
                           Code code, const std::string &advice);
 
+/* The same, for any kind of JSON */
+nlohmann::json parse_any_json(const Bytes &text, const std::string &origin,
+                              Code code, const std::string &advice);
+
 #endif

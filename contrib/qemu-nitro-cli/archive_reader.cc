@@ -1,0 +1,244 @@
+/*
+ * Reading archives: libarchive, with what it reads and unpacks bounded
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "archive_reader.hh"
+
+#include <algorithm>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include "measurements.hh"
+
+namespace {
+
+constexpr size_t piece_size = 1 << 20;
+constexpr size_t max_headers = 64 << 10;    /* of an entry, looked at */
+const char *const advice =
+    "Save the container image again, and check that all of it was copied.";
+
+class Sha256 {
+public:
+    Sha256()
+    {
+        if (gnutls_hash_init(&hash_, GNUTLS_DIG_SHA256) < 0) {
+            throw std::runtime_error("no SHA-256 from GnuTLS");
+        }
+    }
+    Sha256(const Sha256 &) = delete;
+    Sha256 &operator=(const Sha256 &) = delete;
+    ~Sha256() { gnutls_hash_deinit(hash_, nullptr); }
+
+    void add(const void *data, size_t size)
+    {
+        if (gnutls_hash(hash_, data, size) < 0) {
+            throw std::runtime_error("SHA-256 of GnuTLS failed");
+        }
+    }
+    std::string text()
+    {
+        uint8_t digest[32];
+
+        gnutls_hash_output(hash_, digest);
+        return "sha256:" + hex(digest, sizeof(digest));
+    }
+
+private:
+    gnutls_hash_hd_t hash_;
+};
+
+} // namespace
+
+struct ArchiveReader::Source {
+    const Spool &spool;
+    const Blob blob;
+    uint64_t position, left;
+    Bytes piece;
+
+    static la_ssize_t read(archive *, void *self, const void **data)
+    {
+        auto &s = *static_cast<Source *>(self);
+        size_t n = std::min<uint64_t>(s.left, s.piece.size());
+
+        try {
+            s.spool.read(s.position, s.piece.data(), n);
+        } catch (const Error &) {
+            return ARCHIVE_FATAL;
+        }
+        s.position += n;
+        s.left -= n;
+        *data = s.piece.data();
+        return n;
+    }
+};
+
+ArchiveReader::ArchiveReader(const Descriptor &file, const std::string &name,
+                             UnpackLimit &limit)
+    : name_(name), limit_(limit), archive_(archive_read_new(),
+                                           archive_read_free)
+{
+    support_compression();
+    check(archive_read_support_format_tar(archive_.get()));
+    check(archive_read_open_fd(archive_.get(), file.get(), piece_size));
+}
+
+ArchiveReader::ArchiveReader(const Spool &spool, const Blob &blob,
+                             const std::string &name, UnpackLimit &limit,
+                             Form form)
+    : name_(name), limit_(limit),
+      source_(new Source{spool, blob, blob.position, blob.size,
+                         Bytes(piece_size)}),
+      archive_(archive_read_new(), archive_read_free)
+{
+    if (form == Form::tar) {
+        check(archive_read_support_format_tar(archive_.get()));
+    } else {
+        support_compression();
+        check(archive_read_support_format_raw(archive_.get()));
+    }
+    check(archive_read_open(archive_.get(), source_.get(), nullptr,
+                            Source::read, nullptr));
+}
+
+ArchiveReader::~ArchiveReader() = default;
+
+void ArchiveReader::support_compression()
+{
+    check(archive_read_support_filter_gzip(archive_.get()));
+    check(archive_read_support_filter_zstd(archive_.get()));
+}
+
+void ArchiveReader::fail(const std::string &why) const
+{
+    throw Error(Code::building, name_ + ": " + why, advice);
+}
+
+/* A warning is a name or an attribute that was not understood: no less bad. */
+void ArchiveReader::check(int result) const
+{
+    if (result != ARCHIVE_OK && result != ARCHIVE_EOF) {
+        const char *why = archive_error_string(archive_.get());
+        std::string text = why ? why : "cannot be read";
+
+        std::ranges::replace(text, '\n', ' ');
+        fail(text);
+    }
+}
+
+archive_entry *ArchiveReader::next()
+{
+    int result = archive_read_next_header(archive_.get(), &entry_);
+
+    check(result);
+    if (result == ARCHIVE_EOF) {
+        return nullptr;
+    }
+    if (!limit_.entries--) {
+        limit_.entries = 0;
+        fail("the archives have too many entries");
+    }
+    return entry_;
+}
+
+Blob ArchiveReader::unpack(Spool &spool)
+{
+    uint64_t size = 0;
+    auto grow = [&](uint64_t end) {
+        uint64_t more = end > size ? end - size : 0;
+
+        if (more > limit_.bytes) {
+            fail("more would be unpacked than the allowed 16 GiB");
+        }
+        limit_.bytes -= more;
+        size += more;
+    };
+
+    for (;;) {
+        const void *data;
+        size_t n;
+        la_int64_t offset;
+        int result = archive_read_data_block(archive_.get(), &data, &n,
+                                             &offset);
+
+        check(result);
+        if (result == ARCHIVE_EOF) {
+            break;
+        }
+        if (offset < 0) {
+            fail("data at a negative offset");
+        }
+        grow(static_cast<uint64_t>(offset) + n);
+        spool.write(offset, data, n);
+    }
+    /* A sparse file may end in a hole. */
+    if (archive_entry_size_is_set(entry_) && archive_entry_size(entry_) > 0) {
+        grow(archive_entry_size(entry_));
+    }
+    Blob blob = {spool.begin(), size};
+    spool.finish(size);
+    return blob;
+}
+
+Blob decompress(Spool &spool, const Blob &blob, const std::string &name,
+                UnpackLimit &limit)
+{
+    ArchiveReader reader(spool, blob, name, limit,
+                         ArchiveReader::Form::stream);
+
+    if (!reader.next()) {
+        reader.fail("the layer is empty");
+    }
+    return reader.unpack(spool);
+}
+
+bool ArchiveReader::verbatim(const std::string &text) const
+{
+    const Blob &all = source_->blob;
+    uint64_t at = archive_read_header_position(archive_.get());
+
+    if (at >= all.size) {
+        return false;
+    }
+    Bytes headers = read_blob(source_->spool, {
+        all.position + at, std::min<uint64_t>(all.size - at, max_headers)});
+    Bytes wanted(text.begin(), text.end());
+    return !std::ranges::search(headers, wanted).empty();
+}
+
+Bytes read_blob(const Spool &spool, const Blob &blob)
+{
+    Bytes data(blob.size);
+
+    spool.read(blob.position, data.data(), data.size());
+    return data;
+}
+
+std::string sha256_of(const Spool &spool, const Blob &blob)
+{
+    Bytes piece(std::min<uint64_t>(piece_size, blob.size));
+    Sha256 hash;
+
+    for (uint64_t done = 0; done < blob.size;) {
+        size_t n = std::min<uint64_t>(piece.size(), blob.size - done);
+
+        spool.read(blob.position + done, piece.data(), n);
+        hash.add(piece.data(), n);
+        done += n;
+    }
+    return hash.text();
+}
+
+Utf8Names::Utf8Names()
+    : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", locale_t())),
+      before_(uselocale(locale_))
+{
+}
+
+Utf8Names::~Utf8Names()
+{
+    uselocale(before_);
+    if (locale_) {
+        freelocale(locale_);
+    }
+}

@@ -1,0 +1,536 @@
+/*
+ * Container images: what `docker save` writes, and OCI archives
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "container.hh"
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+
+#include "json_input.hh"
+#include "progress.hh"
+
+using nlohmann::json;
+
+namespace {
+
+constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
+constexpr size_t max_layers = 1000;
+constexpr int max_nesting = 4;              /* of an index in an index */
+constexpr char platform[] = "linux/amd64";
+const char *const advice =
+    "Save the container image again, and check that all of it was copied.";
+
+/* The files of an archive, by name */
+class Files {
+public:
+    Files(const Descriptor &file, const std::string &path,
+          std::shared_ptr<Spool> spool, UnpackLimit &limit);
+
+    bool has(const std::string &name) const { return find(name); }
+    Blob get(const std::string &name) const;
+    json read_json(const std::string &name) const;
+    [[noreturn]] void fail(const std::string &why) const;
+
+    /* The file that an OCI digest names; throws unless it is that. */
+    std::string by_digest(const std::string &digest) const;
+    std::string digest(const std::string &name) const
+    {
+        return sha256_of(*spool, get(name));
+    }
+
+    const std::string path;
+    const std::shared_ptr<Spool> spool;
+
+private:
+    const Blob *find(std::string name) const;
+
+    std::map<std::string, Blob> files_;
+    std::map<std::string, std::string> links_;
+};
+
+std::string clean(const std::string &name)
+{
+    std::vector<std::string> parts;
+    std::istringstream stream(name);
+    std::string text;
+
+    for (std::string part; getline(stream, part, '/');) {
+        if (part == ".." && !parts.empty()) {
+            parts.pop_back();
+        } else if (!part.empty() && part != "." && part != "..") {
+            parts.push_back(part);
+        }
+    }
+    for (const std::string &part : parts) {
+        text += (text.empty() ? "" : "/") + part;
+    }
+    return text;
+}
+
+Files::Files(const Descriptor &file, const std::string &path,
+             std::shared_ptr<Spool> spool, UnpackLimit &limit)
+    : path(path), spool(std::move(spool))
+{
+    Utf8Names utf8;
+    ArchiveReader reader(file, path, limit);
+    Progress progress("reading " + path, 0);
+
+    while (archive_entry *entry = reader.next()) {
+        const char *given = archive_entry_pathname(entry);
+        std::string name = clean(given ? given : "");
+
+        if (const char *target = archive_entry_hardlink(entry)) {
+            links_[name] = clean(target);
+        } else if (const char *target = archive_entry_symlink(entry)) {
+            links_[name] = clean(name + "/../" + target);
+        } else if (archive_entry_filetype(entry) == AE_IFREG) {
+            files_[name] = reader.unpack(*this->spool);
+            progress.add(files_[name].size);
+        }
+    }
+}
+
+const Blob *Files::find(std::string name) const
+{
+    name = clean(name);
+    for (int links = 0; links < 10; links++) {
+        auto file = files_.find(name);
+        auto link = links_.find(name);
+
+        if (file != files_.end()) {
+            return &file->second;
+        }
+        if (link == links_.end()) {
+            return nullptr;
+        }
+        name = link->second;
+    }
+    return nullptr;
+}
+
+Blob Files::get(const std::string &name) const
+{
+    const Blob *blob = find(name);
+
+    if (!blob) {
+        fail("the archive has no " + name + ", which it refers to");
+    }
+    return *blob;
+}
+
+void Files::fail(const std::string &why) const
+{
+    throw Error(Code::building, path + ": " + why, advice);
+}
+
+json Files::read_json(const std::string &name) const
+{
+    Blob blob = get(name);
+
+    if (blob.size > max_json) {
+        fail(name + " has " + std::to_string(blob.size)
+             + " bytes, more than " + std::to_string(max_json));
+    }
+    return parse_any_json(read_blob(*spool, blob), path + ": " + name,
+                          Code::building, advice);
+}
+
+std::string Files::by_digest(const std::string &digest) const
+{
+    const std::string kind = "sha256:";
+    std::string hex = digest.substr(std::min(kind.size(), digest.size()));
+
+    if (!digest.starts_with(kind) || hex.size() != 64 ||
+        hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        fail("a digest that is not SHA-256 in hex");
+    }
+    std::string name = "blobs/sha256/" + hex;
+    if (this->digest(name) != digest) {
+        fail(name + " is not what its name says");
+    }
+    return name;
+}
+
+/* JSON that may be anything: what is asked for, or a clear end */
+class Fields {
+public:
+    Fields(const Files &files, std::string where, const json &value)
+        : files_(files), where_(std::move(where)), value_(value)
+    {
+        if (!value.is_object()) {
+            files.fail(where_ + " is not an object of JSON");
+        }
+    }
+
+    std::string text(const char *key) const
+    {
+        const json *found = at(key);
+
+        if (found && !found->is_string()) {
+            files_.fail(where_ + ": " + key + " is not a text");
+        }
+        return found ? found->get<std::string>() : "";
+    }
+    std::vector<std::string> texts(const char *key) const
+    {
+        std::vector<std::string> all;
+
+        for (const json &item : items(key)) {
+            if (!item.is_string() ||
+                item.get<std::string>().find('\0') != std::string::npos) {
+                files_.fail(where_ + ": " + key + " is not a list of texts");
+            }
+            all.push_back(item);
+        }
+        return all;
+    }
+    json items(const char *key) const
+    {
+        const json *found = at(key);
+
+        if (found && !found->is_array()) {
+            files_.fail(where_ + ": " + key + " is not a list");
+        }
+        return found ? *found : json::array();
+    }
+    json object(const char *key) const
+    {
+        const json *found = at(key);
+
+        return found ? *found : json::object();
+    }
+
+private:
+    const json *at(const char *key) const
+    {
+        auto found = value_.find(key);
+
+        return found == value_.end() || found->is_null() ? nullptr : &*found;
+    }
+
+    const Files &files_;
+    std::string where_;
+    const json &value_;
+};
+
+/* An image of the archive: where its parts are */
+struct Candidate {
+    std::string config;                 /* a file of the archive */
+    std::vector<std::string> layers, names;
+    std::string platform;
+};
+
+std::string platform_of(const Files &files, const json &value,
+                        const std::string &where)
+{
+    Fields fields(files, where, value);
+
+    return fields.text("os") + "/" + fields.text("architecture");
+}
+
+std::vector<Candidate> docker_candidates(const Files &files)
+{
+    json list = files.read_json("manifest.json");
+    std::vector<Candidate> found;
+
+    if (!list.is_array()) {
+        files.fail("manifest.json is not a list");
+    }
+    for (const json &item : list) {
+        Fields fields(files, "manifest.json", item);
+        Candidate c = {fields.text("Config"), fields.texts("Layers"),
+                       fields.texts("RepoTags"), {}};
+
+        c.platform = platform_of(files, files.read_json(c.config), c.config);
+        found.push_back(std::move(c));
+    }
+    return found;
+}
+
+void add_descriptor(const Files &files, const json &descriptor, int depth,
+                    std::vector<std::string> names,
+                    std::vector<Candidate> &found);
+
+void add_index(const Files &files, const std::string &name, int depth,
+               const std::vector<std::string> &names,
+               std::vector<Candidate> &found)
+{
+    json index = files.read_json(name);
+
+    if (depth > max_nesting) {
+        files.fail("an index within an index, " + std::to_string(depth)
+                   + " deep, with at most " + std::to_string(max_nesting));
+    }
+    for (const json &d : Fields(files, name, index).items("manifests")) {
+        add_descriptor(files, d, depth, names, found);
+    }
+}
+
+/* Of an archive for many platforms only some may be there. */
+void add_descriptor(const Files &files, const json &descriptor, int depth,
+                    std::vector<std::string> names,
+                    std::vector<Candidate> &found)
+{
+    Fields fields(files, "a descriptor", descriptor);
+    json notes = fields.object("annotations");
+    std::string digest = fields.text("digest");
+    std::string type = fields.text("mediaType");
+
+    for (const char *key : {"io.containerd.image.name",
+                            "org.opencontainers.image.ref.name"}) {
+        std::string name = Fields(files, "annotations", notes).text(key);
+
+        if (!name.empty()) {
+            names.push_back(name);
+        }
+    }
+    if (type.ends_with(".index.v1+json") ||
+        type.ends_with(".manifest.list.v2+json")) {
+        return add_index(files, files.by_digest(digest), depth + 1, names,
+                         found);
+    }
+    json said = fields.object("platform");
+    if (!said.empty()) {
+        std::string other = platform_of(files, said, "platform");
+
+        if (other != platform) {
+            found.push_back({{}, {}, names, other});
+            return;
+        }
+    }
+    std::string name = files.by_digest(digest);
+    json manifest = files.read_json(name);
+    Fields parts(files, name, manifest);
+    json config = parts.object("config");
+    Candidate c = {files.by_digest(Fields(files, name, config).text("digest")),
+                   {}, names, {}};
+    json layers = parts.items("layers");
+
+    for (const json &layer : layers) {
+        c.layers.push_back(files.by_digest(Fields(files, name, layer)
+                                           .text("digest")));
+    }
+    c.platform = platform_of(files, files.read_json(c.config), c.config);
+    found.push_back(std::move(c));
+}
+
+std::vector<Candidate> candidates(const Files &files)
+{
+    std::vector<Candidate> found;
+
+    if (files.has("manifest.json")) {
+        return docker_candidates(files);
+    }
+    if (!files.has("index.json")) {
+        files.fail("no container image: it has neither manifest.json nor"
+                   " index.json");
+    }
+    add_index(files, "index.json", 1, {}, found);
+    return found;
+}
+
+std::string listed(const std::vector<Candidate> &all)
+{
+    std::string text;
+
+    for (const Candidate &c : all) {
+        text += text.empty() ? "" : ", ";
+        text += (c.names.empty() ? "an image without a name" : c.names[0])
+            + " for " + c.platform;
+    }
+    return text.empty() ? "none" : text;
+}
+
+Candidate choose(const Files &files, const std::optional<std::string> &name)
+{
+    std::vector<Candidate> all = candidates(files), left;
+
+    for (const Candidate &c : all) {
+        bool named = !name || std::ranges::find(c.names, *name)
+            != c.names.end();
+
+        if (c.platform == platform && named) {
+            left.push_back(c);
+        }
+    }
+    /* An archive of one image may know it by a name in full. */
+    if (left.empty() && name && all.size() == 1 &&
+        all[0].platform == platform) {
+        left = all;
+    }
+    if (left.size() != 1) {
+        throw Error(Code::building, files.path + ": "
+                    + std::to_string(left.size()) + " images fit, of: "
+                    + listed(all),
+                    std::string("Save one image for ") + platform
+                    + ", or name the one to take with --docker-uri.");
+    }
+    return left[0];
+}
+
+/* Users and groups */
+
+using Records = std::vector<std::vector<std::string>>;
+
+/* The lines of /etc/passwd or /etc/group, split at the colons */
+Records records(const LayeredTree &root, const char *path)
+{
+    ContentPtr data = root.file(path);
+    Records all;
+
+    if (!data || data->size() > max_json) {
+        return all;
+    }
+    Bytes bytes = read_all(*data);
+    std::istringstream text(std::string(bytes.begin(), bytes.end()));
+    for (std::string line; getline(text, line);) {
+        std::istringstream stream(line);
+        std::vector<std::string> fields;
+
+        for (std::string field; getline(stream, field, ':');) {
+            fields.push_back(field);
+        }
+        fields.resize(std::max<size_t>(fields.size(), 4));
+        all.push_back(fields);
+    }
+    return all;
+}
+
+std::optional<uint32_t> number(const std::string &text)
+{
+    uint32_t value;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(),
+                                        value);
+
+    if (error != std::errc() || end != text.data() + text.size() ||
+        value == UINT32_MAX) {
+        return {};
+    }
+    return value;
+}
+
+/* The record with this name, or else the one with this number */
+const std::vector<std::string> *lookup(const Records &all,
+                                       const std::string &key)
+{
+    for (size_t field : {0, 2}) {
+        for (const auto &record : all) {
+            if (record[field] == key) {
+                return &record;
+            }
+        }
+    }
+    return nullptr;
+}
+
+uint32_t id_of(const Files &files, const std::vector<std::string> *record,
+               const std::string &text)
+{
+    std::optional<uint32_t> id = number(record ? (*record)[2] : text);
+
+    if (!id) {
+        files.fail("User " + text + " is not in the image's /etc/passwd or"
+                   " /etc/group");
+    }
+    return *id;
+}
+
+/* USER, UID, and with a group behind a colon; groups as docker gives them */
+ContainerUser user_of(const Files &files, const LayeredTree &root,
+                      const std::string &text)
+{
+    size_t colon = text.find(':');
+    std::string name = text.substr(0, colon);
+    Records users = records(root, "etc/passwd");
+    Records groups = records(root, "etc/group");
+    ContainerUser user;
+
+    if (text.empty()) {
+        return user;
+    }
+    auto record = lookup(users, name.empty() ? "0" : name);
+    user.uid = name.empty() ? 0 : id_of(files, record, name);
+    if (colon != std::string::npos && colon + 1 < text.size()) {
+        std::string group = text.substr(colon + 1);
+
+        user.gid = id_of(files, lookup(groups, group), group);
+        return user;
+    }
+    user.gid = record ? number((*record)[3]).value_or(0) : 0;
+    for (const auto &group : groups) {
+        std::istringstream members(group[3]);
+        std::optional<uint32_t> gid = number(group[2]);
+
+        for (std::string member; getline(members, member, ',');) {
+            if (record && member == (*record)[0] && gid && *gid != user.gid) {
+                user.groups.push_back(*gid);
+            }
+        }
+    }
+    std::ranges::sort(user.groups);
+    auto [from, to] = std::ranges::unique(user.groups);
+    user.groups.erase(from, to);
+    return user;
+}
+
+/* Unpack the layers, each of which is what the configuration says. */
+void unpack_layers(const Files &files, const Candidate &image,
+                   const std::vector<std::string> &digests, UnpackLimit &limit,
+                   LayeredTree &root)
+{
+    if (digests.size() != image.layers.size() || digests.size() > max_layers) {
+        files.fail(std::to_string(image.layers.size()) + " layers, "
+                   + std::to_string(digests.size()) + " of them with a digest,"
+                   " at most " + std::to_string(max_layers));
+    }
+    for (size_t i = 0; i < digests.size(); i++) {
+        std::string name = files.path + ": layer " + std::to_string(i + 1);
+        Blob layer = decompress(*files.spool, files.get(image.layers[i]), name,
+                                limit);
+
+        if (sha256_of(*files.spool, layer) != digests[i]) {
+            files.fail("layer " + std::to_string(i + 1) + " is not the one"
+                       " that the image was made of");
+        }
+        root.apply(layer, name, limit);
+    }
+}
+
+} // namespace
+
+Container read_container(const Descriptor &file, const std::string &archive,
+                         const std::optional<std::string> &name,
+                         const std::string &room)
+{
+    UnpackLimit limit;
+    std::shared_ptr<Spool> spool = Spool::create(room);
+    Files files(file, archive, spool, limit);
+    Candidate image = choose(files, name);
+    json parsed = files.read_json(image.config);
+    Fields config(files, image.config, parsed);
+    json rootfs = config.object("rootfs"), inner = config.object("config");
+    Fields options(files, image.config, inner);
+    std::string digest = files.digest(image.config);
+    Container container = {
+        image.names.empty() ? "" : image.names[0],
+        digest.substr(digest.find(':') + 1),
+        options.texts("Entrypoint"), options.texts("Cmd"),
+        options.texts("Env"), options.text("WorkingDir"), {},
+        {{"Id", digest}, {"RepoTags", image.names},
+         {"Created", config.text("created")},
+         {"Os", config.text("os")},
+         {"Architecture", config.text("architecture")},
+         {"Config", inner}},
+        LayeredTree(spool)};
+
+    unpack_layers(files, image, Fields(files, image.config, rootfs)
+                  .texts("diff_ids"), limit, container.root);
+    if (container.working_folder.empty()) {
+        container.working_folder = "/";
+    }
+    container.user = user_of(files, container.root, options.text("User"));
+    return container;
+}

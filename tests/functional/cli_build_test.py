@@ -1,0 +1,638 @@
+"""qemu-nitro-cli build-enclave: folders and container images become images.
+
+Container images are made here, entry by entry, good and hostile ones; the
+image that comes out is taken apart again, down to the ramdisks' entries.
+"""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import stat
+import struct
+import subprocess
+import tarfile
+
+import harness
+from harness import CMDLINE, KERNEL, METADATA, RAMDISK, SIGNATURE
+from signing import Signer, sections
+
+EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
+ENGINE = """#!/bin/sh
+echo "$@" >> "$ENGINE_LOG"
+case $1 in
+save) cat "$ENGINE_ARCHIVE" ;;
+image) exit "${ENGINE_THERE:-0}" ;;
+pull) exit "${ENGINE_PULL:-0}" ;;
+build) exit "${ENGINE_BUILD:-0}" ;;
+esac
+"""
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def entry(name, data=b"", kind=tarfile.REGTYPE, mode=0o644, **fields):
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.size = kind, mode, len(data)
+    for key, value in fields.items():
+        setattr(info, key, value)
+    return info, data
+
+
+def folder(name, mode=0o755, **fields):
+    return entry(name, kind=tarfile.DIRTYPE, mode=mode, **fields)
+
+
+def symlink(name, to):
+    return entry(name, kind=tarfile.SYMTYPE, linkname=to)
+
+
+def hardlink(name, to):
+    return entry(name, kind=tarfile.LNKTYPE, linkname=to)
+
+
+def tar(entries, form=tarfile.PAX_FORMAT):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for info, data in entries:
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def zstd(data):
+    return subprocess.run(["zstd", "-q", "-c"], input=data, check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def image_config(layers, options=None, arch="amd64"):
+    return json.dumps({
+        "architecture": arch, "os": "linux",
+        "created": "2026-01-01T00:00:00Z",
+        "config": {"Cmd": ["/bin/run"]} if options is None else options,
+        "rootfs": {"type": "layers",
+                   "diff_ids": ["sha256:" + sha256(x) for x in layers]},
+    }).encode()
+
+
+def docker_files(layers, options=None, names=("repo/name:1",), arch="amd64",
+                 pack=lambda x: x):
+    """The files of a `docker save` archive, and the id of its image."""
+    config = image_config(layers, options, arch)
+    files = {f"{i}/layer.tar": pack(x) for i, x in enumerate(layers)}
+    item = {"Config": sha256(config) + ".json", "RepoTags": list(names),
+            "Layers": list(files)}
+    files[item["Config"]] = config
+    files["manifest.json"] = json.dumps([item]).encode()
+    return files, sha256(config)
+
+
+def docker(layers, *args, **kwargs):
+    return archive_of(docker_files(layers, *args, **kwargs)[0])
+
+
+def archive_of(files):
+    return tar([entry(name, data) for name, data in files.items()])
+
+
+class Oci:
+    """An OCI archive, built up."""
+
+    def __init__(self):
+        self.files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+
+    def blob(self, data, kind, **extra):
+        self.files["blobs/sha256/" + sha256(data)] = data
+        return {"mediaType": "application/vnd.oci.image." + kind,
+                "digest": "sha256:" + sha256(data), "size": len(data), **extra}
+
+    def manifest(self, layers, pack=lambda x: x, arch="amd64", **extra):
+        config = image_config(layers, arch=arch)
+        return self.blob(json.dumps({
+            "schemaVersion": 2,
+            "config": self.blob(config, "config.v1+json"),
+            "layers": [self.blob(pack(x), "layer.v1.tar") for x in layers],
+        }).encode(), "manifest.v1+json", **extra)
+
+    def index(self, manifests, **extra):
+        data = json.dumps({"schemaVersion": 2, "manifests": manifests})
+        return self.blob(data.encode(), "index.v1+json", **extra)
+
+    def archive(self, manifests):
+        return archive_of({**self.files, "index.json": json.dumps(
+            {"schemaVersion": 2, "manifests": manifests}).encode()})
+
+
+def cpio(data):
+    """The entries of a ramdisk, in order: name, its fields and data."""
+    found, at = {}, 0
+    while True:
+        assert data[at:at + 6] == b"070701"
+        f = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
+        name = data[at + 110:at + 110 + f[11] - 1].decode()
+        at = (at + 110 + f[11] + 3) & ~3
+        if name == "TRAILER!!!":
+            assert at == len(data)
+            return found
+        assert name not in found
+        found[name] = {"ino": f[0], "mode": f[1], "uid": f[2], "gid": f[3],
+                       "links": f[4], "time": f[5], "dev": (f[9], f[10]),
+                       "data": data[at:at + f[6]]}
+        at = (at + f[6] + 3) & ~3
+
+
+class Case(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.blobs = self.dir / "blobs"
+        self.blobs.mkdir()
+        self.kernel = harness.bzimage()
+        (self.blobs / "bzImage").write_bytes(self.kernel)
+        (self.blobs / "cmdline").write_text("console=ttyS0\n")
+        (self.blobs / "init").write_bytes(b"init")
+        self.output = self.dir / "image.eif"
+
+    def call(self, *options, env=None, **kwargs):
+        return subprocess.run(
+            [harness.NITRO_CLI, "build-enclave", *map(str, options)],
+            check=False, timeout=120, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env={
+                **os.environ, "NITRO_CLI_BLOBS": str(self.blobs),
+                **(env or {})}, **kwargs)
+
+    def build(self, *options, **kwargs):
+        result = self.call(*options, "--output-file", self.output, **kwargs)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.said = json.loads(result.stdout)
+        self.warned = result.stderr
+        parts = sections(self.output.read_bytes())
+        self.assertEqual([p[0] for p in parts][:5],
+                         [KERNEL, CMDLINE, METADATA, RAMDISK, RAMDISK])
+        self.metadata = json.loads(parts[2][1])
+        self.parts = parts
+        return cpio(parts[4][1])
+
+    def archive(self, data, *options, **kwargs):
+        return self.build("--docker-archive", self.file("image.tar", data),
+                          *options, **kwargs)
+
+    def fails(self, code, words, *options, **kwargs):
+        """Two lines, the code as exit status, and nothing is left behind."""
+        before = sorted(os.listdir(self.dir))
+        result = self.call(*options, "--output-file", self.output, **kwargs)
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(result.stdout, "")
+        lines = result.stderr.splitlines()
+        self.assertEqual(len(lines), 2, result.stderr)
+        self.assertTrue(lines[0].startswith(f"[ E{code:02d} ] "), lines)
+        for word in words:
+            self.assertIn(str(word), lines[0])
+        self.assertEqual(sorted(os.listdir(self.dir)), before)
+
+    def refuses(self, words, data, *options):
+        path = self.file("image.tar", data)
+        self.fails(48, [path, *words], "--docker-archive", path, *options)
+
+    def refuses_layer(self, words, *entries):
+        self.refuses(words, docker([tar(entries)]))
+
+
+class Rootfs(Case):
+    def setUp(self):
+        super().setUp()
+        self.root = self.dir / "root"
+        (self.root / "bin").mkdir(parents=True)
+        (self.root / "bin/run").write_bytes(b"program")
+        (self.root / "bin/run").chmod(0o755)
+        self.options = ("--rootfs", self.root, "--cmd", "/bin/run")
+
+    def test_image(self):
+        found = self.build(*self.options, "--cmd", "two words", "--env",
+                           "A=b", "--env", "C=d")
+        self.assertEqual(list(found), sorted(found))
+        self.assertEqual(found["rootfs/bin/run"]["data"], b"program")
+        self.assertEqual(found["cmd"]["data"], b"/bin/run\ntwo words\n")
+        self.assertEqual(found["env"]["data"], b"A=b\nC=d\n")
+        for name in ("dev", "proc", "run", "sys", "tmp", "var"):
+            self.assertTrue(stat.S_ISDIR(found["rootfs/" + name]["mode"]))
+        first = cpio(self.parts[3][1])
+        self.assertEqual(list(first), ["dev", "init"])
+        self.assertEqual(first["init"]["data"], b"init")
+        self.assertEqual(self.parts[0][1], self.kernel)
+        self.assertEqual(self.parts[1][1], b"console=ttyS0")
+        self.assertEqual(self.said, {"Measurements": {
+            "HashAlgorithm": "Sha384 { ... }",
+            "PCR0": harness.pcr(b"".join(self.parts[i][1]
+                                         for i in (0, 1, 3, 4))),
+            "PCR1": harness.pcr(b"".join(self.parts[i][1]
+                                         for i in (0, 1, 3))),
+            "PCR2": harness.pcr(self.parts[4][1])}})
+
+    def test_same_bytes(self):
+        self.build(*self.options, env=EPOCH)
+        first = self.output.read_bytes()
+        self.output.unlink()
+        other = self.dir / "other"
+        shutil.copytree(self.root, other)
+        os.utime(other / "bin/run", (1, 1))
+        self.build("--rootfs", other, "--cmd", "/bin/run",
+                   env={**EPOCH, "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Tokyo"},
+                   umask=0o077)
+        self.assertEqual(self.output.read_bytes(), first)
+        self.assertEqual(self.metadata["BuildMetadata"]["BuildTime"],
+                         "2023-11-14T22:13:20+00:00")
+
+    def test_metadata(self):
+        path = self.file("metadata", b'{"Team": "a", "Ids": [1, 2]}')
+        self.build(*self.options, "--metadata", path, "--name", "n",
+                   "--version", "v", "--cmdline", "quiet")
+        self.assertEqual(self.metadata["CustomMetadata"],
+                         {"Team": "a", "Ids": [1, 2]})
+        self.assertEqual((self.metadata["ImageName"],
+                          self.metadata["ImageVersion"]), ("n", "v"))
+        self.assertEqual(self.parts[1][1], b"quiet")
+        for data in (b"", b"[1]", b'{"a":', b"[" * 100):
+            self.fails(3, [path], *self.options, "--metadata",
+                       self.file("metadata", data))
+        self.fails(19, ["gone"], *self.options, "--metadata",
+                   self.dir / "gone")
+
+    def test_signed(self):
+        signer = Signer()
+        self.build(*self.options, "--signing-certificate",
+                   self.file("cert", signer.cert_pem()), "--private-key",
+                   self.file("key", signer.key_pem()))
+        self.assertEqual(self.parts[5][0], SIGNATURE)
+        self.assertEqual(self.said["Measurements"]["PCR8"], signer.pcr8())
+
+    def test_options(self):
+        archive = ("--docker-archive", "a")
+        self.fails(1, ["--rootfs", "--docker-archive", "--docker-uri"])
+        self.fails(1, ["--cmd"], "--rootfs", self.root)
+        self.fails(1, ["--docker-uri"], "--docker-dir", self.root)
+        self.fails(2, ["--rootfs", "--docker-archive"], *self.options,
+                   *archive)
+        self.fails(2, ["--rootfs", "--docker-uri"], *self.options,
+                   "--docker-uri", "x")
+        self.fails(2, ["--docker-archive", "--docker-dir"], *archive,
+                   "--docker-dir", "x")
+        self.fails(19, ["gone"], "--rootfs", self.dir / "gone", "--cmd", "x")
+        self.fails(19, ["gone"], "--docker-archive", self.dir / "gone")
+        self.fails(3, ["line"], "--rootfs", self.root, "--cmd", "a\nb")
+        for epoch in ("", "x", "-1", "253402300800"):
+            self.fails(3, ["SOURCE_DATE_EPOCH"], *self.options,
+                       env={"SOURCE_DATE_EPOCH": epoch})
+
+    def test_blobs(self):
+        (self.blobs / "init").unlink()
+        self.fails(19, ["init"], *self.options)
+        program = self.dir / "qemu-nitro-cli"
+        shutil.copy(harness.NITRO_CLI, program)
+        result = subprocess.run(
+            [program, "build-enclave", *self.options, "--output-file",
+             self.output], check=False, stderr=subprocess.PIPE, env={})
+        self.assertEqual(result.returncode, 52, result.stderr)
+
+    def test_what_was_there_stays(self):
+        self.output.write_bytes(b"before")
+        (self.root / "fifo").mkdir()
+        self.fails(3, ["line"], "--rootfs", self.root, "--cmd", "a\nb")
+        self.assertEqual(self.output.read_bytes(), b"before")
+
+
+class Layers(Case):
+    def test_kinds(self):
+        long = "d" * 200 + "/" + "e" * 200
+        found = self.archive(docker([tar([
+            folder("etc", 0o750, uid=5, gid=6),
+            entry("etc/file", b"text", mode=0o4755, uid=1000, gid=70000),
+            symlink("etc/link", "/etc/file"),
+            hardlink("etc/zhard", "etc/file"),
+            entry("null", kind=tarfile.CHRTYPE, devmajor=1, devminor=3),
+            entry("disk", kind=tarfile.BLKTYPE, devmajor=8, devminor=17),
+            entry("pipe", kind=tarfile.FIFOTYPE),
+            entry(long, b"far"), entry("/absolute", b"1"),
+            entry("./dot//slash", b"2"), entry("\u00e9\u6f22", b"3"),
+        ])]))
+        self.assertEqual(list(found), sorted(found, key=str.encode))
+        self.assertTrue(all(e["time"] == 0 for e in found.values()))
+        file, hard = found["rootfs/etc/file"], found["rootfs/etc/zhard"]
+        self.assertEqual((file["ino"], file["links"]), (hard["ino"], 2))
+        self.assertEqual(file["data"] + hard["data"], b"text")
+        self.assertEqual((file["mode"], file["uid"], file["gid"]),
+                         (0o104755, 1000, 70000))
+        etc = found["rootfs/etc"]
+        self.assertEqual((etc["mode"], etc["uid"], etc["gid"]),
+                         (0o40750, 5, 6))
+        self.assertEqual(found["rootfs/etc/link"]["data"], b"/etc/file")
+        self.assertEqual(found["rootfs/null"]["mode"], 0o20644)
+        self.assertEqual(found["rootfs/null"]["dev"], (1, 3))
+        self.assertEqual(found["rootfs/disk"]["mode"], 0o60644)
+        self.assertEqual(found["rootfs/disk"]["dev"], (8, 17))
+        self.assertEqual(found["rootfs/pipe"]["mode"], 0o10644)
+        self.assertEqual(found["rootfs/" + long]["data"], b"far")
+        self.assertEqual(found["rootfs/absolute"]["data"], b"1")
+        self.assertEqual(found["rootfs/dot/slash"]["data"], b"2")
+        self.assertEqual(found["rootfs/\u00e9\u6f22"]["data"], b"3")
+
+    def names(self, *layers):
+        found = self.archive(docker([tar(x) for x in layers]))
+        return {n[7:]: e["data"] for n, e in found.items()
+                if n.startswith("rootfs/") and n.split("/")[1] not in
+                ("dev", "proc", "run", "sys", "tmp", "var")}
+
+    def test_later_layers_win(self):
+        self.assertEqual(self.names(
+            [folder("a"), entry("a/1", b"old"), entry("a/2", b"2"),
+             entry("b", b"file"), folder("c"), entry("c/in", b"x")],
+            [entry("a/1", b"new"), folder("a", 0o700), folder("b"),
+             entry("b/in", b"y"), entry("c", b"file")]),
+            {"a": b"", "a/1": b"new", "a/2": b"2", "b": b"", "b/in": b"y",
+             "c": b"file"})
+
+    def test_whiteouts(self):
+        lower = [folder("a"), entry("a/1", b"1"), entry("a/2", b"2"),
+                 folder("a/b"), entry("a/b/3", b"3"), entry("a-", b"-")]
+        self.assertEqual(self.names(lower, [entry(".wh.a")]), {"a-": b"-"})
+        self.assertEqual(
+            self.names(lower, [entry("a/.wh.1"), entry("a/.wh.b"),
+                               entry("a/.wh.none")]),
+            {"a": b"", "a/2": b"2", "a-": b"-"})
+        # what the same layer brings stays, wherever it stands
+        for own in ([entry("a/.wh..wh..opq"), entry("a/new", b"n")],
+                    [entry("a/new", b"n"), entry("a/.wh..wh..opq")]):
+            self.assertEqual(self.names(lower, own),
+                             {"a": b"", "a/new": b"n", "a-": b"-"})
+        self.assertEqual(self.names(lower, [entry("a/1", b"own"),
+                                            entry("a/.wh.1")])["a/1"], b"own")
+        self.assertEqual(self.names(lower, [entry(".wh..wh..opq"),
+                                            entry("x", b"x")]), {"x": b"x"})
+
+    def test_links_in_the_way_stay_within(self):
+        found = self.names(
+            [folder("usr"), folder("usr/lib"), symlink("lib", "usr/lib"),
+             symlink("up", "../../.."), symlink("root", "/")],
+            [entry("lib/a", b"a"), entry("up/b", b"b"),
+             entry("root/usr/c", b"c"), entry("lib/../lib/d".replace(
+                 "../lib/", ""), b"d")])
+        self.assertEqual(found, {
+            "usr": b"", "usr/lib": b"", "lib": b"usr/lib", "up": b"../../..",
+            "root": b"/", "usr/lib/a": b"a", "b": b"b", "usr/c": b"c",
+            "usr/lib/d": b"d"})
+
+    def test_hostile(self):
+        self.refuses_layer(["../x"], entry("../x"))
+        self.refuses_layer(["a/../../x"], entry("a/../../x"))
+        self.refuses_layer(["hard link"], hardlink("a", "b"))
+        self.refuses_layer(["leads out"], hardlink("a", "../../etc/passwd"))
+        self.refuses_layer(["hard link"], folder("b"), hardlink("a", "b"))
+        self.refuses_layer(["not a folder"], entry("a"), entry("a/b"))
+        self.refuses_layer(["removes"], entry("a/.wh."))
+        self.refuses_layer(["removes"], entry("a/.wh..."))
+        self.refuses_layer(["symbolic link"], symlink("a", "x" * 4096))
+        self.refuses_layer(["normal form"], entry("e\u0301"))
+        self.refuses_layer(["255"], entry("x" * 256))
+        info, data = entry("a")
+        info.pax_headers = {"SCHILY.xattr.security.capability": "x"}
+        self.refuses_layer(["security.capability"], (info, data))
+        info.pax_headers = {"SCHILY.acl.access": "user::rw-,user:5:rw-,"
+                            "group::r--,mask::rw-,other::r--"}
+        self.refuses_layer(["access control"], (info, data))
+
+    def test_link_loop(self):
+        path = self.file("image.tar", docker([tar([
+            symlink("a", "b"), symlink("b", "a"), entry("a/x")])]))
+        self.fails(48, ["symbolic links"], "--docker-archive", path)
+
+    def test_too_large(self):
+        """A file that says it is larger than a ramdisk can hold"""
+        data = bytearray(tar([entry("a")]))
+        data[124:136] = b"%011o\0" % (1 << 32)
+        data[148:156] = b" " * 8
+        data[148:156] = b"%06o\0 " % sum(data[:512])
+        self.refuses(["4294967295"], docker([bytes(data)]))
+
+
+class Formats(Case):
+    LAYER = tar([entry("bin/run", b"x" * 5000, mode=0o755)])
+
+    def same(self, archive):
+        found = self.archive(archive)
+        self.assertEqual(found["rootfs/bin/run"]["data"], b"x" * 5000)
+        return self.said["Measurements"]["PCR0"]
+
+    def test_all_are_the_same(self):
+        oci = Oci()
+        pcrs = {self.same(docker([self.LAYER], pack=p))
+                for p in (bytes, gzip.compress, zstd)}
+        pcrs |= {self.same(p(docker([self.LAYER])))
+                 for p in (gzip.compress, zstd)}
+        for pack in (bytes, gzip.compress, zstd):
+            oci = Oci()
+            pcrs.add(self.same(oci.archive([oci.manifest([self.LAYER],
+                                                         pack)])))
+            index = oci.index([oci.manifest([self.LAYER], pack)])
+            pcrs.add(self.same(oci.archive([index])))
+        self.assertEqual(len(pcrs), 1, pcrs)
+
+    def test_layer_that_is_a_link(self):
+        files, _ = docker_files([self.LAYER, self.LAYER])
+        del files["1/layer.tar"]
+        self.same(tar([*(entry(n, d) for n, d in files.items()),
+                       symlink("1/layer.tar", "../0/layer.tar")]))
+
+    def test_same_bytes(self):
+        archive = docker([self.LAYER])
+        self.archive(archive, env=EPOCH)
+        first = self.output.read_bytes()
+        self.archive(archive, env={**EPOCH, "LC_ALL": "C"}, umask=0o077)
+        self.assertEqual(self.output.read_bytes(), first)
+
+    def test_platforms(self):
+        oci = Oci()
+        arm = oci.manifest([self.LAYER], arch="arm64", platform={
+            "os": "linux", "architecture": "arm64"})
+        amd = oci.manifest([self.LAYER], platform={
+            "os": "linux", "architecture": "amd64"})
+        self.same(oci.archive([arm, amd]))
+        self.same(oci.archive([oci.index([arm, amd])]))
+        self.refuses(["linux/arm64"], oci.archive([arm]))
+        self.refuses(["linux/arm64"], docker([self.LAYER], arch="arm64"))
+        self.refuses(["none"], oci.archive([]))
+
+    def test_choice(self):
+        one, _ = docker_files([self.LAYER], {"Cmd": ["1"]}, ["one:1"])
+        two, _ = docker_files([self.LAYER], {"Cmd": ["2"]}, ["two:1"])
+        archive = archive_of({**one, **two, "manifest.json": json.dumps(
+            json.loads(one["manifest.json"])
+            + json.loads(two["manifest.json"])).encode()})
+        self.refuses(["one:1", "two:1"], archive)
+        self.refuses(["one:1", "two:1"], archive, "--docker-uri", "three:1")
+        found = self.archive(archive, "--docker-uri", "two:1")
+        self.assertEqual(found["cmd"]["data"], b"2\n")
+
+    def test_damage(self):
+        whole = docker([self.LAYER])
+        self.refuses(["no container image"], tar([entry("a")]))
+        self.refuses([], b"no archive" * 1000)
+        self.refuses([], b"")
+        for cut in (700, len(whole) // 2):
+            self.refuses([], whole[:cut])
+        for pack in (gzip.compress, zstd):
+            packed = pack(whole)
+            self.refuses([], packed[:len(packed) // 2])
+        files, _ = docker_files([self.LAYER])
+        for name, data in (("0/layer.tar", self.LAYER.replace(b"x", b"y")),
+                           ("0/layer.tar", gzip.compress(self.LAYER)[:-30]),
+                           ("manifest.json", b"{}"),
+                           ("manifest.json", b"[7]"),
+                           ("manifest.json", b'[{"Config":7}]'),
+                           ("manifest.json", b"[" * 1000),
+                           ("manifest.json", b" " * (5 << 20))):
+            self.refuses([], archive_of({**files, name: data}))
+        for name in ("0/layer.tar",
+                     next(n for n in files if n.endswith(".json"))):
+            rest = {k: v for k, v in files.items() if k != name}
+            self.refuses([name], archive_of(rest))
+
+    def test_oci_digests(self):
+        oci = Oci()
+        manifest = oci.manifest([self.LAYER])
+        for name in [n for n in oci.files if n.startswith("blobs/")]:
+            other = Oci()
+            other.files = {**oci.files, name: oci.files[name] + b" "}
+            self.refuses([name], other.archive([manifest]))
+        for digest in ("sha256:../../x", "md5:0", "", "sha256:" + "0" * 64):
+            self.refuses([], oci.archive([{**manifest, "digest": digest}]))
+
+    def test_index_in_itself(self):
+        oci = Oci()
+        index = oci.manifest([self.LAYER])
+        for _ in range(6):
+            index = oci.index([index])
+        self.refuses(["deep"], oci.archive([index]))
+
+
+class Settings(Case):
+    def image(self, options, *more, files=()):
+        return self.archive(docker([tar([entry("bin/run"), *files])],
+                                   options), *more)
+
+    def test_command(self):
+        both = {"Entrypoint": ["/entry", "a b"], "Cmd": ["/cmd"],
+                "Env": ["A=1", "B=2"]}
+        found = self.image({"Entrypoint": ["/entry", "a b"], "Cmd": None})
+        self.assertEqual(found["cmd"]["data"], b"/entry\na b\n")
+        self.assertEqual(self.warned, "")
+        found = self.image(both)
+        self.assertEqual(found["cmd"]["data"], b"/cmd\n")
+        self.assertIn("Entrypoint", self.warned)
+        self.assertEqual(found["env"]["data"], b"A=1\nB=2\n")
+        found = self.image(both, "--cmd", "/mine", "--env", "C=3")
+        self.assertEqual(found["cmd"]["data"], b"/mine\n")
+        self.assertEqual(found["env"]["data"], b"A=1\nB=2\nC=3\n")
+        path = self.file("image.tar", docker([tar([])], {}))
+        self.fails(48, ["Cmd", "Entrypoint"], "--docker-archive", path)
+        path = self.file("image.tar", docker([tar([])], {"Cmd": "text"}))
+        self.fails(48, ["Cmd"], "--docker-archive", path)
+
+    def test_names(self):
+        layer = tar([entry("bin/run")])
+        _, image_id = docker_files([layer])
+        self.archive(docker([layer]))
+        self.assertEqual(self.metadata["ImageName"], "repo/name")
+        self.assertEqual(self.metadata["ImageVersion"], image_id)
+        info = self.metadata["DockerInfo"]
+        self.assertEqual(info["Id"], "sha256:" + image_id)
+        self.assertEqual(info["Config"], {"Cmd": ["/bin/run"]})
+        self.archive(docker([layer]), "--name", "n", "--version", "v")
+        self.assertEqual((self.metadata["ImageName"],
+                          self.metadata["ImageVersion"]), ("n", "v"))
+
+    def test_working_folder(self):
+        cmd = {"Cmd": ["x"]}
+        self.assertEqual(self.image({**cmd, "WorkingDir": "/a b"})
+                         ["cwd"]["data"], b"/a b\n")
+        for folder_ in ("", "/"):
+            self.assertNotIn("cwd", self.image({**cmd, "WorkingDir": folder_}))
+
+    def test_user(self):
+        files = [entry("etc/passwd", b"root:x:0:0::/:/bin/sh\n"
+                       b"me:x:1000:100::/:/bin/sh\nbroken\n"),
+                 entry("etc/group", b"root:x:0:\nusers:x:100:\n"
+                       b"disk:x:6:me\nkvm:x:5:you,me\n")]
+        for user, ids in (("me", "1000 100 5 6"), ("1000", "1000 100 5 6"),
+                          ("me:disk", "1000 6"), ("77", "77 0"),
+                          ("77:88", "77 88"), (":6", "0 6"), ("root", ""),
+                          ("0", ""), ("0:0", ""), ("", "")):
+            found = self.image({"Cmd": ["x"], "User": user}, files=files)
+            said = found.get("user", {"data": b""})["data"].decode()
+            self.assertEqual(said.split(), ids.split(), user)
+        for user in ("nobody", "me:nobody", "broken", "-1", "4294967295"):
+            path = self.file("image.tar", docker([tar(files)], {
+                "Cmd": ["x"], "User": user}))
+            self.fails(48, ["User"], "--docker-archive", path)
+
+
+class Engine(Case):
+    """docker is played by a script, which writes down how it was called."""
+
+    def setUp(self):
+        super().setUp()
+        folder_ = self.dir / "bin"
+        folder_.mkdir()
+        self.log = self.dir / "log"
+        self.log.touch()
+        self.engine = folder_ / "docker"
+        self.engine.write_text(ENGINE)
+        self.engine.chmod(0o755)
+        self.env = {
+            "PATH": f"{folder_}:/usr/bin:/bin", "ENGINE_LOG": str(self.log),
+            "ENGINE_ARCHIVE": str(self.file("saved", docker(
+                [tar([entry("bin/run", b"1")])])))}
+
+    def calls(self):
+        return [line.split()[0] for line in self.log.read_text().splitlines()]
+
+    def test_there(self):
+        found = self.build("--docker-uri", "repo/name:1", env=self.env)
+        self.assertEqual(found["rootfs/bin/run"]["data"], b"1")
+        self.assertEqual(self.calls(), ["image", "save"])
+        self.assertEqual(self.metadata["ImageName"], "repo/name")
+
+    def test_pull(self):
+        self.build("--docker-uri", "repo/name:1",
+                   env={**self.env, "ENGINE_THERE": "1"})
+        self.assertEqual(self.calls(), ["image", "pull", "save"])
+
+    def test_build(self):
+        self.build("--docker-uri", "repo/name:1", "--docker-dir", self.dir,
+                   env=self.env)
+        self.assertEqual(self.calls(), ["build", "save"])
+        self.assertIn(f"-t repo/name:1 {self.dir}", self.log.read_text())
+
+    def test_podman(self):
+        self.engine.rename(self.engine.with_name("podman"))
+        env = {**self.env, "PATH": f"{self.engine.parent}:/bin"}
+        self.build("--docker-uri", "repo/name:1", env=env)
+
+    def test_failures(self):
+        uri = ("--docker-uri", "repo/name:1")
+        self.fails(50, ["repo/name:1"], *uri, env={
+            **self.env, "ENGINE_THERE": "1", "ENGINE_PULL": "1"})
+        self.fails(49, ["repo/name:1"], *uri, "--docker-dir", self.dir,
+                   env={**self.env, "ENGINE_BUILD": "1"})
+        self.fails(19, ["gone"], *uri, "--docker-dir", self.dir / "gone",
+                   env=self.env)
+        self.fails(3, ["-x"], "--docker-uri=-x", env=self.env)
+        self.engine.unlink()
+        self.fails(50, ["docker", "podman"], *uri,
+                   env={**self.env, "PATH": str(self.engine.parent)})
+
+
+if __name__ == "__main__":
+    harness.main()
