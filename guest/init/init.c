@@ -7,11 +7,16 @@
  * vsock, which the parent gives back), makes /rootfs the root and runs the
  * command there.  When that ends, the enclave does: it reboots.
  *
+ * Two files more may be there, which that builder does not write: /cwd, the
+ * folder in which the command starts; and /user, the numbers of the user, the
+ * group and further groups that it runs as, one a line.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +135,16 @@ static char **read_list(const char *path)
     return list;
 }
 
+/* The same, of a file that need not be there and is not left there */
+static char **read_settings(const char *path)
+{
+    static char *none[1];
+    char **list = access(path, F_OK) ? none : read_list(path);
+
+    unlink(path);
+    return list;
+}
+
 /* The first file system cannot be pivoted away from: move over it. */
 static void enter_rootfs(void)
 {
@@ -152,12 +167,55 @@ static void enter_rootfs(void)
     symlink("/proc/self/fd/2", "/dev/stderr");
 }
 
-static pid_t start(char **command, char **environment)
+/* Nobody but the user: nothing of root's is kept. */
+static void become(char **user)
+{
+    gid_t groups[LIST_MAX];
+    size_t n = 0;
+
+    if (!user[0]) {
+        return;
+    }
+    for (char **group = user + 1; *group; group++) {
+        groups[n++] = strtoul(*group, NULL, 10);
+    }
+    if (!n) {
+        errno = EINVAL;
+    }
+    if (!n || setgroups(n - 1, groups + 1) || setgid(groups[0]) ||
+        setuid(strtoul(user[0], NULL, 10))) {
+        fprintf(stderr, "init: /user: %s\n", strerror(errno));
+        _exit(126);
+    }
+}
+
+/* As in a container, a folder that is not there is made. */
+static void enter_folder(char *path)
+{
+    if (!path) {
+        return;
+    }
+    for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        mkdir(path, 0755);
+        *at = '/';
+    }
+    mkdir(path, 0755);
+    if (chdir(path)) {
+        fprintf(stderr, "init: %s: %s\n", path, strerror(errno));
+        _exit(126);
+    }
+}
+
+static pid_t start(char **command, char **environment, char *folder,
+                   char **user)
 {
     pid_t pid = fork();
 
     if (pid == 0) {
         setsid();
+        enter_folder(folder);
+        become(user);
         environ = environment;
         execvp(command[0], command);
         fprintf(stderr, "init: %s: %s\n", command[0], strerror(errno));
@@ -168,7 +226,7 @@ static pid_t start(char **command, char **environment)
 
 int main(void)
 {
-    char **command, **environment;
+    char **command, **environment, **folder, **user;
     pid_t pid, ended;
     int status;
 
@@ -179,6 +237,8 @@ int main(void)
 
     command = read_list("/cmd");
     environment = read_list("/env");
+    folder = read_settings("/cwd");
+    user = read_settings("/user");
     if (!command[0]) {
         errno = EINVAL;
         fail("/cmd");
@@ -187,7 +247,7 @@ int main(void)
     unlink("/env");
     enter_rootfs();
 
-    pid = start(command, environment);
+    pid = start(command, environment, folder[0], user);
     if (pid < 0) {
         fail("fork");
     }
