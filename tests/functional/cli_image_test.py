@@ -8,6 +8,7 @@ with all that should be, to the byte.
 import hashlib
 import json
 import os
+import re
 import subprocess
 
 import harness
@@ -239,6 +240,45 @@ class Commands(Case):
             self.assertIn(name, self.ok(name, "--help"))
         self.fails(1, ["command"])
         self.fails(3, ["fly"], "fly")
+
+
+class Completion(Case):
+    """bash is asked what it would offer."""
+    SCRIPT = harness.TOP / "contrib/qemu-nitro-cli/completion.bash"
+
+    def offered(self, *words):
+        command = "source {}; COMP_WORDS=({}); COMP_CWORD={};" \
+            " compopt() {{ :; }}; _qemu_nitro_cli {} {} {};" \
+            ' printf "%s\\n" "${{COMPREPLY[@]}}"'.format(
+                self.SCRIPT, " ".join(f"'{w}'" for w in ("x", *words)),
+                len(words), harness.NITRO_CLI, f"'{words[-1]}'",
+                f"'{words[-2] if len(words) > 1 else 'x'}'")
+        return subprocess.run(["bash", "-c", command], check=True, text=True,
+                              cwd=self.dir, stdout=subprocess.PIPE,
+                              ).stdout.split()
+
+    def test_commands_and_options(self):
+        """All that --help knows is offered, and nothing else."""
+        known = re.findall(r"^  ([a-z-]+)  ", self.ok("--help"), re.M)
+        self.assertGreater(len(known), 10)
+        self.assertEqual(set(self.offered("")),
+                         {*known, "--help", "--version"})
+        for name in known:
+            usage = set(re.findall(r"--[a-z][a-z-]+", self.ok(name, "--help")))
+            offered = {o for o in self.offered(name, "--")
+                       if not o.startswith("--pcr")}
+            self.assertEqual(offered - {"--help"}, usage - {"--pcr"}, name)
+
+    def test_values(self):
+        self.file("a.eif", b"")
+        (self.dir / "afolder").mkdir()
+        self.assertEqual(sorted(self.offered("describe-eif", "--eif-path",
+                                             "a")), ["a.eif", "afolder"])
+        self.assertEqual(self.offered("build-enclave", "--rootfs", "a"),
+                         ["afolder"])
+        self.assertEqual(self.offered("run-enclave", "--memory", ""), [])
+        self.assertEqual(self.offered("des"),
+                         ["describe-eif", "describe-enclaves"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+# bash completion for qemu-nitro-cli
+#
+# Commands, their options, files after those that take one, and what runs now
+# after --enclave-name and --enclave-id.
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+# The values of a key of describe-enclaves' JSON, a line each
+_qemu_nitro_cli_running()
+{
+    "$1" describe-enclaves 2>/dev/null | sed -n "s/^ *\"$2\": \"\(.*\)\",*$/\1/p"
+}
+
+_qemu_nitro_cli()
+{
+    local program=$1 word=$2 before=$3 options i
+    local commands="attestation-root build-enclave console describe-eif
+        describe-enclaves explain pcr run-enclave sign-eif terminate-enclave
+        verify-attestation"
+
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" \
+            -- "$word")
+        return
+    fi
+
+    case $before in
+    --rootfs | --docker-dir)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+        return
+        ;;
+    --eif-path | --config | --output | --output-file | --docker-archive | \
+        --signing-certificate | --private-key | --input | --document | \
+        --root | --metadata)
+        if [[ $before != --metadata || ${COMP_WORDS[1]} == build-enclave ]]
+        then
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+        fi
+        ;;
+    --enclave-name | --enclave-id)
+        # run-enclave's is a new one
+        [[ ${COMP_WORDS[1]} == run-enclave ]] && return
+        i=EnclaveName
+        [[ $before == --enclave-id ]] && i=EnclaveID
+        mapfile -t COMPREPLY < <(compgen -W \
+            "$(_qemu_nitro_cli_running "$program" "$i")" -- "$word")
+        return
+        ;;
+    --memory | --cpu-count | --cpu-ids | --enclave-cid | --name | --version | \
+        --cmd | --env | --cmdline | --docker-uri | --disconnect-timeout | \
+        --error-code | --nonce | --user-data | --public-key | --at | --pcr*)
+        return
+        ;;
+    esac
+
+    case ${COMP_WORDS[1]} in
+    attestation-root) options=--output ;;
+    build-enclave)
+        options="--rootfs --docker-archive --docker-uri --docker-dir --cmd
+            --env --output-file --name --version --metadata --cmdline
+            --signing-certificate --private-key"
+        ;;
+    console) options="--enclave-id --enclave-name --disconnect-timeout" ;;
+    describe-eif) options=--eif-path ;;
+    describe-enclaves) options=--metadata ;;
+    explain) options=--error-code ;;
+    pcr) options="--signing-certificate --input" ;;
+    run-enclave)
+        options="--eif-path --memory --cpu-count --cpu-ids --enclave-cid
+            --enclave-name --debug-mode --attach-console --config"
+        ;;
+    sign-eif) options="--eif-path --signing-certificate --private-key" ;;
+    terminate-enclave) options="--enclave-id --enclave-name --all" ;;
+    verify-attestation)
+        options="--document --root --nonce --user-data --public-key --at"
+        for ((i = 0; i < 32; i++)); do
+            options+=" --pcr$i"
+        done
+        ;;
+    *) return ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
+}
+
+complete -F _qemu_nitro_cli qemu-nitro-cli
