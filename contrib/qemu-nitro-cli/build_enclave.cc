@@ -158,14 +158,16 @@ std::string first_line(const Bytes &data)
 
 EifParts build_parts(const BuildOptions &options)
 {
-    struct stat st;
+    if (!options.container) {
+        struct stat st;
+        int error = stat(options.rootfs.c_str(), &st) ? errno
+            : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
 
-    if (!options.container && (stat(options.rootfs.c_str(), &st) ||
-                               !S_ISDIR(st.st_mode))) {
-        throw Error(Code::file, options.rootfs + ": "
-                    + error_text(S_ISDIR(st.st_mode) ? errno : ENOTDIR),
-                    "Give the folder that becomes the enclave's root with"
-                    " --rootfs.");
+        if (error) {
+            throw Error(Code::file, options.rootfs + ": " + error_text(error),
+                        "Give the folder that becomes the enclave's root with"
+                        " --rootfs.");
+        }
     }
     return {
         content_of_file(options.blobs + "/bzImage"),

@@ -634,5 +634,50 @@ class Engine(Case):
                    env={**self.env, "PATH": str(self.engine.parent)})
 
 
+SHOW = r"""
+#include <grp.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    char folder[100];
+    gid_t groups[10];
+    int n = getgroups(10, groups);
+    printf("folder=%s user=%d group=%d", getcwd(folder, 100), getuid(),
+           getgid());
+    for (int i = 0; i < n; i++) {
+        printf(" more=%d", groups[i]);
+    }
+    printf(" word=%s root=%d.\\n", argv[1], setuid(0) == 0);
+    return 0;
+}
+"""
+
+
+class Guest(Case):
+    """What a container image asks for is what its program finds."""
+
+    def boot(self, **options):
+        program = self.dir / "show"
+        subprocess.run(["cc", "-static", "-Os", "-o", program, "-x", "c", "-"],
+                       input=SHOW.encode(), check=True)
+        self.blobs = harness.BUILD / "images/blobs"
+        self.archive(docker([tar([
+            entry("bin/show", program.read_bytes(), mode=0o755),
+            entry("etc/passwd", b"me:x:1000:100::/:/bin/sh\n"),
+            entry("etc/group", b"kvm:x:5:me\n")])],
+            {"Cmd": ["show", "two words"], "Env": ["PATH=/bin"], **options}))
+        return self.run_enclave(self.output, "-m", "256M")
+
+    def test_settings(self):
+        self.assertIn("folder=/made/here user=1000 group=100 more=5"
+                      " word=two words root=0.",
+                      self.boot(User="me", WorkingDir="/made/here"))
+
+    def test_defaults(self):
+        self.assertIn("folder=/ user=0 group=0 word=two words root=1.",
+                      self.boot())
+
+
 if __name__ == "__main__":
     harness.main()
