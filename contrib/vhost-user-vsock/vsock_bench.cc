@@ -330,6 +330,18 @@ Found memory(const std::string &program, size_t connections, Seconds)
 
 using Measure = Found (*)(const std::string &, size_t, Seconds);
 
+const struct {
+    const char *name;
+    Measure measure;
+    std::vector<size_t> connections;
+} measures[] = {
+    {"out", guest_to_host, {1, 16, 1000}},
+    {"in", host_to_guest, {1, 16, 1000}},
+    {"latency", latency, {1, 16, 1000}},
+    {"rate", connection_rate, {1, 16, 1000}},
+    {"memory", memory, {1000}},
+};
+
 struct Column {
     std::vector<double> values;
     double median()
@@ -382,9 +394,12 @@ int main(int argc, char **argv)
 {
     double seconds = 1;
     int rounds = 3, option;
+    std::string only;
 
-    while ((option = getopt(argc, argv, "s:r:")) != -1) {
-        if (option == 's') {
+    while ((option = getopt(argc, argv, "m:s:r:")) != -1) {
+        if (option == 'm') {
+            only = optarg;
+        } else if (option == 's') {
             seconds = atof(optarg);
         } else if (option == 'r') {
             rounds = atoi(optarg);
@@ -392,8 +407,8 @@ int main(int argc, char **argv)
     }
     std::vector<std::string> programs(argv + optind, argv + argc);
     if (programs.empty() || rounds < 1 || !(seconds > 0)) {
-        fprintf(stderr, "Usage: %s [-s SECONDS] [-r ROUNDS] BACK-END...\n",
-                argv[0]);
+        fprintf(stderr, "Usage: %s [-m out|in|latency|rate|memory] "
+                "[-s SECONDS] [-r ROUNDS] BACK-END...\n", argv[0]);
         return 2;
     }
 
@@ -403,12 +418,14 @@ int main(int argc, char **argv)
         printf("%11s%zu:", "", i + 1);
     }
     printf("\n");
-    for (Measure measure : {guest_to_host, host_to_guest, latency,
-                            connection_rate}) {
-        for (size_t connections : {1, 16, 1000}) {
-            compare(programs, measure, connections, Seconds(seconds), rounds);
+    for (const auto &m : measures) {
+        if (!only.empty() && only != m.name) {
+            continue;
+        }
+        for (size_t connections : m.connections) {
+            compare(programs, m.measure, connections, Seconds(seconds),
+                    rounds);
         }
     }
-    compare(programs, memory, 1000, Seconds(seconds), rounds);
     return 0;
 }
