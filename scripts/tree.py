@@ -16,7 +16,7 @@ import subprocess
 
 from common import TOP, fail, lock, run, say
 
-OVERLAY = ("configs", "contrib", "docs", "hw", "include", "tests")
+OVERLAY = ("configs", "contrib", "docs", "hw", "include", "tests", "util")
 # In tests/, what QEMU has no place for stays here.
 OURS_ALONE = re.compile(r"tests/(functional/|data/|bench/.*\.py$)")
 PATCHES = TOP / "patches"

@@ -5,78 +5,48 @@
  */
 #include "cbor_reader.hh"
 
-#include <cbor.h>
+#include "qemu/cbor.h"
 
 namespace {
 
 using Kind = CborItem::Kind;
 
-/* What is read at once: a string of definite length, or where another item
- * begins, or the break that ends one of indefinite length */
-struct Head {
-    Kind kind = Kind::other;
-    bool indefinite = false;
-    bool is_break = false;
-    uint64_t number = 0;                /* an integer; how many items follow */
-    std::span<const uint8_t> data = {};
-};
-
-template <Kind kind, typename Number> void on_number(void *head, Number number)
+/* The kind of an item, but for that of a break, which is none */
+Kind kind_of(const CborHead &head)
 {
-    *static_cast<Head *>(head) = {.kind = kind, .number = number};
+    switch (head.kind) {
+    case CBOR_KIND_UINT:
+        return Kind::unsigned_integer;
+    case CBOR_KIND_NEGINT:
+        return Kind::negative_integer;
+    case CBOR_KIND_BYTES:
+        return Kind::bytes;
+    case CBOR_KIND_TEXT:
+        return Kind::text;
+    case CBOR_KIND_ARRAY:
+        return Kind::array;
+    case CBOR_KIND_MAP:
+        return Kind::map;
+    case CBOR_KIND_TAG:
+        return Kind::tag;
+    case CBOR_KIND_NULL:
+        return Kind::null;
+    default:
+        return Kind::other;
+    }
 }
 
-template <Kind kind> void on_string(void *head, cbor_data data, size_t size)
+bool is_break(const CborHead &head)
 {
-    *static_cast<Head *>(head) = {.kind = kind, .data = {data, size}};
+    return head.kind == CBOR_KIND_BREAK;
 }
 
-template <Kind kind> void on_indefinite(void *head)
+/* What comes with the head of a string of definite length */
+std::span<const uint8_t> data_of(const CborHead &head)
 {
-    *static_cast<Head *>(head) = {.kind = kind, .indefinite = true};
+    return head.data ? std::span{head.data, size_t{head.value}}
+                     : std::span<const uint8_t>{};
 }
-
-template <Kind kind> void on_simple(void *head)
-{
-    *static_cast<Head *>(head) = {.kind = kind};
-}
-
-template <typename Number> void on_other(void *head, Number)
-{
-    *static_cast<Head *>(head) = {};
-}
-
-void on_break(void *head)
-{
-    *static_cast<Head *>(head) = {.is_break = true};
-}
-
-const cbor_callbacks callbacks = {
-    .uint8 = on_number<Kind::unsigned_integer, uint8_t>,
-    .uint16 = on_number<Kind::unsigned_integer, uint16_t>,
-    .uint32 = on_number<Kind::unsigned_integer, uint32_t>,
-    .uint64 = on_number<Kind::unsigned_integer, uint64_t>,
-    .negint64 = on_number<Kind::negative_integer, uint64_t>,
-    .negint32 = on_number<Kind::negative_integer, uint32_t>,
-    .negint16 = on_number<Kind::negative_integer, uint16_t>,
-    .negint8 = on_number<Kind::negative_integer, uint8_t>,
-    .byte_string_start = on_indefinite<Kind::bytes>,
-    .byte_string = on_string<Kind::bytes>,
-    .string = on_string<Kind::text>,
-    .string_start = on_indefinite<Kind::text>,
-    .indef_array_start = on_indefinite<Kind::array>,
-    .array_start = on_number<Kind::array, size_t>,
-    .indef_map_start = on_indefinite<Kind::map>,
-    .map_start = on_number<Kind::map, size_t>,
-    .tag = on_number<Kind::tag, uint64_t>,
-    .float2 = on_other<float>,
-    .float4 = on_other<float>,
-    .float8 = on_other<double>,
-    .undefined = on_simple<Kind::other>,
-    .null = on_simple<Kind::null>,
-    .boolean = on_other<bool>,
-    .indef_break = on_break,
-};
 
 class Reader {
 public:
@@ -84,9 +54,9 @@ public:
 
     CborItem item(unsigned depth)
     {
-        Head head = next();
+        CborHead head = next();
 
-        if (head.is_break) {
+        if (is_break(head)) {
             fail("a break with nothing to end");
         }
         return rest(head, depth);
@@ -107,62 +77,34 @@ private:
         throw CborError(what + " at byte " + std::to_string(begin_));
     }
 
-    /*
-     * What is well-formed, but what libcbor 0.8 refuses, knowing no meaning of
-     * it: tags of one byte (COSE_Sign1's is one) and unassigned simple values.
-     * Returns how many bytes that is; 0 leaves it to libcbor.
-     */
-    size_t next_unassigned(Head &head)
+    CborHead next()
     {
-        uint8_t first = input_[at_];
-
-        if (first >= 0xc0 && first <= 0xd7) {
-            head = {.kind = Kind::tag, .number = uint64_t{first} - 0xc0};
-            return 1;
-        }
-        if (first >= 0xe0 && first <= 0xf3) {
-            return 1;
-        }
-        /* With a second byte; values below 32 have none. */
-        if (first == 0xf8 && input_.size() - at_ > 1 && input_[at_ + 1] >= 32) {
-            return 2;
-        }
-        return 0;
-    }
-
-    Head next()
-    {
-        Head head;
+        CborHead head;
+        size_t used;
 
         begin_ = at_;
-        if (at_ == input_.size()) {
-            fail("cut short");
-        }
-        if (size_t size = next_unassigned(head)) {
-            at_ += size;
+        switch (cbor_decode_head(input_.data() + at_, input_.size() - at_,
+                                 &head, &used)) {
+        case CBOR_STATUS_OK:
+            at_ += used;
             return head;
-        }
-        cbor_decoder_result result = cbor_stream_decode(
-            input_.data() + at_, input_.size() - at_, &callbacks, &head);
-        if (result.status == CBOR_DECODER_NEDATA) {
+        case CBOR_STATUS_CUT_SHORT:
             fail("an item that is cut short");
-        }
-        if (result.status != CBOR_DECODER_FINISHED) {
+        default:
             fail("what is no item");
         }
-        at_ += result.read;
-        return head;
     }
 
     /* What belongs to `head`, which has been read */
-    CborItem rest(const Head &head, unsigned depth)
+    CborItem rest(const CborHead &head, unsigned depth)
     {
         CborItem item;
+        std::span<const uint8_t> data = data_of(head);
 
-        item.kind = head.kind;
-        item.number = head.number;
-        item.data.assign(head.data.begin(), head.data.end());
-        switch (head.kind) {
+        item.kind = kind_of(head);
+        item.number = head.value;
+        item.data.assign(data.begin(), data.end());
+        switch (item.kind) {
         case Kind::bytes:
         case Kind::text:
             if (head.indefinite) {
@@ -187,25 +129,25 @@ private:
     /* The pieces of a string: of its kind, and of definite length */
     void chunks(CborItem &item)
     {
-        for (Head head = next(); !head.is_break; head = next()) {
-            if (head.kind != item.kind || head.indefinite) {
+        for (CborHead head = next(); !is_break(head); head = next()) {
+            if (kind_of(head) != item.kind || head.indefinite) {
                 fail("what is no piece of a string");
             }
-            item.data.insert(item.data.end(), head.data.begin(),
-                             head.data.end());
+            std::span<const uint8_t> data = data_of(head);
+            item.data.insert(item.data.end(), data.begin(), data.end());
         }
     }
 
     /* However many items `head` claims: each takes a byte, or this fails. */
-    void contents(const Head &head, CborItem &item, unsigned depth)
+    void contents(const CborHead &head, CborItem &item, unsigned depth)
     {
-        bool is_map = head.kind == Kind::map;
-        uint64_t count = head.kind == Kind::tag ? 1 : head.number;
+        bool is_map = head.kind == CBOR_KIND_MAP;
+        uint64_t count = head.kind == CBOR_KIND_TAG ? 1 : head.value;
 
         for (uint64_t n = 0; head.indefinite || n < count; n++) {
-            Head inner = next();
+            CborHead inner = next();
 
-            if (inner.is_break) {
+            if (is_break(inner)) {
                 if (head.indefinite) {
                     return;
                 }

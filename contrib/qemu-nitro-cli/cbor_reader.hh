@@ -1,10 +1,9 @@
 /*
  * Reading CBOR (RFC 8949) that nobody vouches for
  *
- * libcbor's cbor_load() allocates what the head of an item claims, so only its
- * decoder of single items is used here.  What is read becomes a tree of items,
- * each of which took at least a byte of the input: a limit on the input is one
- * on the memory.
+ * What is read becomes a tree of items, each of which took at least a byte of
+ * the input: a limit on the input is one on the memory.  QEMU's qemu/cbor.h
+ * decodes single items.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

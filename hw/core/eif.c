@@ -11,8 +11,8 @@
  * the CRC and calls the sink.  One thread hashes for PCR0 and, as it begins
  * with the same bytes, PCR1; another one hashes for PCR2.
  *
- * Relies on GnuTLS for hashes, certificates and signatures, on libcbor for the
- * decoding of single CBOR items, and on zlib for the CRC.
+ * Relies on GnuTLS for hashes, certificates and signatures, and on zlib for the
+ * CRC.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,13 +20,13 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
+#include "qemu/cbor.h"
 #include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "qemu/units.h"
 #include "hw/core/eif.h"
 
-#include <cbor.h>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
@@ -809,343 +809,42 @@ bool eif_check_crc(const EifImage *image, const EifResult *result,
 }
 
 /*
- * CBOR
- *
- * libcbor's cbor_load() allocates what an item's head claims and recurses as
- * deep as the input says, so only its decoder of single items is used.  All
- * decoding here is a walk over bytes that are there already; nesting costs
- * stack and is limited.
+ * Reading fields of the signature section, in CBOR
  */
 
-#define CBOR_MAX_DEPTH          16
-
-typedef enum ItemKind {
-    ITEM_UINT,          /* value: the number */
-    ITEM_NEGINT,        /* value: -1 - the number */
-    ITEM_BYTES,         /* data, value: its size in bytes */
-    ITEM_TEXT,          /* data, value: its size in bytes */
-    ITEM_ARRAY,         /* value: how many items follow */
-    ITEM_MAP,           /* value: how many pairs of items follow */
-    ITEM_TAG,           /* value: the tag; the tagged item follows */
-    ITEM_OTHER,         /* a simple value or a floating-point number */
-    ITEM_BREAK,         /* the end of an item of indefinite length */
-} ItemKind;
-
-typedef struct Item {
-    ItemKind kind;
-    bool indefinite;    /* value is unset, items follow up to an ITEM_BREAK */
-    uint64_t value;
-    const uint8_t *data;
-} Item;
-
-/* A walk over CBOR. */
-typedef struct Reader {
-    const char *path;   /* of the image, and */
-    const char *what;   /* what in it this is, for messages */
-    const uint8_t *data;
-    size_t size;
-    size_t pos;
-} Reader;
-
-/* libcbor has a callback for each width of a number. */
-#define ITEM_CALLBACK(name, type, ...)                                  \
-    static void name(void *item, type value)                            \
-    {                                                                   \
-        *(Item *)item = (Item) { __VA_ARGS__ };                         \
-    }
-
-#define ITEM_START_CALLBACK(name, ...)                                  \
-    static void name(void *item)                                        \
-    {                                                                   \
-        *(Item *)item = (Item) { __VA_ARGS__ };                         \
-    }
-
-#define ITEM_STRING_CALLBACK(name, item_kind)                           \
-    static void name(void *item, cbor_data bytes, size_t size)          \
-    {                                                                   \
-        *(Item *)item = (Item) {                                        \
-            .kind = item_kind, .value = size, .data = bytes             \
-        };                                                              \
-    }
-
-ITEM_CALLBACK(on_uint8, uint8_t, .kind = ITEM_UINT, .value = value)
-ITEM_CALLBACK(on_uint16, uint16_t, .kind = ITEM_UINT, .value = value)
-ITEM_CALLBACK(on_uint32, uint32_t, .kind = ITEM_UINT, .value = value)
-ITEM_CALLBACK(on_uint64, uint64_t, .kind = ITEM_UINT, .value = value)
-ITEM_CALLBACK(on_negint8, uint8_t, .kind = ITEM_NEGINT, .value = value)
-ITEM_CALLBACK(on_negint16, uint16_t, .kind = ITEM_NEGINT, .value = value)
-ITEM_CALLBACK(on_negint32, uint32_t, .kind = ITEM_NEGINT, .value = value)
-ITEM_CALLBACK(on_negint64, uint64_t, .kind = ITEM_NEGINT, .value = value)
-ITEM_STRING_CALLBACK(on_bytes, ITEM_BYTES)
-ITEM_START_CALLBACK(on_bytes_start, .kind = ITEM_BYTES, .indefinite = true)
-ITEM_STRING_CALLBACK(on_text, ITEM_TEXT)
-ITEM_START_CALLBACK(on_text_start, .kind = ITEM_TEXT, .indefinite = true)
-ITEM_CALLBACK(on_array, size_t, .kind = ITEM_ARRAY, .value = value)
-ITEM_START_CALLBACK(on_array_start, .kind = ITEM_ARRAY, .indefinite = true)
-ITEM_CALLBACK(on_map, size_t, .kind = ITEM_MAP, .value = value)
-ITEM_START_CALLBACK(on_map_start, .kind = ITEM_MAP, .indefinite = true)
-ITEM_CALLBACK(on_tag, uint64_t, .kind = ITEM_TAG, .value = value)
-ITEM_CALLBACK(on_float, float, .kind = ITEM_OTHER)
-ITEM_CALLBACK(on_double, double, .kind = ITEM_OTHER)
-ITEM_CALLBACK(on_bool, bool, .kind = ITEM_OTHER)
-ITEM_START_CALLBACK(on_simple, .kind = ITEM_OTHER)
-ITEM_START_CALLBACK(on_break, .kind = ITEM_BREAK)
-
-static const struct cbor_callbacks item_callbacks = {
-    .uint8 = on_uint8,
-    .uint16 = on_uint16,
-    .uint32 = on_uint32,
-    .uint64 = on_uint64,
-    .negint8 = on_negint8,
-    .negint16 = on_negint16,
-    .negint32 = on_negint32,
-    .negint64 = on_negint64,
-    .byte_string = on_bytes,
-    .byte_string_start = on_bytes_start,
-    .string = on_text,
-    .string_start = on_text_start,
-    .array_start = on_array,
-    .indef_array_start = on_array_start,
-    .map_start = on_map,
-    .indef_map_start = on_map_start,
-    .tag = on_tag,
-    .float2 = on_float,
-    .float4 = on_float,
-    .float8 = on_double,
-    .undefined = on_simple,
-    .null = on_simple,
-    .boolean = on_bool,
-    .indef_break = on_break,
-};
-
-/*
- * Decode what is well-formed, but what libcbor 0.8 takes for an error because
- * it knows no meaning of it: tags of one byte (that of a COSE_Sign1, 18, is
- * one) and unassigned simple values.  Returns how many bytes that are; 0 leaves
- * the item to libcbor.
- */
-static size_t decode_unassigned(const Reader *r, Item *item)
+/* How messages call @what in the image @path; to be freed. */
+static char *part_name(const char *path, const char *what)
 {
-    size_t left = r->size - r->pos;
-    uint8_t byte = left ? r->data[r->pos] : 0;
-
-    if (byte >= 0xc0 && byte <= 0xd7) {
-        on_tag(item, byte - 0xc0);
-        return 1;
-    }
-    if (byte >= 0xe0 && byte <= 0xf3) {
-        on_simple(item);
-        return 1;
-    }
-    /* With a second byte; values below 32 have none. */
-    if (byte == 0xf8 && left >= 2 && r->data[r->pos + 1] >= 32) {
-        on_simple(item);
-        return 2;
-    }
-    return 0;
-}
-
-/* Decode the head of an item, together with its bytes if it is a string. */
-static bool next_item_or_break(Reader *r, Item *item, Error **errp)
-{
-    struct cbor_decoder_result result = {
-        .status = CBOR_DECODER_NEDATA,
-    };
-    size_t unassigned = decode_unassigned(r, item);
-
-    if (unassigned) {
-        r->pos += unassigned;
-        return true;
-    }
-    if (r->pos < r->size) {
-        result = cbor_stream_decode(r->data + r->pos, r->size - r->pos,
-                                    &item_callbacks, item);
-    }
-    switch (result.status) {
-    case CBOR_DECODER_FINISHED:
-        r->pos += result.read;
-        return true;
-    case CBOR_DECODER_NEDATA:
-        error_setg(errp, "'%s': %s is cut short: more than its %zu bytes are "
-                   "needed for the CBOR item at byte %zu", r->path, r->what,
-                   r->size, r->pos);
-        return false;
-    default:
-        error_setg(errp, "'%s': %s is not CBOR: bad byte 0x%02x at byte %zu",
-                   r->path, r->what, r->data[r->pos], r->pos);
-        return false;
-    }
-}
-
-static bool next_item(Reader *r, Item *item, Error **errp)
-{
-    size_t pos = r->pos;
-
-    if (!next_item_or_break(r, item, errp)) {
-        return false;
-    }
-    if (item->kind == ITEM_BREAK) {
-        error_setg(errp, "'%s': %s is not CBOR: misplaced break at byte %zu",
-                   r->path, r->what, pos);
-        return false;
-    }
-    return true;
-}
-
-/* Like next_item(), but only an item of @kind will do; @name says what for. */
-static bool expect_item(Reader *r, Item *item, ItemKind kind, const char *name,
-                        Error **errp)
-{
-    static const char *const kind_names[] = {
-        [ITEM_UINT] = "an unsigned integer",
-        [ITEM_NEGINT] = "a negative integer",
-        [ITEM_BYTES] = "a byte string",
-        [ITEM_TEXT] = "a text string",
-        [ITEM_ARRAY] = "an array",
-        [ITEM_MAP] = "a map",
-        [ITEM_TAG] = "a tag",
-        [ITEM_OTHER] = "a simple value or a floating-point number",
-    };
-    size_t pos = r->pos;
-
-    if (!next_item(r, item, errp)) {
-        return false;
-    }
-    if (item->kind != kind) {
-        error_setg(errp, "'%s': %s: %s at byte %zu is %s instead of %s",
-                   r->path, r->what, name, pos, kind_names[item->kind],
-                   kind_names[kind]);
-        return false;
-    }
-    return true;
-}
-
-/*
- * Is there one more item (or pair of items) in the array, string or map that
- * began with @head?  Counts @head's value down, or takes the break.
- */
-static bool more_items(Reader *r, Item *head)
-{
-    if (!head->indefinite) {
-        return head->value-- > 0;
-    }
-    if (r->pos < r->size && r->data[r->pos] == 0xff) {
-        r->pos++;
-        return false;
-    }
-    return true;
-}
-
-/*
- * Collect the string that began with @head.  The pieces of one of indefinite
- * length are strings of the same kind and of definite length.
- */
-static bool read_string(Reader *r, Item *head, GByteArray *out, Error **errp)
-{
-    Item piece;
-
-    if (!head->indefinite) {
-        g_byte_array_append(out, head->data, head->value);
-        return true;
-    }
-    while (more_items(r, head)) {
-        if (!expect_item(r, &piece, head->kind, "a piece of a string", errp)) {
-            return false;
-        }
-        if (piece.indefinite) {
-            error_setg(errp, "'%s': %s is not CBOR: the piece of a string that "
-                       "ends at byte %zu is of indefinite length", r->path,
-                       r->what, r->pos);
-            return false;
-        }
-        g_byte_array_append(out, piece.data, piece.value);
-    }
-    return true;
-}
-
-/* Pass over what follows @head, whatever it is; @depth counts its nesting. */
-static bool skip_rest(Reader *r, Item *head, unsigned depth, Error **errp)
-{
-    g_autoptr(GByteArray) ignored = NULL;
-    unsigned i, per_round = head->kind == ITEM_MAP ? 2 : 1;
-    Item item;
-
-    if (depth > CBOR_MAX_DEPTH) {
-        error_setg(errp, "'%s': %s is nested deeper than %d levels at byte %zu",
-                   r->path, r->what, CBOR_MAX_DEPTH, r->pos);
-        return false;
-    }
-    switch (head->kind) {
-    case ITEM_BYTES:
-    case ITEM_TEXT:
-        ignored = g_byte_array_new();
-        return read_string(r, head, ignored, errp);
-    case ITEM_TAG:
-        head->value = 1;
-        break;
-    case ITEM_ARRAY:
-    case ITEM_MAP:
-        break;
-    default:
-        return true;
-    }
-    while (more_items(r, head)) {
-        for (i = 0; i < per_round; i++) {
-            if (!next_item(r, &item, errp) ||
-                !skip_rest(r, &item, depth + 1, errp)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-static bool skip_item(Reader *r, unsigned depth, Error **errp)
-{
-    Item item;
-
-    return next_item(r, &item, errp) && skip_rest(r, &item, depth, errp);
-}
-
-/* Nothing may follow: it would be neither understood nor signed. */
-static bool at_end(const Reader *r, Error **errp)
-{
-    if (r->pos != r->size) {
-        error_setg(errp, "'%s': %s ends at byte %zu, but %zu bytes follow",
-                   r->path, r->what, r->pos, r->size - r->pos);
-        return false;
-    }
-    return true;
+    return g_strdup_printf("'%s': %s", path, what);
 }
 
 /*
  * Read bytes into the GByteArray @out: a byte string, or what serializers make
  * of a list of bytes, an array of integers.
  */
-static bool read_bytes(Reader *r, const char *name, void *out, Error **errp)
+static bool read_bytes(CborReader *r, const char *name, void *out, Error **errp)
 {
-    Item head, item;
+    CborHead head, item;
     uint8_t byte;
 
-    if (!next_item(r, &head, errp)) {
+    if (!cbor_next(r, &head, errp)) {
         return false;
     }
-    if (head.kind == ITEM_BYTES) {
-        return read_string(r, &head, out, errp);
+    if (head.kind == CBOR_KIND_BYTES) {
+        return cbor_read_string(r, &head, out, errp);
     }
-    if (head.kind != ITEM_ARRAY) {
-        error_setg(errp, "'%s': %s: %s is neither a byte string nor an array",
-                   r->path, r->what, name);
+    if (head.kind != CBOR_KIND_ARRAY) {
+        error_setg(errp, "%s: %s is neither a byte string nor an array",
+                   r->what, name);
         return false;
     }
-    while (more_items(r, &head)) {
-        if (!expect_item(r, &item, ITEM_UINT, name, errp)) {
+    while (cbor_more(r, &head)) {
+        if (!cbor_expect(r, &item, CBOR_KIND_UINT, name, errp)) {
             return false;
         }
         if (item.value > UINT8_MAX) {
-            error_setg(errp, "'%s': %s: %s has a byte with the value %" PRIu64
-                       ", at most 255 is possible", r->path, r->what, name,
-                       item.value);
+            error_setg(errp, "%s: %s has a byte with the value %" PRIu64
+                       ", at most 255 is possible", r->what, name, item.value);
             return false;
         }
         byte = item.value;
@@ -1155,11 +854,11 @@ static bool read_bytes(Reader *r, const char *name, void *out, Error **errp)
 }
 
 /* Read an unsigned integer into the uint64_t @out. */
-static bool read_uint(Reader *r, const char *name, void *out, Error **errp)
+static bool read_uint(CborReader *r, const char *name, void *out, Error **errp)
 {
-    Item item;
+    CborHead item;
 
-    if (!expect_item(r, &item, ITEM_UINT, name, errp)) {
+    if (!cbor_expect(r, &item, CBOR_KIND_UINT, name, errp)) {
         return false;
     }
     *(uint64_t *)out = item.value;
@@ -1169,13 +868,13 @@ static bool read_uint(Reader *r, const char *name, void *out, Error **errp)
 /* One of the named fields of a map. */
 typedef struct Field {
     const char *name;
-    bool (*read)(Reader *r, const char *name, void *out, Error **errp);
+    bool (*read)(CborReader *r, const char *name, void *out, Error **errp);
     void *out;
     bool seen;
 } Field;
 
 /* Read the value of the field @name, or pass over it if it is none of them. */
-static bool read_field(Reader *r, const GByteArray *name, Field *fields,
+static bool read_field(CborReader *r, const GByteArray *name, Field *fields,
                        unsigned num_fields, unsigned depth, Error **errp)
 {
     unsigned i;
@@ -1189,37 +888,40 @@ static bool read_field(Reader *r, const GByteArray *name, Field *fields,
         }
         /* Readers could differ in which one they take. */
         if (field->seen) {
-            error_setg(errp, "'%s': %s has more than one \"%s\"", r->path,
-                       r->what, field->name);
+            error_setg(errp, "%s has more than one \"%s\"", r->what,
+                       field->name);
             return false;
         }
         field->seen = true;
         return field->read(r, field->name, field->out, errp);
     }
-    return skip_item(r, depth, errp);
+    return cbor_skip(r, depth, errp);
 }
 
-/* Read a map with all of @fields, in any order, and maybe others. */
-static bool read_fields(Reader *r, Field *fields, unsigned num_fields,
+/*
+ * Read a map with all of @fields, in any order, and maybe others; it lies in
+ * @depth arrays and maps.
+ */
+static bool read_fields(CborReader *r, Field *fields, unsigned num_fields,
                         unsigned depth, Error **errp)
 {
     g_autoptr(GByteArray) name = g_byte_array_new();
-    Item map, key;
+    CborHead map, key;
     unsigned i;
 
-    if (!expect_item(r, &map, ITEM_MAP, "the item", errp)) {
+    if (!cbor_expect(r, &map, CBOR_KIND_MAP, "the item", errp)) {
         return false;
     }
-    while (more_items(r, &map)) {
+    while (cbor_more(r, &map)) {
         g_byte_array_set_size(name, 0);
-        if (!next_item(r, &key, errp)) {
+        if (!cbor_next(r, &key, errp)) {
             return false;
         }
-        if (key.kind == ITEM_TEXT) {
-            if (!read_string(r, &key, name, errp)) {
+        if (key.kind == CBOR_KIND_TEXT) {
+            if (!cbor_read_string(r, &key, name, errp)) {
                 return false;
             }
-        } else if (!skip_rest(r, &key, depth + 1, errp)) {
+        } else if (!cbor_skip_rest(r, &key, depth + 1, errp)) {
             return false;
         }
         if (!read_field(r, name, fields, num_fields, depth + 1, errp)) {
@@ -1228,8 +930,7 @@ static bool read_fields(Reader *r, Field *fields, unsigned num_fields,
     }
     for (i = 0; i < num_fields; i++) {
         if (!fields[i].seen) {
-            error_setg(errp, "'%s': %s has no \"%s\"", r->path, r->what,
-                       fields[i].name);
+            error_setg(errp, "%s has no \"%s\"", r->what, fields[i].name);
             return false;
         }
     }
@@ -1284,35 +985,31 @@ static bool read_signature_section(const char *path, const GByteArray *section,
                                    GByteArray *certificate, GByteArray *cose,
                                    Error **errp)
 {
-    Reader r = {
-        .path = path,
-        .what = "the signature section",
-        .data = section->data,
-        .size = section->len,
-    };
+    g_autofree char *name = part_name(path, "the signature section");
+    CborReader r = { name, section->data, section->len };
     Field fields[] = {
         { "signing_certificate", read_bytes, certificate },
         { "signature", read_bytes, cose },
     };
-    Item array;
+    CborHead array;
 
-    if (!expect_item(&r, &array, ITEM_ARRAY, "the item", errp)) {
+    if (!cbor_expect(&r, &array, CBOR_KIND_ARRAY, "the item", errp)) {
         return false;
     }
-    if (!more_items(&r, &array)) {
+    if (!cbor_more(&r, &array)) {
         error_setg(errp, "'%s': the signature section is an empty array",
                    path);
         return false;
     }
-    if (!read_fields(&r, fields, ARRAY_SIZE(fields), 2, errp)) {
+    if (!read_fields(&r, fields, ARRAY_SIZE(fields), 1, errp)) {
         return false;
     }
-    while (more_items(&r, &array)) {
-        if (!skip_item(&r, 2, errp)) {
+    while (cbor_more(&r, &array)) {
+        if (!cbor_skip(&r, 1, errp)) {
             return false;
         }
     }
-    return at_end(&r, errp);
+    return cbor_end(&r, errp);
 }
 
 /*
@@ -1322,83 +1019,82 @@ static bool read_signature_section(const char *path, const GByteArray *section,
 static bool read_protected_header(const char *path, CoseSign1 *cose,
                                   Error **errp)
 {
-    Reader r = {
-        .path = path,
-        .what = "the signature's protected header",
-        .data = cose->protected_header->data,
-        .size = cose->protected_header->len,
+    g_autofree char *name = part_name(path, "the signature's protected "
+                                      "header");
+    CborReader r = {
+        name, cose->protected_header->data, cose->protected_header->len,
     };
-    Item map = { }, label, alg;
+    CborHead map = { }, label, alg;
     unsigned i;
 
     /* An empty map may be written as nothing at all (RFC 9052, 3). */
-    if (r.size && !expect_item(&r, &map, ITEM_MAP, "the item", errp)) {
+    if (r.size && !cbor_expect(&r, &map, CBOR_KIND_MAP, "the item", errp)) {
         return false;
     }
-    if (!more_items(&r, &map)) {
-        error_setg(errp, "'%s': %s names no algorithm", path, r.what);
+    if (!cbor_more(&r, &map)) {
+        error_setg(errp, "%s names no algorithm", r.what);
         return false;
     }
-    if (!expect_item(&r, &label, ITEM_UINT, "a label", errp)) {
+    if (!cbor_expect(&r, &label, CBOR_KIND_UINT, "a label", errp)) {
         return false;
     }
     if (label.value != COSE_HEADER_ALG) {
-        error_setg(errp, "'%s': %s has a parameter %" PRIu64 ", only %d (the "
-                   "algorithm) is allowed", path, r.what, label.value,
+        error_setg(errp, "%s has a parameter %" PRIu64 ", only %d (the "
+                   "algorithm) is allowed", r.what, label.value,
                    COSE_HEADER_ALG);
         return false;
     }
-    if (!expect_item(&r, &alg, ITEM_NEGINT, "the algorithm", errp)) {
+    if (!cbor_expect(&r, &alg, CBOR_KIND_NEGINT, "the algorithm", errp)) {
         return false;
     }
-    if (more_items(&r, &map)) {
-        error_setg(errp, "'%s': %s has more parameters than the algorithm",
-                   path, r.what);
+    if (cbor_more(&r, &map)) {
+        error_setg(errp, "%s has more parameters than the algorithm", r.what);
         return false;
     }
     for (i = 0; i < ARRAY_SIZE(algorithms); i++) {
         if (alg.value == -1 - algorithms[i].cose) {
             cose->algorithm = i;
-            return at_end(&r, errp);
+            return cbor_end(&r, errp);
         }
     }
-    error_setg(errp, "'%s': %s has the unsupported algorithm %" PRId64 "%s, "
+    error_setg(errp, "%s has the unsupported algorithm %" PRId64 "%s, "
                "only ES256 (-7), ES384 (-35) and ES512 (-36) are supported",
-               path, r.what, -1 - (int64_t)MIN(alg.value, INT64_MAX),
+               r.what, -1 - (int64_t)MIN(alg.value, INT64_MAX),
                alg.value > INT64_MAX ? " or less" : "");
     return false;
 }
 
 /* Read the next item of the COSE_Sign1 that began with @array. */
-static bool read_sign1_bytes(Reader *r, Item *array, const char *name,
+static bool read_sign1_bytes(CborReader *r, CborHead *array, const char *name,
                              GByteArray *out, Error **errp)
 {
-    Item item;
+    CborHead item;
 
-    if (!more_items(r, array)) {
-        error_setg(errp, "'%s': %s is too short an array, it has no %s",
-                   r->path, r->what, name);
+    if (!cbor_more(r, array)) {
+        error_setg(errp, "%s is too short an array, it has no %s", r->what,
+                   name);
         return false;
     }
-    return expect_item(r, &item, ITEM_BYTES, name, errp) &&
-           read_string(r, &item, out, errp);
+    return cbor_expect(r, &item, CBOR_KIND_BYTES, name, errp) &&
+           cbor_read_string(r, &item, out, errp);
 }
 
-static bool read_unprotected_header(Reader *r, Item *array, Error **errp)
+static bool read_unprotected_header(CborReader *r, CborHead *array,
+                                    Error **errp)
 {
-    Item map;
+    CborHead map;
 
-    if (!more_items(r, array)) {
-        error_setg(errp, "'%s': %s is too short an array, it has no "
-                   "unprotected header", r->path, r->what);
+    if (!cbor_more(r, array)) {
+        error_setg(errp, "%s is too short an array, it has no unprotected "
+                   "header", r->what);
         return false;
     }
-    if (!expect_item(r, &map, ITEM_MAP, "the unprotected header", errp)) {
+    if (!cbor_expect(r, &map, CBOR_KIND_MAP, "the unprotected header", errp)) {
         return false;
     }
-    if (more_items(r, &map)) {
-        error_setg(errp, "'%s': %s has an unprotected header that is not empty",
-                   r->path, r->what);
+    if (cbor_more(r, &map)) {
+        error_setg(errp, "%s has an unprotected header that is not empty",
+                   r->what);
         return false;
     }
     return true;
@@ -1407,34 +1103,31 @@ static bool read_unprotected_header(Reader *r, Item *array, Error **errp)
 static bool read_cose_sign1(const char *path, const GByteArray *data,
                             CoseSign1 *cose, Error **errp)
 {
-    Reader r = {
-        .path = path,
-        .what = "the COSE_Sign1 of the signature section",
-        .data = data->data,
-        .size = data->len,
-    };
-    Item head;
+    g_autofree char *name = part_name(path, "the COSE_Sign1 of the "
+                                      "signature section");
+    CborReader r = { name, data->data, data->len };
+    CborHead head;
 
-    if (!next_item(&r, &head, errp)) {
+    if (!cbor_next(&r, &head, errp)) {
         return false;
     }
-    if (head.kind == ITEM_TAG) {
+    if (head.kind == CBOR_KIND_TAG) {
         if (head.value != COSE_TAG_SIGN1) {
-            error_setg(errp, "'%s': %s has the tag %" PRIu64 " instead of %d",
-                       path, r.what, head.value, COSE_TAG_SIGN1);
+            error_setg(errp, "%s has the tag %" PRIu64 " instead of %d", r.what,
+                       head.value, COSE_TAG_SIGN1);
             return false;
         }
-        if (!next_item(&r, &head, errp)) {
+        if (!cbor_next(&r, &head, errp)) {
             return false;
         }
     }
-    if (head.kind != ITEM_ARRAY) {
-        error_setg(errp, "'%s': %s is not an array", path, r.what);
+    if (head.kind != CBOR_KIND_ARRAY) {
+        error_setg(errp, "%s is not an array", r.what);
         return false;
     }
     if (!head.indefinite && head.value != COSE_SIGN1_ITEMS) {
-        error_setg(errp, "'%s': %s is an array of %" PRIu64 " items instead of "
-                   "%d", path, r.what, head.value, COSE_SIGN1_ITEMS);
+        error_setg(errp, "%s is an array of %" PRIu64 " items instead of %d",
+                   r.what, head.value, COSE_SIGN1_ITEMS);
         return false;
     }
     if (!read_sign1_bytes(&r, &head, "protected header",
@@ -1444,24 +1137,20 @@ static bool read_cose_sign1(const char *path, const GByteArray *data,
         !read_sign1_bytes(&r, &head, "signature", cose->signature, errp)) {
         return false;
     }
-    if (more_items(&r, &head)) {
-        error_setg(errp, "'%s': %s is an array of more than %d items", path,
-                   r.what, COSE_SIGN1_ITEMS);
+    if (cbor_more(&r, &head)) {
+        error_setg(errp, "%s is an array of more than %d items", r.what,
+                   COSE_SIGN1_ITEMS);
         return false;
     }
-    return at_end(&r, errp) && read_protected_header(path, cose, errp);
+    return cbor_end(&r, errp) && read_protected_header(path, cose, errp);
 }
 
 /* The payload: a map that says which PCR it is about and its value. */
 static bool read_payload(const char *path, const GByteArray *payload,
                          uint8_t pcr0[EIF_PCR_SIZE], Error **errp)
 {
-    Reader r = {
-        .path = path,
-        .what = "the signature's payload",
-        .data = payload->data,
-        .size = payload->len,
-    };
+    g_autofree char *name = part_name(path, "the signature's payload");
+    CborReader r = { name, payload->data, payload->len };
     g_autoptr(GByteArray) value = g_byte_array_new();
     uint64_t index = 0;
     Field fields[] = {
@@ -1469,18 +1158,18 @@ static bool read_payload(const char *path, const GByteArray *payload,
         { "register_value", read_bytes, value },
     };
 
-    if (!read_fields(&r, fields, ARRAY_SIZE(fields), 1, errp) ||
-        !at_end(&r, errp)) {
+    if (!read_fields(&r, fields, ARRAY_SIZE(fields), 0, errp) ||
+        !cbor_end(&r, errp)) {
         return false;
     }
     if (index != 0) {
-        error_setg(errp, "'%s': %s is about register %" PRIu64 " instead of 0",
-                   path, r.what, index);
+        error_setg(errp, "%s is about register %" PRIu64 " instead of 0",
+                   r.what, index);
         return false;
     }
     if (value->len != EIF_PCR_SIZE) {
-        error_setg(errp, "'%s': %s has a register value of %u bytes instead of "
-                   "%d", path, r.what, value->len, EIF_PCR_SIZE);
+        error_setg(errp, "%s has a register value of %u bytes instead of %d",
+                   r.what, value->len, EIF_PCR_SIZE);
         return false;
     }
     memcpy(pcr0, value->data, EIF_PCR_SIZE);
@@ -1579,31 +1268,17 @@ static bool check_curve(const char *path, const Certificate *cert,
     return true;
 }
 
-static void append_string(GByteArray *out, const void *data, size_t size,
-                          size_t (*encode_head)(size_t size, uint8_t *buf,
-                                                size_t buf_size))
-{
-    uint8_t head[9];
-
-    g_byte_array_append(out, head, encode_head(size, head, sizeof(head)));
-    g_byte_array_append(out, data, size);
-}
-
 /* What is signed: the Sig_structure of RFC 9052, 4.4, without external data. */
 static GByteArray *signed_bytes(const CoseSign1 *cose)
 {
-    static const char context[] = "Signature1";
     GByteArray *out = g_byte_array_new();
-    uint8_t head[9];
 
-    g_byte_array_append(out, head,
-                        cbor_encode_array_start(4, head, sizeof(head)));
-    append_string(out, context, strlen(context), cbor_encode_string_start);
-    append_string(out, cose->protected_header->data,
-                  cose->protected_header->len, cbor_encode_bytestring_start);
-    append_string(out, "", 0, cbor_encode_bytestring_start);
-    append_string(out, cose->payload->data, cose->payload->len,
-                  cbor_encode_bytestring_start);
+    cbor_put_array(out, 4);
+    cbor_put_text(out, "Signature1");
+    cbor_put_bytes(out, cose->protected_header->data,
+                   cose->protected_header->len);
+    cbor_put_bytes(out, NULL, 0);
+    cbor_put_bytes(out, cose->payload->data, cose->payload->len);
     return out;
 }
 

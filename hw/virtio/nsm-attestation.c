@@ -15,11 +15,11 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cbor.h"
 #include "qemu/host-utils.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/virtio/nsm-attestation.h"
-#include "nsm-cbor.h"
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
@@ -623,11 +623,11 @@ static bool read_root(NsmAttestation *a, const char *ca_cert,
 static void add_optional(GByteArray *out, const char *name,
                          const GByteArray *bytes)
 {
-    nsm_cbor_text(out, name);
+    cbor_put_text(out, name);
     if (bytes) {
-        nsm_cbor_bytes(out, bytes->data, bytes->len);
+        cbor_put_bytes(out, bytes->data, bytes->len);
     } else {
-        nsm_cbor_null(out);
+        cbor_put_null(out);
     }
 }
 
@@ -638,27 +638,27 @@ static GByteArray *make_payload(const NsmAttestation *a,
     GByteArray *out = g_byte_array_new();
     int i;
 
-    nsm_cbor_map(out, 9);
-    nsm_cbor_text(out, "module_id");
-    nsm_cbor_text(out, document->module_id);
-    nsm_cbor_text(out, "digest");
-    nsm_cbor_text(out, "SHA384");
-    nsm_cbor_text(out, "timestamp");
-    nsm_cbor_uint(out, now_ms);
-    nsm_cbor_text(out, "pcrs");
-    nsm_cbor_map(out, ctpop32(document->which_pcrs));
+    cbor_put_map(out, 9);
+    cbor_put_text(out, "module_id");
+    cbor_put_text(out, document->module_id);
+    cbor_put_text(out, "digest");
+    cbor_put_text(out, "SHA384");
+    cbor_put_text(out, "timestamp");
+    cbor_put_uint(out, now_ms);
+    cbor_put_text(out, "pcrs");
+    cbor_put_map(out, ctpop32(document->which_pcrs));
     for (i = 0; i < NSM_NUM_PCRS; i++) {
         if (document->which_pcrs >> i & 1) {
-            nsm_cbor_uint(out, i);
-            nsm_cbor_bytes(out, document->pcrs[i], NSM_PCR_SIZE);
+            cbor_put_uint(out, i);
+            cbor_put_bytes(out, document->pcrs[i], NSM_PCR_SIZE);
         }
     }
-    nsm_cbor_text(out, "certificate");
-    nsm_cbor_bytes(out, a->chain[SIGNER].der.data, a->chain[SIGNER].der.size);
-    nsm_cbor_text(out, "cabundle");
-    nsm_cbor_array(out, SIGNER);
+    cbor_put_text(out, "certificate");
+    cbor_put_bytes(out, a->chain[SIGNER].der.data, a->chain[SIGNER].der.size);
+    cbor_put_text(out, "cabundle");
+    cbor_put_array(out, SIGNER);
     for (i = ROOT; i < SIGNER; i++) {
-        nsm_cbor_bytes(out, a->chain[i].der.data, a->chain[i].der.size);
+        cbor_put_bytes(out, a->chain[i].der.data, a->chain[i].der.size);
     }
     add_optional(out, "public_key", document->public_key);
     add_optional(out, "user_data", document->user_data);
@@ -670,9 +670,9 @@ static GByteArray *make_protected(void)
 {
     GByteArray *out = g_byte_array_new();
 
-    nsm_cbor_map(out, 1);
-    nsm_cbor_uint(out, COSE_ALG);
-    nsm_cbor_negint(out, COSE_ES384);
+    cbor_put_map(out, 1);
+    cbor_put_uint(out, COSE_ALG);
+    cbor_put_negint(out, COSE_ES384);
     return out;
 }
 
@@ -719,20 +719,20 @@ static bool sign_payload(gnutls_privkey_t key, const GByteArray *payload,
     g_autoptr(GByteArray) to_sign = g_byte_array_new();
     uint8_t signature[2 * COORDINATE_SIZE];
 
-    nsm_cbor_array(to_sign, 4);
-    nsm_cbor_text(to_sign, "Signature1");
-    nsm_cbor_bytes(to_sign, protected->data, protected->len);
-    nsm_cbor_bytes(to_sign, NULL, 0);
-    nsm_cbor_bytes(to_sign, payload->data, payload->len);
+    cbor_put_array(to_sign, 4);
+    cbor_put_text(to_sign, "Signature1");
+    cbor_put_bytes(to_sign, protected->data, protected->len);
+    cbor_put_bytes(to_sign, NULL, 0);
+    cbor_put_bytes(to_sign, payload->data, payload->len);
     if (!sign(key, to_sign, signature, errp)) {
         return false;
     }
 
-    nsm_cbor_array(out, 4);
-    nsm_cbor_bytes(out, protected->data, protected->len);
-    nsm_cbor_map(out, 0);
-    nsm_cbor_bytes(out, payload->data, payload->len);
-    nsm_cbor_bytes(out, signature, sizeof(signature));
+    cbor_put_array(out, 4);
+    cbor_put_bytes(out, protected->data, protected->len);
+    cbor_put_map(out, 0);
+    cbor_put_bytes(out, payload->data, payload->len);
+    cbor_put_bytes(out, signature, sizeof(signature));
     return true;
 }
 

@@ -2,10 +2,9 @@
  * The Nitro Secure Module (NSM): registers, requests and responses
  *
  * A request is taken in three steps, top to bottom in this file: reading CBOR
- * (RFC 8949) item by item with libcbor's streaming decoder, which allocates
- * nothing; finding out which operation is asked for, with which arguments; and
- * doing it.  AWS's module was observed to tell how a request that is wrong is
- * answered.
+ * (RFC 8949) item by item; finding out which operation is asked for, with
+ * which arguments; and doing it.  AWS's module was observed to tell how a
+ * request that is wrong is answered.
  *
  * All of a request is the guest's and hostile.  It is checked as a whole to be
  * well-formed before anything of it is used, so that the steps after that need
@@ -15,15 +14,14 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cbor.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qapi/error.h"
 #include "hw/virtio/nsm.h"
-#include "nsm-cbor.h"
 #include "trace.h"
 #include <gnutls/crypto.h>
 
-#define NSM_DEPTH_MAX       16      /* of arrays and maps in each other */
 #define NSM_RANDOM_SIZE     256     /* bytes */
 
 typedef enum NsmError {
@@ -47,314 +45,48 @@ static const char *const error_names[] = {
 };
 
 /*
- * Reading CBOR.  An item is read head first; strings of definite length come
- * with the head, what else is inside an item follows.
+ * Reading CBOR
  */
 
-typedef enum ItemKind {
-    ITEM_UINT,
-    ITEM_BYTES,
-    ITEM_TEXT,
-    ITEM_ARRAY,
-    ITEM_MAP,
-    ITEM_TAG,
-    ITEM_NULL,
-    ITEM_BREAK,
-    ITEM_OTHER,             /* negative integers, floats, simple values */
-} ItemKind;
-
-typedef struct Item {
-    ItemKind kind;
-    bool tagged;
-    bool indefinite;        /* BYTES, TEXT, ARRAY, MAP: until a break */
-    uint64_t value;         /* UINT: itself; ARRAY: elements; MAP: pairs */
-    const uint8_t *data;    /* BYTES, TEXT: in the request */
-    size_t size;            /* bytes at @data */
-} Item;
-
-typedef struct Reader {
-    const uint8_t *data;
-    size_t size;            /* bytes left */
-} Reader;
-
-static void set_item(void *opaque, ItemKind kind, bool indefinite,
-                     uint64_t value)
-{
-    Item *item = opaque;
-
-    item->kind = kind;
-    item->indefinite = indefinite;
-    item->value = value;
-}
-
-static void set_string(void *opaque, ItemKind kind, cbor_data data,
-                       size_t size)
-{
-    Item *item = opaque;
-
-    set_item(item, kind, false, 0);
-    item->data = data;
-    item->size = size;
-}
-
-static void on_uint8(void *item, uint8_t value)
-{
-    set_item(item, ITEM_UINT, false, value);
-}
-
-static void on_uint16(void *item, uint16_t value)
-{
-    set_item(item, ITEM_UINT, false, value);
-}
-
-static void on_uint32(void *item, uint32_t value)
-{
-    set_item(item, ITEM_UINT, false, value);
-}
-
-static void on_uint64(void *item, uint64_t value)
-{
-    set_item(item, ITEM_UINT, false, value);
-}
-
-static void on_bytes(void *item, cbor_data data, size_t size)
-{
-    set_string(item, ITEM_BYTES, data, size);
-}
-
-static void on_bytes_start(void *item)
-{
-    set_item(item, ITEM_BYTES, true, 0);
-}
-
-static void on_text(void *item, cbor_data data, size_t size)
-{
-    set_string(item, ITEM_TEXT, data, size);
-}
-
-static void on_text_start(void *item)
-{
-    set_item(item, ITEM_TEXT, true, 0);
-}
-
-static void on_array(void *item, size_t size)
-{
-    set_item(item, ITEM_ARRAY, false, size);
-}
-
-static void on_array_start(void *item)
-{
-    set_item(item, ITEM_ARRAY, true, 0);
-}
-
-static void on_map(void *item, size_t size)
-{
-    set_item(item, ITEM_MAP, false, size);
-}
-
-static void on_map_start(void *item)
-{
-    set_item(item, ITEM_MAP, true, 0);
-}
-
-static void on_tag(void *item, uint64_t value)
-{
-    set_item(item, ITEM_TAG, false, value);
-}
-
-static void on_null(void *item)
-{
-    set_item(item, ITEM_NULL, false, 0);
-}
-
-static void on_break(void *item)
-{
-    set_item(item, ITEM_BREAK, false, 0);
-}
-
-/* The kinds without a function here leave the item what it was: OTHER. */
-static const struct cbor_callbacks callbacks = {
-    .uint8 = on_uint8,
-    .uint16 = on_uint16,
-    .uint32 = on_uint32,
-    .uint64 = on_uint64,
-    .negint8 = cbor_null_negint8_callback,
-    .negint16 = cbor_null_negint16_callback,
-    .negint32 = cbor_null_negint32_callback,
-    .negint64 = cbor_null_negint64_callback,
-    .byte_string = on_bytes,
-    .byte_string_start = on_bytes_start,
-    .string = on_text,
-    .string_start = on_text_start,
-    .array_start = on_array,
-    .indef_array_start = on_array_start,
-    .map_start = on_map,
-    .indef_map_start = on_map_start,
-    .tag = on_tag,
-    .float2 = cbor_null_float2_callback,
-    .float4 = cbor_null_float4_callback,
-    .float8 = cbor_null_float8_callback,
-    .null = on_null,
-    .undefined = cbor_null_undefined_callback,
-    .boolean = cbor_null_boolean_callback,
-    .indef_break = on_break,
-};
-
-static void skip_bytes(Reader *r, size_t size)
-{
-    r->data += size;
-    r->size -= size;
-}
-
-/*
- * Read what is well-formed but what libcbor 0.8 takes for an error because it
- * knows no meaning of it: tags of one byte, and unassigned simple values.
- * Returns how many bytes that are; 0 leaves the item to libcbor.
- */
-static size_t read_unassigned(const Reader *r, Item *item)
-{
-    uint8_t byte = r->size ? r->data[0] : 0;
-
-    if (byte >= 0xc0 && byte <= 0xd7) {
-        item->kind = ITEM_TAG;
-        return 1;
-    }
-    if (byte >= 0xe0 && byte <= 0xf3) {
-        return 1;
-    }
-    /* With a second byte; values below 32 have none. */
-    if (byte == 0xf8 && r->size >= 2 && r->data[1] >= 32) {
-        return 2;
-    }
-    return 0;
-}
-
-static bool read_one_head(Reader *r, Item *item)
-{
-    struct cbor_decoder_result result;
-    size_t unassigned;
-
-    *item = (Item) { .kind = ITEM_OTHER };
-    unassigned = read_unassigned(r, item);
-    if (unassigned) {
-        skip_bytes(r, unassigned);
-        return true;
-    }
-    result = cbor_stream_decode(r->data, r->size, &callbacks, item);
-    if (result.status != CBOR_DECODER_FINISHED) {
-        return false;
-    }
-    skip_bytes(r, result.read);
-    return true;
-}
-
-/* Tags are read past: they change what an item means, not what it is. */
-static bool read_head(Reader *r, Item *item)
-{
-    bool tagged = false;
-
-    while (read_one_head(r, item)) {
-        if (item->kind != ITEM_TAG) {
-            item->tagged = tagged;
-            return true;
-        }
-        tagged = true;
-    }
-    return false;
-}
-
-/*
- * Read the chunks of a string of indefinite length: strings of definite length
- * and the same type (RFC 8949, 3.2.3).  Append them to @bytes, if not NULL.
- */
-static bool read_chunks(Reader *r, ItemKind kind, GByteArray *bytes)
-{
-    Item chunk;
-
-    while (read_head(r, &chunk) && !chunk.tagged) {
-        if (chunk.kind == ITEM_BREAK) {
-            return true;
-        }
-        if (chunk.kind != kind || chunk.indefinite) {
-            return false;
-        }
-        if (bytes) {
-            g_byte_array_append(bytes, chunk.data, chunk.size);
-        }
-    }
-    return false;
-}
-
-/* Read past what follows @head, down to @depth_left levels more. */
-static bool skip_rest(Reader *r, const Item *head, unsigned depth_left)
-{
-    unsigned in_pair = head->kind == ITEM_MAP ? 2 : 1;
-    uint64_t n;
-    unsigned i;
-
-    switch (head->kind) {
-    case ITEM_BYTES:
-    case ITEM_TEXT:
-        return !head->indefinite || read_chunks(r, head->kind, NULL);
-    case ITEM_ARRAY:
-    case ITEM_MAP:
-        break;
-    default:
-        return head->kind != ITEM_BREAK;
-    }
-
-    if (!depth_left) {
-        return false;
-    }
-    /* However large @value is: each item takes a byte, or this ends. */
-    for (n = 0; head->indefinite || n < head->value; n++) {
-        for (i = 0; i < in_pair; i++) {
-            Item item;
-
-            if (!read_head(r, &item)) {
-                return false;
-            }
-            if (head->indefinite && item.kind == ITEM_BREAK && i == 0) {
-                return !item.tagged;
-            }
-            if (!skip_rest(r, &item, depth_left - 1)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-/* One item, nested no deeper than NSM_DEPTH_MAX, and nothing after it. */
+/* One item and nothing after it, with nothing nested too deep */
 static bool is_well_formed(const uint8_t *data, size_t size)
 {
-    Reader r = { data, size };
-    Item head;
+    CborReader r = { .data = data, .size = size };
 
-    return read_head(&r, &head) && skip_rest(&r, &head, NSM_DEPTH_MAX) &&
-           r.size == 0;
+    return cbor_skip(&r, 0, NULL) && cbor_end(&r, NULL);
 }
 
-/* From here on what is read is known to be well-formed. */
-
-static void skip_item(Reader *r)
+/*
+ * From here on what is read is known to be well-formed.  Tags are read past:
+ * they change what an item means, not what it is.
+ */
+static CborHead next_head(CborReader *r)
 {
-    Item head;
+    CborHead head;
 
-    read_head(r, &head);
-    skip_rest(r, &head, NSM_DEPTH_MAX);
+    do {
+        cbor_next(r, &head, &error_abort);
+    } while (head.kind == CBOR_KIND_TAG);
+    return head;
+}
+
+/* Pass over what belongs to @head, or over an item: its depth is known. */
+static void skip_rest(CborReader *r, CborHead *head)
+{
+    cbor_skip_rest(r, head, 0, &error_abort);
+}
+
+static void skip_item(CborReader *r)
+{
+    cbor_skip(r, 0, &error_abort);
 }
 
 /* The bytes of the string that begins with @head, in an array of their own */
-static GByteArray *read_string(Reader *r, const Item *head)
+static GByteArray *read_string(CborReader *r, CborHead *head)
 {
     GByteArray *bytes = g_byte_array_new();
 
-    if (head->indefinite) {
-        read_chunks(r, head->kind, bytes);
-    } else if (head->size) {
-        g_byte_array_append(bytes, head->data, head->size);
-    }
+    cbor_read_string(r, head, bytes, &error_abort);
     return bytes;
 }
 
@@ -362,19 +94,6 @@ static bool bytes_equal(const GByteArray *bytes, const char *text)
 {
     return bytes->len == strlen(text) &&
            !memcmp(bytes->data, text, bytes->len);
-}
-
-/* Is there another pair in the map @head?  @n have been read. */
-static bool map_goes_on(Reader *r, const Item *head, uint64_t n)
-{
-    if (!head->indefinite) {
-        return n < head->value;
-    }
-    if (r->data[0] == 0xff) {
-        skip_bytes(r, 1);
-        return false;
-    }
-    return true;
 }
 
 /* Operations and their arguments */
@@ -420,44 +139,42 @@ static void values_clear(Value *values)
     }
 }
 
-static bool read_value(Reader *r, FieldType type, Value *value)
+static bool read_value(CborReader *r, FieldType type, Value *value)
 {
-    Item item;
+    CborHead head;
 
     if (value->present) {
         return false;
     }
     value->present = true;
-    read_head(r, &item);
-    switch (item.kind) {
-    case ITEM_UINT:
-        value->index = item.value;
-        return type == FIELD_INDEX && item.value <= UINT16_MAX;
-    case ITEM_BYTES:
-    case ITEM_TEXT:
-        value->bytes = read_string(r, &item);
+    head = next_head(r);
+    switch (head.kind) {
+    case CBOR_KIND_UINT:
+        value->index = head.value;
+        return type == FIELD_INDEX && head.value <= UINT16_MAX;
+    case CBOR_KIND_BYTES:
+    case CBOR_KIND_TEXT:
+        value->bytes = read_string(r, &head);
         return type != FIELD_INDEX;
-    case ITEM_NULL:
+    case CBOR_KIND_NULL:
         return type == FIELD_OPTIONAL_BYTES;
     default:
         return false;
     }
 }
 
-static int find_field(const Operation *op, Reader *r)
+/* Which field of @op is the next key?  -1 if none. */
+static int find_field(const Operation *op, CborReader *r)
 {
     g_autoptr(GByteArray) key = NULL;
-    Reader whole = *r;
-    Item item;
+    CborHead head = next_head(r);
     int i;
 
-    read_head(r, &item);
-    if (item.kind != ITEM_TEXT) {
-        *r = whole;
-        skip_item(r);
+    if (head.kind != CBOR_KIND_TEXT) {
+        skip_rest(r, &head);
         return -1;
     }
-    key = read_string(r, &item);
+    key = read_string(r, &head);
     for (i = 0; i < MAX_FIELDS && op->fields[i].name; i++) {
         if (bytes_equal(key, op->fields[i].name)) {
             return i;
@@ -467,17 +184,15 @@ static int find_field(const Operation *op, Reader *r)
 }
 
 /* Read the map of arguments of @op into @values, one for each field. */
-static bool read_arguments(const Operation *op, Reader *r, Value *values)
+static bool read_arguments(const Operation *op, CborReader *r, Value *values)
 {
-    uint64_t n;
-    Item map;
+    CborHead map = next_head(r);
     int i;
 
-    read_head(r, &map);
-    if (map.kind != ITEM_MAP) {
+    if (map.kind != CBOR_KIND_MAP) {
         return false;
     }
-    for (n = 0; map_goes_on(r, &map, n); n++) {
+    while (cbor_more(r, &map)) {
         i = find_field(op, r);
         if (i < 0) {
             skip_item(r);
@@ -514,28 +229,28 @@ static NsmError describe_nsm(Nsm *nsm, const Value *values,
 {
     unsigned i;
 
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "DescribeNSM");
-    nsm_cbor_map(response, 7);
-    nsm_cbor_text(response, "digest");
-    nsm_cbor_text(response, "SHA384");
-    nsm_cbor_text(response, "max_pcrs");
-    nsm_cbor_uint(response, NSM_NUM_PCRS);
-    nsm_cbor_text(response, "module_id");
-    nsm_cbor_text(response, nsm->module_id);
-    nsm_cbor_text(response, "locked_pcrs");
-    nsm_cbor_array(response, ctpop32(nsm->bank.locked));
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "DescribeNSM");
+    cbor_put_map(response, 7);
+    cbor_put_text(response, "digest");
+    cbor_put_text(response, "SHA384");
+    cbor_put_text(response, "max_pcrs");
+    cbor_put_uint(response, NSM_NUM_PCRS);
+    cbor_put_text(response, "module_id");
+    cbor_put_text(response, nsm->module_id);
+    cbor_put_text(response, "locked_pcrs");
+    cbor_put_array(response, ctpop32(nsm->bank.locked));
     for (i = 0; i < NSM_NUM_PCRS; i++) {
         if (is_locked(nsm, i)) {
-            nsm_cbor_uint(response, i);
+            cbor_put_uint(response, i);
         }
     }
-    nsm_cbor_text(response, "version_major");
-    nsm_cbor_uint(response, 1);
-    nsm_cbor_text(response, "version_minor");
-    nsm_cbor_uint(response, 0);
-    nsm_cbor_text(response, "version_patch");
-    nsm_cbor_uint(response, 0);
+    cbor_put_text(response, "version_major");
+    cbor_put_uint(response, 1);
+    cbor_put_text(response, "version_minor");
+    cbor_put_uint(response, 0);
+    cbor_put_text(response, "version_patch");
+    cbor_put_uint(response, 0);
     return NSM_OK;
 }
 
@@ -549,11 +264,11 @@ static NsmError get_random(Nsm *nsm, const Value *values, GByteArray *response)
         error_setg(&err, "random bytes: %s", gnutls_strerror(ret));
         return internal_error(err);
     }
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "GetRandom");
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "random");
-    nsm_cbor_bytes(response, random, sizeof(random));
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "GetRandom");
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "random");
+    cbor_put_bytes(response, random, sizeof(random));
     return NSM_OK;
 }
 
@@ -565,13 +280,13 @@ static NsmError describe_pcr(Nsm *nsm, const Value *values,
     if (index >= NSM_NUM_PCRS) {
         return NSM_INVALID_INDEX;
     }
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "DescribePCR");
-    nsm_cbor_map(response, 2);
-    nsm_cbor_text(response, "lock");
-    nsm_cbor_bool(response, is_locked(nsm, index));
-    nsm_cbor_text(response, "data");
-    nsm_cbor_bytes(response, nsm->bank.value[index], NSM_PCR_SIZE);
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "DescribePCR");
+    cbor_put_map(response, 2);
+    cbor_put_text(response, "lock");
+    cbor_put_bool(response, is_locked(nsm, index));
+    cbor_put_text(response, "data");
+    cbor_put_bytes(response, nsm->bank.value[index], NSM_PCR_SIZE);
     return NSM_OK;
 }
 
@@ -609,11 +324,11 @@ static NsmError extend_pcr(Nsm *nsm, const Value *values, GByteArray *response)
     if (!nsm_extend(nsm->bank.value[index], data->data, data->len, &err)) {
         return internal_error(err);
     }
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "ExtendPCR");
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "data");
-    nsm_cbor_bytes(response, nsm->bank.value[index], NSM_PCR_SIZE);
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "ExtendPCR");
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "data");
+    cbor_put_bytes(response, nsm->bank.value[index], NSM_PCR_SIZE);
     return NSM_OK;
 }
 
@@ -628,7 +343,7 @@ static NsmError lock_pcr(Nsm *nsm, const Value *values, GByteArray *response)
         return NSM_READ_ONLY_INDEX;
     }
     nsm->bank.locked |= 1u << index;
-    nsm_cbor_text(response, "LockPCR");
+    cbor_put_text(response, "LockPCR");
     return NSM_OK;
 }
 
@@ -640,7 +355,7 @@ static NsmError lock_pcrs(Nsm *nsm, const Value *values, GByteArray *response)
         return NSM_INVALID_INDEX;
     }
     nsm->bank.locked |= (1ull << range) - 1;
-    nsm_cbor_text(response, "LockPCRs");
+    cbor_put_text(response, "LockPCRs");
     return NSM_OK;
 }
 
@@ -660,11 +375,11 @@ static NsmError attest(Nsm *nsm, const Value *values, GByteArray *response)
     if (!nsm_attestation_sign(nsm->attestation, &document, bytes, &err)) {
         return internal_error(err);
     }
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "Attestation");
-    nsm_cbor_map(response, 1);
-    nsm_cbor_text(response, "document");
-    nsm_cbor_bytes(response, bytes->data, bytes->len);
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "Attestation");
+    cbor_put_map(response, 1);
+    cbor_put_text(response, "document");
+    cbor_put_bytes(response, bytes->data, bytes->len);
     return NSM_OK;
 }
 
@@ -699,41 +414,38 @@ static const Operation *find_operation(const GByteArray *name, bool takes_map)
  * Read the head of a request, up to its name: text alone, or the key of the
  * only pair of a map.  Returns NULL if it is neither, or no operation.
  */
-static const Operation *read_operation(Reader *r)
+static const Operation *read_operation(CborReader *r)
 {
     g_autoptr(GByteArray) name = NULL;
-    bool in_map = false;
-    Reader pair;
-    Item item;
+    CborHead head = next_head(r);
+    bool in_map = head.kind == CBOR_KIND_MAP;
 
-    read_head(r, &item);
-    if (item.kind == ITEM_MAP) {
-        Item map = item;
+    if (in_map) {
+        CborReader pair;
 
-        if (!map_goes_on(r, &map, 0)) {
+        if (!cbor_more(r, &head)) {
             return NULL;
         }
         pair = *r;
         skip_item(r);
         skip_item(r);
-        if (map_goes_on(r, &map, 1)) {
+        if (cbor_more(r, &head)) {
             return NULL;
         }
         *r = pair;
-        read_head(r, &item);
-        in_map = true;
+        head = next_head(r);
     }
-    if (item.kind != ITEM_TEXT) {
+    if (head.kind != CBOR_KIND_TEXT) {
         return NULL;
     }
-    name = read_string(r, &item);
+    name = read_string(r, &head);
     return find_operation(name, in_map);
 }
 
 static NsmError perform(Nsm *nsm, const uint8_t *request, size_t size,
                         GByteArray *response)
 {
-    Reader r = { request, size };
+    CborReader r = { .data = request, .size = size };
     Value values[MAX_FIELDS] = { };
     NsmError error = NSM_INVALID_OPERATION;
     const Operation *op;
@@ -767,9 +479,9 @@ size_t nsm_request(Nsm *nsm, const uint8_t *request, size_t request_size,
     if (error != NSM_OK) {
         nsm->bank = before;
         g_byte_array_set_size(answer, 0);
-        nsm_cbor_map(answer, 1);
-        nsm_cbor_text(answer, "Error");
-        nsm_cbor_text(answer, error_names[error]);
+        cbor_put_map(answer, 1);
+        cbor_put_text(answer, "Error");
+        cbor_put_text(answer, error_names[error]);
         if (answer->len > response_size) {
             return 0;
         }

@@ -1376,7 +1376,7 @@ static void test_bad_messages(void)
         { "80", "COSE_Sign1|0 items|4" },
         { "8343a10126a040", "COSE_Sign1|3 items|4" },
         { "8543a10126a0404040", "COSE_Sign1|5 items|4" },
-        { "9bffffffffffffffff", "COSE_Sign1|18446744073709551615 items|4" },
+        { "9bffffffffffffffff", "COSE_Sign1|cut short" },
         { "9fff", "COSE_Sign1|no protected header" },
         { "9f43a10126ff", "COSE_Sign1|no unprotected header" },
         { "9f43a10126a0ff", "COSE_Sign1|no payload" },
@@ -1391,7 +1391,7 @@ static void test_bad_messages(void)
         { "8443a10126404040", "unprotected header|byte string" },
         { "8443a10126a104004040", "unprotected header|not empty" },
         { "8443a10126bf0400ff4040", "unprotected header|not empty" },
-        { "8443a10126a0f640", "COSE_Sign1|payload|simple" },
+        { "8443a10126a0f640", "COSE_Sign1|payload|null" },
         { "8443a10126a060", "COSE_Sign1|payload|text" },
         { "8443a10126a0405f41", "COSE_Sign1|cut short" },
         { "8443a10126a040ff", "COSE_Sign1|misplaced break" },
@@ -1451,7 +1451,7 @@ static void test_bad_sections(void)
         { "81ff", "signature section|misplaced break" },
         { "ff", "signature section|misplaced break" },
         { "1c", "signature section|not CBOR|0x1c" },
-        { "f8", "signature section|not CBOR|0xf8" },
+        { "f8", "signature section|cut short" },
         { "81f81f", "signature section|not CBOR|0xf8 at byte 1" },
         { "81f820", "signature section|simple value" },
         { "81a0", "signature section|no \"signing_certificate\"" },
@@ -1555,19 +1555,21 @@ static char *nested(const char *opening, unsigned levels)
     return g_string_free(hex, false);
 }
 
-/* With the outermost array, up to 16 levels are taken. */
+/* With the outermost array, up to 16 arrays and maps are taken. */
 static void test_nesting(void)
 {
-    /* Arrays, maps in keys and in values, and tags */
+    /* Arrays, and maps in keys and in values */
     static const char *const openings[] = {
-        "81", "9f", "a1", "bf", "a100", "bf00", "c1", "d2", "d81e",
+        "81", "9f", "a1", "bf", "a100", "bf00",
     };
-    g_autofree char *just = nested("81", 14);
-    g_autofree char *more = nested("81", 15);
+    g_autofree char *just = nested("81", 15);
+    g_autofree char *more = nested("81", 16);
+    g_autofree char *tags = nested("d81e", 3000);
     int i;
 
     accept_signature(section_with("", 0, just, 1), get_signer(P256));
     refuse_signature(section_with("", 0, more, 1), "nested deeper|16");
+    accept_signature(section_with("", 0, tags, 1), get_signer(P256));
     for (i = 0; i < ARRAY_SIZE(openings); i++) {
         g_autofree char *many = nested(openings[i], 15000);
 
