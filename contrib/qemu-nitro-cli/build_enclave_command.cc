@@ -76,7 +76,7 @@ std::string find_blobs()
         return blobs;
     }
     for (const std::string &bin : own_folders()) {
-        for (const char *place : {"/../share/qemu-nitro-enclave/blobs",
+        for (const char *place : {"/../lib/qemu-nitro-enclave/blobs",
                                   "/../images/blobs"}) {
             if (access((bin + place + "/bzImage").c_str(), R_OK) == 0) {
                 return bin + place;

@@ -37,9 +37,9 @@ class Install(harness.Case):
 
     def test_installed(self):
         """Nothing of the source or the build is asked for."""
-        share = self.prefix / "share/qemu-nitro-enclave"
+        lib = self.prefix / "lib/qemu-nitro-enclave"
         run = json.loads(self.call(
-            "qemu-nitro-cli", "run-enclave", "--eif-path", share / "hello.eif",
+            "qemu-nitro-cli", "run-enclave", "--eif-path", lib / "hello.eif",
             "--memory", "128", "--cpu-count", "1"))
         self.addCleanup(self.call, "qemu-nitro-cli", "terminate-enclave",
                         "--all")
