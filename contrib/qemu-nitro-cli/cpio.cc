@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <dirent.h>
 #include <memory>
 #include <sys/stat.h>
@@ -115,7 +116,8 @@ void Cpio::add(const std::string &name, uint32_t mode, ContentPtr data)
     add(name, Entry{mode, 0, 0, {}, std::move(data), {}});
 }
 
-void Cpio::add_path(const std::string &path, const std::string &name)
+void Cpio::add_path(const std::string &path, const std::string &name,
+                    const struct stat &top)
 {
     struct stat st;
     Entry entry;
@@ -146,8 +148,8 @@ void Cpio::add_path(const std::string &path, const std::string &name)
                     "Remove it.");
     }
     entry.mode = st.st_mode;
-    entry.uid = st.st_uid;
-    entry.gid = st.st_gid;
+    entry.uid = st.st_uid == top.st_uid ? 0 : st.st_uid;
+    entry.gid = st.st_gid == top.st_gid ? 0 : st.st_gid;
     if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
         entry.device = {major(st.st_rdev), minor(st.st_rdev)};
     }
@@ -159,7 +161,20 @@ void Cpio::add_path(const std::string &path, const std::string &name)
 
 void Cpio::add_tree(const std::string &dir, const std::string &prefix)
 {
-    add_path(dir, prefix);
+    std::unique_ptr<char, void (*)(void *)> real(realpath(dir.c_str(), nullptr),
+                                                 free);
+    struct stat top;
+
+    if (!real || stat(real.get(), &top)) {
+        fail(dir);
+    }
+    add_tree(real.get(), prefix, top);
+}
+
+void Cpio::add_tree(const std::string &dir, const std::string &prefix,
+                    const struct stat &top)
+{
+    add_path(dir, prefix, top);
 
     std::unique_ptr<DIR, int (*)(DIR *)> stream(opendir(dir.c_str()),
                                                 closedir);
@@ -178,9 +193,9 @@ void Cpio::add_tree(const std::string &dir, const std::string &prefix)
             fail(path);
         }
         if (S_ISDIR(st.st_mode)) {
-            add_tree(path, prefix + "/" + name);
+            add_tree(path, prefix + "/" + name, top);
         } else {
-            add_path(path, prefix + "/" + name);
+            add_path(path, prefix + "/" + name, top);
         }
     }
 }

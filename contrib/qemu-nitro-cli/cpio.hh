@@ -36,7 +36,11 @@ public:
     void add(const std::string &name, Entry entry);
     void add(const std::string &name, uint32_t mode, ContentPtr data = {});
 
-    /* All of the folder `dir`, below `prefix`; hard links stay links. */
+    /*
+     * All of the folder `dir`, below `prefix`; hard links stay links.  The
+     * owner and the group of the folder itself become root, wherever they are
+     * in it, so that the archive does not depend on who checked it out.
+     */
     void add_tree(const std::string &dir, const std::string &prefix);
 
     /*
@@ -47,7 +51,10 @@ public:
 
 private:
     void add_folders(const std::string &name);
-    void add_path(const std::string &path, const std::string &name);
+    void add_tree(const std::string &dir, const std::string &prefix,
+                  const struct stat &top);
+    void add_path(const std::string &path, const std::string &name,
+                  const struct stat &top);
 
     std::map<std::string, Entry> entries_;
 };

@@ -118,6 +118,42 @@ TEST_F(Tree, SameInputSameBytes)
     EXPECT_EQ(read_all(*a.write()), read_all(*b.write()));
 }
 
+TEST_F(Tree, ItsOwnerIsRoot)
+{
+    file("mine", "1");
+    file("theirs", "2");
+    if (geteuid() != 0) {
+        GTEST_SKIP() << "only root can give files away";
+    }
+    for (const char *name : {"", "/mine"}) {
+        ASSERT_EQ(chown((dir + name).c_str(), 1234, 2345), 0);
+    }
+    ASSERT_EQ(chown((dir + "/theirs").c_str(), 70, 71), 0);
+
+    Cpio cpio;
+    cpio.add_tree(dir, "root");
+    auto entries = read(read_all(*cpio.write()));
+    ASSERT_EQ(entries.size(), 3u);
+    EXPECT_EQ(entries[0].uid, 0u);
+    EXPECT_EQ(entries[1].uid, 0u);
+    EXPECT_EQ(entries[1].gid, 0u);
+    EXPECT_EQ(entries[2].uid, 70u);
+    EXPECT_EQ(entries[2].gid, 71u);
+}
+
+TEST_F(Tree, ByASymbolicLink)
+{
+    std::string link = dir + ".link";
+    file("one", "1");
+    ASSERT_EQ(symlink(dir.c_str(), link.c_str()), 0);
+
+    Cpio a, b;
+    a.add_tree(dir, "root");
+    b.add_tree(link, "root");
+    EXPECT_EQ(read_all(*a.write()), read_all(*b.write()));
+    unlink(link.c_str());
+}
+
 TEST_F(Tree, Missing)
 {
     Cpio cpio;
