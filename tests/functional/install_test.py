@@ -1,16 +1,15 @@
 """What "meson install" installs works where it was put."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-import json
-import os
 import pathlib
 import subprocess
 import tempfile
 
 import harness
+import installed
 
 
-class Install(harness.Case):
+class Install(installed.Checks, harness.Case):
     @classmethod
     def setUpClass(cls):
         # pylint: disable=consider-using-with
@@ -21,54 +20,6 @@ class Install(harness.Case):
                         cls.there.name], check=True,
                        stdout=subprocess.DEVNULL)
         cls.prefix = pathlib.Path(cls.there.name) / "usr/local"
-        cls.bin = cls.prefix / "bin"
-
-    def setUp(self):
-        super().setUp()
-        self.env = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.dir),
-                    "NITRO_CLI_ACCEL": "tcg"}
-        (self.dir / "run").mkdir(mode=0o700)
-        self.env["XDG_RUNTIME_DIR"] = str(self.dir / "run")
-
-    def call(self, *command):
-        return subprocess.run([str(c) for c in command], check=True, text=True,
-                              env=self.env, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, timeout=120).stdout
-
-    def test_installed(self):
-        """Nothing of the source or the build is asked for."""
-        lib = self.prefix / "lib/qemu-nitro-enclave"
-        run = json.loads(self.call(
-            "qemu-nitro-cli", "run-enclave", "--eif-path", lib / "hello.eif",
-            "--memory", "128", "--cpu-count", "1"))
-        self.addCleanup(self.call, "qemu-nitro-cli", "terminate-enclave",
-                        "--all")
-        state = self.dir / "run/qemu-nitro" / run["EnclaveID"] / "enclave.json"
-        processes = json.loads(state.read_text())["processes"]
-        for name in ("qemu", "backend"):
-            program = os.readlink(f"/proc/{processes[name]['pid']}/exe")
-            self.assertTrue(program.startswith(str(self.prefix)), program)
-
-        tree = self.dir / "tree"
-        tree.mkdir()
-        (tree / "file").write_text("content")
-        self.call("qemu-nitro-cli", "build-enclave", "--rootfs", tree, "--cmd",
-                  "/file", "--output-file", self.dir / "my.eif")
-
-    def test_beside_another_qemu(self):
-        self.assertNotIn("qemu-system-x86_64", os.listdir(self.bin))
-        self.assertIn("nitro-enclave", self.call(
-            "qemu-system-nitro-enclave", "-machine", "help"))
-
-    def test_files(self):
-        for path in self.prefix.rglob("*"):
-            if not path.is_symlink():
-                self.assertEqual(path.stat().st_mode & 0o022, 0, path)
-        doc = self.prefix / "share/doc/qemu-nitro-enclave"
-        self.assertIn("nitro-enclave-libvirt.xml", os.listdir(doc))
-        pages = os.listdir(self.prefix / "share/man/man1")
-        self.assertEqual(sorted(pages), sorted(
-            p.stem + ".1" for p in (harness.TOP / "docs/tools").glob("*.rst")))
 
 
 if __name__ == "__main__":
