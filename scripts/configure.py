@@ -34,12 +34,13 @@ def environment(build):
     return env
 
 
-def configure(source, build, env, options, features=tuple(FEATURES)):
+def configure(source, build, env, options, features=tuple(FEATURES), cc="cc",
+              cxx="c++"):
     """Configure QEMU's `source` in the folder `build`, if it is not yet."""
     ccache = "ccache " if shutil.which("ccache") else ""
     command = [str(source / "configure"), "--target-list=x86_64-softmmu",
                "--without-default-features", *options, *features,
-               f"--cc={ccache}cc", f"--cxx={ccache}c++"]
+               f"--cc={ccache}{cc}", f"--cxx={ccache}{cxx}"]
     stamp = build / "configured"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == str(command):
         return
