@@ -126,13 +126,14 @@ void Connection::take(const PacketHeader &h, const Iov &payload)
     bytes_from_guest_ += h.len;
 
     size_t done = backlog_.empty() ? write_through(h, payload) : 0;
-    if (state_ == State::dead || done == h.len) {
+    if (state_ == State::dead || (done && done == h.len)) {
         return;
     }
     backlog_.append(iov_slice(payload, done));
     /* The rest of a message needs what earlier ones have left. */
     tell_of_room();
-    if (messages() && (h.flags & end_of_message)) {
+    /* An empty packet can end one; an empty message is none: see stream.cc. */
+    if (messages() && (h.flags & end_of_message) && backlog_.open_size()) {
         backlog_.end_message(h.flags & end_of_record);
         flush();
     }
@@ -145,7 +146,7 @@ size_t Connection::write_through(const PacketHeader &h, const Iov &payload)
     size_t pieces = std::min(payload.size(), max_pieces);
 
     if (h.len == 0) {
-        return 0;           /* of a message too: see SocketStream */
+        return 0;
     }
     if (messages()) {
         if (!(h.flags & end_of_message) || payload.size() > max_pieces) {

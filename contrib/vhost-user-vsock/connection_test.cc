@@ -631,6 +631,16 @@ TEST_F(MessagesTest, AMessageOfSeveralPackets)
     EXPECT_EQ(s.was_written[0].first, "one!");
 }
 
+TEST_F(MessagesTest, AnEmptyPacketEndsAMessage)
+{
+    data("one", 0);
+    data("", end_of_message | end_of_record);
+    data("", end_of_message);       /* an empty one: it is not to be had */
+    data("two", end_of_message);
+    EXPECT_EQ(s.was_written, (std::vector<std::pair<std::string, bool>>{
+        {"one", true}, {"two", false}}));
+}
+
 TEST_F(MessagesTest, MessagesThatWaitStayApart)
 {
     s.full = true;
