@@ -52,7 +52,12 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto connect_timeout = std::chrono::seconds(2);
 constexpr auto shutdown_timeout = std::chrono::seconds(2);
-constexpr uint32_t default_buffer_size = 64 * 1024;     /* bytes */
+/*
+ * Two of the largest packets that Linux sends: while one is written to the
+ * stream, the guest has the next one under way.  The send buffer of a Unix
+ * socket, 208 KiB of Linux, still takes both.
+ */
+constexpr uint32_t default_buffer_size = 128 * 1024;    /* bytes */
 
 /* What one connection may say in a turn, so that others have theirs soon */
 constexpr size_t max_turn_packets = 16;

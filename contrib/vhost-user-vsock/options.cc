@@ -38,7 +38,7 @@ const char *const usage =
     "  --groups G+G..         guests with a group in common can connect to each\n"
     "                         other (default: default)\n"
     "  --tx-buffer-size N     bytes kept for a slow program, for each\n"
-    "                         connection (default: 65536)\n"
+    "                         connection (default: 131072)\n"
     "  --queue-size N         the largest queue that QEMU may have\n"
     "                         (default: 1024)\n"
     "\n"

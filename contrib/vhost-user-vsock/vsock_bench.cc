@@ -395,10 +395,13 @@ int main(int argc, char **argv)
     double seconds = 1;
     int rounds = 3, option;
     std::string only;
+    size_t only_connections = 0;
 
-    while ((option = getopt(argc, argv, "m:s:r:")) != -1) {
+    while ((option = getopt(argc, argv, "c:m:s:r:")) != -1) {
         if (option == 'm') {
             only = optarg;
+        } else if (option == 'c') {
+            only_connections = strtoul(optarg, nullptr, 10);
         } else if (option == 's') {
             seconds = atof(optarg);
         } else if (option == 'r') {
@@ -408,7 +411,7 @@ int main(int argc, char **argv)
     std::vector<std::string> programs(argv + optind, argv + argc);
     if (programs.empty() || rounds < 1 || !(seconds > 0)) {
         fprintf(stderr, "Usage: %s [-m out|in|latency|rate|memory] "
-                "[-s SECONDS] [-r ROUNDS] BACK-END...\n", argv[0]);
+                "[-c CONNECTIONS] [-s SECONDS] [-r ROUNDS] BACK-END...\n", argv[0]);
         return 2;
     }
 
@@ -422,7 +425,12 @@ int main(int argc, char **argv)
         if (!only.empty() && only != m.name) {
             continue;
         }
-        for (size_t connections : m.connections) {
+        std::vector<size_t> counts = m.connections;
+
+        if (only_connections) {
+            counts = {only_connections};
+        }
+        for (size_t connections : counts) {
             compare(programs, m.measure, connections, Seconds(seconds),
                     rounds);
         }
