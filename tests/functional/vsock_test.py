@@ -12,6 +12,7 @@ import socket
 import subprocess
 import textwrap
 import threading
+import time
 import zlib
 
 import harness
@@ -137,11 +138,15 @@ class Job:
 
 
 class Guests(harness.Case):
-    def boot(self, path, cid=16):
+    def start(self, path, cid=16):
         """Start an enclave with the program."""
-        process = self.spawn(*self.qemu_command(
+        return self.spawn(*self.qemu_command(
             harness.app_image("vsock-agent"), "-m", "128M", "-serial",
             f"file:{self.dir}/console{cid}", vsock=path))
+
+    def boot(self, path, cid=16):
+        """Start it, and wait until the program listens."""
+        process = self.start(path, cid)
         self.vsock_connect(AGENT, cid).close()
         return process
 
@@ -348,16 +353,21 @@ class Connections(Guests):
 
 
 class Manual(Guests):
-    """The examples of the man page, as they stand there"""
+    """The examples of the manuals, as they stand there"""
 
-    def examples(self):
-        """The commands, with ports of TCP that are free"""
-        page = harness.TOP / "docs/tools/vhost-user-vsock.rst"
-        text = page.read_text().split("\nExamples\n")[1]
-        for port in ("5003", "8080"):
+    def free_ports(self, text, *ports):
+        """The text with ports of TCP that are free for those it names"""
+        for port in ports:
             self.assertIn(port, text)
             with socket.create_server(("127.0.0.1", 0)) as free:
                 text = text.replace(port, str(free.getsockname()[1]))
+        return text
+
+    def examples(self):
+        """The commands of the daemon's manual"""
+        page = harness.TOP / "docs/tools/vhost-user-vsock.rst"
+        text = page.read_text().split("\nExamples\n")[1]
+        text = self.free_ports(text, "5003", "8080")
         blocks = re.findall(r"code-block:: sh\n\n((?:  .*\n)+)", text)
         return [textwrap.dedent(block) for block in blocks]
 
@@ -404,6 +414,80 @@ class Manual(Guests):
         self.shell("exec " + two, elsewhere)
         for cid in (16, 17):
             self.wait_for_listener(elsewhere / f"vhost{cid}.sock")
+
+    def machine_examples(self):
+        """The commands of the machine's manual, for a guest's program that
+        has port 9003, and a host's program that has port 8080 of TCP"""
+        page = harness.TOP / "docs/system/i386/nitro-enclave.rst"
+        text = page.read_text()
+        text = text.partition("\nThe parent's applications\n")[2]
+        text = text.partition("\nOptions\n")[0]
+        self.assertIn("tcp::5005:5005", text)
+        text = text.replace("tcp::5005:5005", f"tcp::5006:{AGENT}")
+        text = text.replace("TCP:127.0.0.1:5005", "TCP:127.0.0.1:5006")
+        text = text.replace("5005", str(AGENT))
+        text = self.free_ports(text, "5006", "8080").replace(
+            "/tmp/", f"{self.dir}/")
+        return [line.removesuffix(" &")
+                for line in re.findall(r"^  \$ (.*)$", text, re.M)]
+
+    def expect_answer(self, ask, size=10000):
+        """The guest's program, which `ask` leads to, connects to port 8000 of
+        the parent, and has back what it sends."""
+        end = time.monotonic() + PATIENCE
+        while not (lines := self.ask(
+                ask, f"connect {PARENT} 8000 1 {size} 0\n")):
+            self.assertLess(time.monotonic(), end, "no guest answers")
+            time.sleep(0.5)
+        line = lines[-1]
+        self.assertTrue(line.startswith(f"done {size} {checksum(size)} "),
+                        line)
+
+    def test_machine_examples(self):
+        tcp, ask_tcp, uds, forward, ask_uds, vsock, siblings = \
+            self.machine_examples()
+        path = self.dir / "vhost16.socket"
+        port = int(re.search("TCP:localhost:([0-9]+)", forward)[1])
+        echo = f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr"
+        self.spawn("socat", echo, "EXEC:cat")
+        self.wait_for_listener(("127.0.0.1", port))
+
+        daemon = self.shell("exec " + tcp)
+        self.wait_for_listener(path)
+        guest = self.start(path)
+        self.expect_answer(ask_tcp)
+        for process in (guest, daemon):
+            process.terminate()
+            process.wait()
+
+        daemon = self.shell("exec " + uds)
+        self.wait_for_listener(path)
+        self.shell("exec " + forward)
+        self.wait_for_listener(self.dir / "vsock16_8000")
+        self.boot(path)
+        self.expect_answer(ask_uds)
+        daemon.terminate()
+        daemon.wait()
+
+        self.shell("exec " + siblings)
+        for cid in (16, 17):
+            self.wait_for_listener(self.dir / f"vhost{cid}.socket")
+        self.expect_vsock(vsock)
+
+    def expect_vsock(self, command):
+        """It listens, or, where the host has no AF_VSOCK, says so."""
+        command = command.replace("vhost16.", "vhost18.")
+        daemon = self.shell("exec " + command, stderr=subprocess.PIPE)
+        try:
+            with socket.socket(socket.AF_VSOCK) as s:
+                s.bind((1, socket.VMADDR_PORT_ANY))
+        except OSError:
+            _, error = daemon.communicate(timeout=PATIENCE)
+            self.assertEqual(daemon.returncode, 2)
+            self.assertRegex(error, "^[^\n]*forward-cid=1: [^\n]*AF_VSOCK"
+                             "[^\n]*\n$")
+        else:
+            self.wait_for_listener(self.dir / "vhost18.socket")
 
 
 if __name__ == "__main__":
