@@ -44,8 +44,14 @@ void allow_descriptors()
     }
 }
 
-int fail(const std::string &error)
+/* One line, whatever the value has that was wrong */
+int fail(std::string error)
 {
+    for (char &c : error) {
+        if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
+            c = '?';
+        }
+    }
     fprintf(stderr, "vhost-user-vsock: %s\n", error.c_str());
     return exit_usage;
 }
