@@ -2,8 +2,9 @@
  * What a stream did not take at once
  *
  * Bytes in their order, of at most a connection's credit; and for SEQPACKET
- * where each message ends.  Memory is at most twice the bytes kept, and is
- * given back when all has been written.
+ * where each message ends.  Memory is at most four times the bytes kept, for
+ * they are moved seldom and it grows by doubling, and is given back when all
+ * has been written.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -92,7 +92,10 @@ void Loop::run_posted()
     }
 }
 
-/* Runs what is due; how long to wait at most, in ms, for what is next. */
+/*
+ * Runs what is due; how long to wait at most, in ms, for what is next: not at
+ * all after a task, which may have changed what the caller waits for.
+ */
 int Loop::run_timers(int timeout)
 {
     while (!timers_.empty()) {
@@ -107,6 +110,7 @@ int Loop::run_timers(int timeout)
         Task task = std::move(timers_.begin()->second);
         timers_.erase(timers_.begin());
         task();
+        timeout = 0;
     }
     return timeout;
 }

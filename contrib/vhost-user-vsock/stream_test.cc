@@ -1,0 +1,362 @@
+/*
+ * Tests of stream.cc, over real sockets; siblings_test.cc has those between
+ * guests
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "stream.hh"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string>
+#include <sys/socket.h>
+
+namespace {
+
+/* A stream over one end of a pair, and the program at the other end */
+class StreamTest : public testing::Test {
+protected:
+    using Greeting = SocketStream::Greeting;
+
+    void start(int type = SOCK_STREAM, Greeting greeting = Greeting::none)
+    {
+        std::array<int, 2> ends;
+
+        ASSERT_EQ(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                             ends.data()), 0);
+        program = Fd(ends[1]);
+        stream = std::make_unique<SocketStream>(
+            Fd(ends[0]), Stream::Status::connected, greeting);
+    }
+    void send(const std::string &text)
+    {
+        ASSERT_EQ(::send(program.get(), text.data(), text.size(),
+                         MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    }
+    /* What the program gets; "(end)" at the end, "" if nothing is there */
+    std::string got()
+    {
+        std::array<char, 100> text;
+        ssize_t n = recv(program.get(), text.data(), text.size(), 0);
+
+        return n > 0 ? std::string(text.data(), n) : n == 0 ? "(end)" : "";
+    }
+    /* Up to `size` bytes in two pieces; an error's name, "(end)" */
+    std::string read(size_t size)
+    {
+        std::string text(size, 0);
+        std::array<iovec, 2> iov = {{{text.data(), size / 2},
+                                     {text.data() + size / 2,
+                                      size - size / 2}}};
+        ssize_t n = stream->readv(iov.data(), iov.size());
+
+        if (n < 0) {
+            return errno == EAGAIN ? "(later)" : strerror(errno);
+        }
+        return n ? text.substr(0, n) : "(end)";
+    }
+    ssize_t write(std::string first, std::string second = "")
+    {
+        std::array<iovec, 2> iov = {{{first.data(), first.size()},
+                                     {second.data(), second.size()}}};
+
+        return stream->writev(iov.data(), iov.size());
+    }
+
+    Fd program;
+    std::unique_ptr<Stream> stream;
+};
+
+TEST_F(StreamTest, BytesBothWays)
+{
+    start();
+    EXPECT_EQ(stream->status(), Stream::Status::connected);
+    EXPECT_EQ(read(10), "(later)");
+    send("from the program");
+    EXPECT_EQ(read(9), "from the ");
+    EXPECT_EQ(read(9), "program");
+    EXPECT_EQ(write("from ", "the guest"), 14);
+    EXPECT_EQ(got(), "from the guest");
+}
+
+/* Only what read less than there was room for has shown that it is empty. */
+TEST_F(StreamTest, Drained)
+{
+    start();
+    EXPECT_FALSE(stream->drained());
+    send("12345678");
+    EXPECT_EQ(read(4), "1234");
+    EXPECT_FALSE(stream->drained());
+    EXPECT_EQ(read(4), "5678");
+    EXPECT_FALSE(stream->drained());
+    send("9");
+    EXPECT_EQ(read(4), "9");
+    EXPECT_TRUE(stream->drained());
+}
+
+/* A program's descriptors end a read early; they are not taken. */
+TEST_F(StreamTest, DescriptorsOfAProgram)
+{
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+    char byte = '1';
+    iovec iov = {&byte, 1};
+    msghdr message = {};
+
+    start();
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr *c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    *reinterpret_cast<int *>(CMSG_DATA(c)) = program.get();
+    ASSERT_EQ(sendmsg(program.get(), &message, 0), 1);
+    send("2");
+
+    EXPECT_EQ(read(4), "1");
+    EXPECT_FALSE(stream->drained());
+    EXPECT_EQ(read(4), "2");
+    /* Had it been taken, the program's end would still be open. */
+    program = Fd();
+    EXPECT_EQ(read(4), "(end)");
+}
+
+TEST_F(StreamTest, TakesNoMoreThanTheSocketDoes)
+{
+    const std::string block(4096, 'x');
+    size_t taken = 0, given = 0;
+    std::string text;
+    ssize_t n;
+
+    start();
+    while ((n = write(block)) > 0) {
+        taken += n;
+        ASSERT_LT(taken, size_t(1) << 30);
+    }
+    EXPECT_EQ(errno, EAGAIN);
+    while (!(text = got()).empty()) {
+        given += text.size();
+    }
+    EXPECT_EQ(given, taken);
+    EXPECT_GT(write(block), 0);
+}
+
+TEST_F(StreamTest, EachWayEndsByItself)
+{
+    start();
+    stream->shutdown(SHUT_WR);
+    EXPECT_EQ(got(), "(end)");
+    send("still");
+    EXPECT_EQ(read(9), "still");
+    ::shutdown(program.get(), SHUT_WR);
+    EXPECT_EQ(read(9), "(end)");
+    EXPECT_EQ(write("x"), -1);
+    EXPECT_EQ(errno, EPIPE);
+}
+
+TEST_F(StreamTest, GuestTakesNoMore)
+{
+    start();
+    stream->shutdown(SHUT_RD);
+    EXPECT_EQ(::send(program.get(), "x", 1, MSG_NOSIGNAL), -1);
+    EXPECT_EQ(write("x"), 1);
+    EXPECT_EQ(got(), "x");
+}
+
+TEST_F(StreamTest, GreetsWhoWaitsForALine)
+{
+    start();
+    stream->accepted(1073741824);
+    EXPECT_EQ(got(), "");
+    start(SOCK_STREAM, Greeting::line);
+    stream->accepted(1073741824);
+    EXPECT_EQ(got(), "OK 1073741824\n");
+}
+
+TEST_F(StreamTest, MessagesAreWhole)
+{
+    start(SOCK_SEQPACKET);
+    EXPECT_EQ(stream->message_size(), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    send("one");
+    send("three");
+    EXPECT_EQ(stream->message_size(), 3);
+    EXPECT_EQ(stream->message_size(), 3);   /* it is only looked at */
+    EXPECT_EQ(read(3), "one");
+    EXPECT_EQ(stream->message_size(), 5);
+    EXPECT_EQ(read(5), "three");
+    EXPECT_EQ(write("to ", "it"), 5);
+    EXPECT_EQ(write("again"), 5);
+    EXPECT_EQ(got(), "to it");
+    EXPECT_EQ(got(), "again");
+}
+
+/* An empty message is none, and not the end. */
+TEST_F(StreamTest, EmptyMessages)
+{
+    start(SOCK_SEQPACKET);
+    send("");
+    EXPECT_EQ(stream->message_size(), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    send("");
+    send("x");
+    EXPECT_EQ(stream->message_size(), 1);
+    EXPECT_EQ(read(1), "x");
+    program = Fd();
+    EXPECT_EQ(stream->message_size(), 0);
+}
+
+/* What max_message() says goes at once; much more never would. */
+TEST_F(StreamTest, LargestMessage)
+{
+    start(SOCK_SEQPACKET);
+    std::string message(stream->max_message(), 'm');
+
+    ASSERT_GE(message.size(), 65536u);
+    EXPECT_EQ(write(message), static_cast<ssize_t>(message.size()));
+    EXPECT_EQ(write(message), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    message.resize(message.size() + 2048);
+    start(SOCK_SEQPACKET);
+    EXPECT_EQ(write(message), -1);
+    EXPECT_EQ(errno, EMSGSIZE);
+}
+
+/* Of TCP: one that listens, and one where nobody does */
+class ConnectingTest : public testing::Test {
+protected:
+    ConnectingTest() : listener(tcp())
+    {
+        at.sin_family = AF_INET;
+        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT_EQ(bind(listener.get(), address(), size), 0);
+        EXPECT_EQ(getsockname(listener.get(), address(), &size), 0);
+    }
+    static Fd tcp()
+    {
+        return Fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                         0));
+    }
+    sockaddr *address() { return reinterpret_cast<sockaddr *>(&at); }
+    SocketStream connect()
+    {
+        Fd fd = tcp();
+
+        if (::connect(fd.get(), address(), size)) {
+            EXPECT_EQ(errno, EINPROGRESS);
+        }
+        pollfd p = {fd.get(), POLLOUT, 0};
+        EXPECT_EQ(poll(&p, 1, 30000), 1);
+        return SocketStream(std::move(fd), Stream::Status::connecting);
+    }
+
+    Fd listener;
+    sockaddr_in at = {};
+    socklen_t size = sizeof(at);
+};
+
+TEST_F(ConnectingTest, WhereSomeoneListens)
+{
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    SocketStream stream = connect();
+
+    EXPECT_EQ(stream.status(), Stream::Status::connected);
+    EXPECT_EQ(stream.status(), Stream::Status::connected);
+}
+
+TEST_F(ConnectingTest, WhereNobodyDoes)
+{
+    SocketStream stream = connect();
+
+    EXPECT_EQ(stream.status(), Stream::Status::failed);
+    EXPECT_EQ(stream.status(), Stream::Status::failed);
+}
+
+/* A socket that has not begun to connect is not connected either. */
+TEST_F(ConnectingTest, StillConnecting)
+{
+    std::array<int, 2> ends;
+    const std::array<char, 4096> block = {};
+
+    /* As one whose other end has no answer yet: it cannot be written to. */
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                         0, ends.data()), 0);
+    Fd other(ends[1]);
+    while (send(ends[0], block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+    }
+    SocketStream stream(Fd(ends[0]), Stream::Status::connecting);
+    EXPECT_EQ(stream.status(), Stream::Status::connecting);
+}
+
+class HeartbeatTest : public testing::Test {
+protected:
+    ssize_t write(std::string text)
+    {
+        iovec iov = {text.data(), text.size()};
+
+        return stream.writev(&iov, 1);
+    }
+    /* What comes back in a buffer of `size` bytes, cut in two */
+    ssize_t read(size_t size)
+    {
+        std::string text(size, 0);
+        std::array<iovec, 2> iov = {{{text.data(), 1},
+                                     {text.data() + 1, size - 1}}};
+        ssize_t n = stream.readv(iov.data(), iov.size());
+
+        for (ssize_t i = 0; i < n; i++) {
+            EXPECT_EQ(text[i], '\xb7');
+        }
+        return n;
+    }
+
+    int booted = 0;
+    HeartbeatStream stream{[this] { booted++; }};
+};
+
+TEST_F(HeartbeatTest, GivesBackWhatItGot)
+{
+    EXPECT_FALSE(stream.ready());
+    EXPECT_EQ(read(4), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    EXPECT_EQ(write("\xb7"), 1);
+    EXPECT_EQ(booted, 1);
+    EXPECT_TRUE(stream.ready());
+    EXPECT_EQ(read(4), 1);
+    EXPECT_FALSE(stream.ready());
+    EXPECT_EQ(write("\xb7\xb7\xb7"), 3);
+    EXPECT_EQ(read(2), 2);
+    EXPECT_TRUE(stream.ready());
+    EXPECT_EQ(read(2), 1);
+    EXPECT_EQ(read(2), -1);
+}
+
+TEST_F(HeartbeatTest, TakesNothingElse)
+{
+    EXPECT_EQ(write("\xb7x"), -1);
+    EXPECT_NE(errno, EAGAIN);
+    EXPECT_EQ(booted, 0);
+    EXPECT_FALSE(stream.ready());
+    EXPECT_EQ(write(""), 0);
+    EXPECT_EQ(booted, 0);
+}
+
+/* When the guest sends no more, it gets what it is owed, and the end. */
+TEST_F(HeartbeatTest, EndsWithTheGuest)
+{
+    EXPECT_EQ(write("\xb7"), 1);
+    stream.shutdown(SHUT_RD);
+    stream.shutdown(SHUT_WR);
+    EXPECT_EQ(read(4), 1);
+    EXPECT_TRUE(stream.ready());
+    EXPECT_EQ(read(4), 0);
+}
+
+} // namespace
