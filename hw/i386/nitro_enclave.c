@@ -179,6 +179,8 @@ static bool finish_boot(NitroEnclaveMachineState *nems, Error **errp)
     int i;
 
     for (i = 0; i < possible->len; i++) {
+        CPUX86State *env;
+
         if (!possible->cpus[i].cpu) {
             continue;
         }
@@ -188,7 +190,7 @@ static bool finish_boot(NitroEnclaveMachineState *nems, Error **errp)
                        possible->cpus[i].arch_id, i);
             return false;
         }
-        CPUX86State *env = &X86_CPU(possible->cpus[i].cpu)->env;
+        env = &X86_CPU(possible->cpus[i].cpu)->env;
         cpus[num_cpus++] = (NitroEnclaveCPU) {
             .apic_id = possible->cpus[i].arch_id,
             .signature = env->cpuid_version,
@@ -342,6 +344,19 @@ static bool check_options(NitroEnclaveMachineState *nems, Error **errp)
     return false;
 }
 
+/* The kernel is started in long mode, which not all models have. */
+static bool check_cpu(MachineState *machine, Error **errp)
+{
+    CPUX86State *env = &X86_CPU(first_cpu)->env;
+
+    if (!(env->features[FEAT_8000_0001_EDX] & CPUID_EXT2_LM)) {
+        error_setg(errp, "-cpu: %s has no long mode (lm), in which an enclave's"
+                   " kernel is started", machine->cpu_type);
+        return false;
+    }
+    return true;
+}
+
 static BusState *virtio_mmio_bus(unsigned transport)
 {
     g_autofree char *name = g_strdup_printf("virtio-mmio-bus.%u", transport);
@@ -456,6 +471,7 @@ static void nitro_enclave_init(MachineState *machine)
     qbus_mark_full(virtio_mmio_bus(RTC_IRQ - mms->virtio_irq_base));
 
     if (machine->kernel_filename) {
+        check_cpu(machine, &error_fatal);
         load_image_first(nems, &error_fatal);
     }
     create_nsm(nems, &error_fatal);
@@ -608,7 +624,7 @@ static void add_options(ObjectClass *oc)
                                    nitro_enclave_get_debug_mode,
                                    nitro_enclave_set_debug_mode);
     object_class_property_set_description(oc, "debug-mode",
-        "Run the enclave in debug mode: attested PCRs are zero");
+        "Run the enclave in debug mode: PCR0, 1, 2 and 8 are zero");
 }
 
 static void nitro_enclave_class_init(ObjectClass *oc, void *data)

@@ -184,7 +184,13 @@ static bool place_ramdisk(NitroEnclaveBoot *boot, Error **errp)
         return false;
     }
     need += ROUND_UP(2 * boot->ramdisk_size, MiB);
-    if (kernel_end > boot->below_4g || need > ram) {
+    if (need <= ram && kernel_end > boot->below_4g) {
+        error_setg(errp, "the kernel wants memory up to 0x%" PRIx64 ", and"
+                   " that below 4 GiB ends at 0x%" PRIx64, kernel_end,
+                   boot->below_4g);
+        return false;
+    }
+    if (need > ram) {
         error_setg(errp, "%" PRIu64 " MiB of memory are too little for this"
                    " image: it needs at least %" PRIu64 " MiB", ram / MiB,
                    need / MiB);

@@ -109,6 +109,12 @@ class Errors(harness.Case):
         self.bad_kernel("0xffffffffffffff00", pref=0xffffffffffffff00)
         self.bad_kernel("MiB", init_size=0xffffffff, pref=0x100000)
 
+    def test_load_address_above_memory(self):
+        self.bad_image(["0xc1000000", "0xc0000000"],
+                       harness.image(bzimage(pref=0xc0000000,
+                                             init_size=0x1000000)),
+                       "-m", "5G")
+
     def test_kernel_of_setup_alone(self):
         self.bad_kernel("setup", setup_sects=64)
 
@@ -176,6 +182,10 @@ class Errors(harness.Case):
         self.refuses(["node0", "share=on"], "-m", "128M", "-object",
                      "memory-backend-ram,id=node0,size=128M", "-numa",
                      "node,memdev=node0", vsock=self.back)
+
+    def test_cpu_without_long_mode(self):
+        self.refuses(["-cpu", "qemu32", "long mode"], "-cpu", "qemu32",
+                     vsock=self.back)
 
     def test_too_many_cpus(self):
         self.refuses(["129", "128"], "-smp", "129", vsock=self.back)
