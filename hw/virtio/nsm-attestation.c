@@ -229,6 +229,10 @@ static bool set_validity(const NsmAttestation *a, Level level, Certificate *c,
     int64_t begin = now_s(a) - CLOCK_SKEW_S;
     int64_t end = begin + levels[level].life_s;
 
+    /* Where time_t has 32 bits, nothing lives beyond the year 2038. */
+    if (sizeof(time_t) == sizeof(int32_t)) {
+        end = MIN(end, INT32_MAX);
+    }
     if (level != ROOT) {
         /* A root of the user's may end before all that we would make. */
         end = MIN(end, end_of_life(&a->chain[level - 1]));
@@ -423,6 +427,7 @@ static bool renew(NsmAttestation *a, int64_t now, Error **errp)
 static bool read_file(const char *option, const char *name,
                       gnutls_datum_t *text, Error **errp)
 {
+    ERRP_GUARD();
     int fd = qemu_open(name, O_RDONLY, errp);
     ssize_t n = 0;
 
@@ -430,7 +435,7 @@ static bool read_file(const char *option, const char *name,
         error_prepend(errp, "%s: ", option);
         return false;
     }
-    text->data = gnutls_malloc(CA_FILE_MAX + 1);
+    text->data = g_malloc(CA_FILE_MAX + 1);
     text->size = 0;
     do {
         text->size += MAX(n, 0);
@@ -451,7 +456,7 @@ static void wipe(gnutls_datum_t *text)
 {
     if (text->data) {
         gnutls_memset(text->data, 0, CA_FILE_MAX + 1);
-        gnutls_free(text->data);
+        g_free(text->data);
     }
 }
 
@@ -464,6 +469,7 @@ static bool read_ca_cert(Certificate *root, const char *name, Error **errp)
     if (ok) {
         int ret = gnutls_x509_crt_import(root->crt, &text,
                                          GNUTLS_X509_FMT_PEM);
+
         if (ret < 0) {
             error_setg(errp, "attestation-ca-cert: %s has no certificate in"
                        " PEM: %s", name, gnutls_strerror(ret));
@@ -481,23 +487,24 @@ static bool read_ca_cert(Certificate *root, const char *name, Error **errp)
 static gnutls_datum_t find_key(const gnutls_datum_t *text)
 {
     static const char parameters[] = "-----END EC PARAMETERS-----";
-    unsigned char *end = memmem(text->data, text->size, parameters,
-                                strlen(parameters));
-    unsigned char *begin = end ? end + strlen(parameters) : text->data;
+    char *begin = (char *)text->data;
+    char *end = g_strstr_len(begin, text->size, parameters);
+    size_t skip = end ? end + strlen(parameters) - begin : 0;
 
-    return (gnutls_datum_t) { begin, text->data + text->size - begin };
+    return (gnutls_datum_t) { text->data + skip, text->size - skip };
 }
 
 static bool import_ca_key(Certificate *root, const char *name,
                           gnutls_x509_privkey_t *key, Error **errp)
 {
-    gnutls_datum_t text = { }, block;
+    gnutls_datum_t text = { };
     bool ok = read_file("attestation-ca-key", name, &text, errp);
 
     if (ok) {
-        block = find_key(&text);
+        gnutls_datum_t block = find_key(&text);
         int ret = gnutls_x509_privkey_import(*key, &block,
                                              GNUTLS_X509_FMT_PEM);
+
         if (ret < 0) {
             error_setg(errp, "attestation-ca-key: %s has no unencrypted"
                        " private key in PEM: %s", name, gnutls_strerror(ret));
@@ -599,6 +606,7 @@ static bool check_authority(gnutls_x509_crt_t crt, const char *name,
 static bool read_root(NsmAttestation *a, const char *ca_cert,
                       const char *ca_key, Error **errp)
 {
+    ERRP_GUARD();
     Certificate *root = &a->chain[ROOT];
 
     if (!read_ca_cert(root, ca_cert, errp) ||

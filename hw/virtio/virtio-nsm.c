@@ -320,6 +320,14 @@ static void virtio_nsm_get_pcr(Object *obj, Visitor *v, const char *name,
     visit_type_str(v, name, &text, errp);
 }
 
+static void virtio_nsm_get_locked(Object *obj, Visitor *v, const char *name,
+                                  void *opaque, Error **errp)
+{
+    uint32_t locked = VIRTIO_NSM(obj)->nsm.bank.locked;
+
+    visit_type_uint32(v, name, &locked, errp);
+}
+
 static Property virtio_nsm_properties[] = {
     DEFINE_PROP_STRING("module-id", VirtIONSM, module_id),
     DEFINE_PROP_STRING("attestation-ca-cert", VirtIONSM, ca_cert),
@@ -334,9 +342,6 @@ static void virtio_nsm_instance_init(Object *obj)
     vnsm->module_id = g_strdup(DEFAULT_MODULE_ID);
     g_queue_init(&vnsm->requests);
     nsm_init(&vnsm->nsm);
-    object_property_add_uint32_ptr(obj, "locked-pcrs",
-                                   &vnsm->nsm.bank.locked,
-                                   OBJ_PROP_FLAG_READ);
 }
 
 static void virtio_nsm_class_init(ObjectClass *klass, void *data)
@@ -355,13 +360,20 @@ static void virtio_nsm_class_init(ObjectClass *klass, void *data)
     object_class_property_add_str(klass, "attestation-root",
                                   virtio_nsm_get_root, NULL);
     object_class_property_set_description(klass, "attestation-root",
-        "Root certificate of the attestation documents, PEM");
+        "Root certificate of the attestation documents, PEM (read-only)");
     for (i = 0; i < NSM_NUM_PCRS; i++) {
         g_autofree char *name = g_strdup_printf("pcr%d", (int)i);
+        g_autofree char *description =
+            g_strdup_printf("Value of register %d, in hex (read-only)", (int)i);
 
         object_class_property_add(klass, name, "str", virtio_nsm_get_pcr,
                                   NULL, NULL, (void *)i);
+        object_class_property_set_description(klass, name, description);
     }
+    object_class_property_add(klass, "locked-pcrs", "uint32",
+                              virtio_nsm_get_locked, NULL, NULL, NULL);
+    object_class_property_set_description(klass, "locked-pcrs",
+        "Bit i: is register i locked? (read-only)");
 
     dc->vmsd = &vmstate_virtio_nsm;
     dc->reset = virtio_nsm_system_reset;

@@ -8,7 +8,8 @@ import harness
 
 MACHINE = ["attestation-ca-cert", "attestation-ca-key", "debug-mode", "id",
            "parent-id", "parent-role", "vsock"]
-DEVICE = ["attestation-ca-cert", "attestation-ca-key", "module-id"]
+DEVICE = ["attestation-ca-cert", "attestation-ca-key", "attestation-root",
+          "locked-pcrs", "module-id", "pcr0", "pcr31"]
 
 
 class Help(harness.Case):
