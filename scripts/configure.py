@@ -1,4 +1,5 @@
-"""How QEMU is configured: with what the nitro-enclave machine needs."""
+"""How QEMU is configured, with what the nitro-enclave machine needs, and what is
+built of it."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -17,9 +18,33 @@ FEATURES = [
 # Two boards, microvm and nitro-enclave, or all that QEMU has.
 DEVICES_FEW = ["--without-default-devices",
                "--with-devices-x86_64=nitro-enclave"]
-# The firmware that their boards load is not in Debian's source of QEMU.
-DEVICES_ALL = ["--firmwarepath=/usr/share/qemu:/usr/share/seabios"
-               ":/usr/lib/ipxe/qemu"]
+DEVICES_ALL = ["--enable-vhost-net"]
+
+# What of QEMU's build is this project's, and where it is built there
+PROGRAMS = {
+    "qemu-system-x86_64": "qemu-system-x86_64",
+    "vhost-user-vsock": "contrib/vhost-user-vsock/vhost-user-vsock",
+    "qemu-nitro-cli": "contrib/qemu-nitro-cli/qemu-nitro-cli",
+}
+
+TESTS = [
+    "tests/bench/eif-bench",
+    "tests/fuzz/fuzz-eif",
+    "tests/fuzz/fuzz-eif-signature",
+    "tests/fuzz/fuzz-nsm",
+    "tests/unit/test-cbor",
+    "tests/unit/test-eif",
+    "tests/unit/test-nsm",
+    "tests/unit/test-nsm-attestation",
+    "tests/qtest/nitro-enclave-test",
+    "tests/qtest/virtio-nsm-test",
+    "contrib/vhost-user-vsock/vhost-user-vsock-conformance",
+    "contrib/vhost-user-vsock/vhost-user-vsock-test",
+    "contrib/vhost-user-vsock/vsock-bench",
+    "contrib/qemu-nitro-cli/qemu-nitro-cli-test",
+]
+
+TARGETS = [*PROGRAMS.values(), *TESTS]
 
 
 def environment(build):

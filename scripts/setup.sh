@@ -1,14 +1,10 @@
 # Sourced by run and check: install what is missing, and set up the build.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-packages() {
-    sed 's/#.*//' "$top/scripts/dependencies"
-}
-
-# Install the packages of scripts/dependencies that are not there.
+# Install the packages of these lists in scripts/ that are not there.
 install_dependencies() {
     missing=
-    for p in $(packages); do
+    for p in $(cd "$top/scripts" && sed 's/#.*//' "$@"); do
         dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null |
             grep -q '^install ok installed$' || missing="$missing $p"
     done

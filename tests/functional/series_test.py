@@ -1,59 +1,11 @@
 """The exported series applies, and is what was built and tested."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-import os
-import pathlib
-import shutil
-import subprocess
-import sys
-import tempfile
-
 import harness
-
-sys.path.insert(0, str(harness.TOP / "scripts"))
-import tree  # noqa: E402 (its folder is known only now)
-
-IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
-            "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
-            "GIT_CONFIG_COUNT": "3", "GIT_CONFIG_KEY_0": "user.name",
-            "GIT_CONFIG_VALUE_0": "A", "GIT_CONFIG_KEY_1": "user.email",
-            "GIT_CONFIG_VALUE_1": "a@example.org",
-            "GIT_CONFIG_KEY_2": "safe.directory", "GIT_CONFIG_VALUE_2": "*"}
+from series import Series, tree
 
 
-# A tree of QEMU is a lot of small files: keep them in memory where that can be.
-if os.access("/dev/shm", os.W_OK) and \
-        shutil.disk_usage("/dev/shm").free > 4 << 30:
-    os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm"
-
-
-class Series(harness.Case):
-    def run_ok(self, *command, **kwargs):
-        result = subprocess.run(
-            [str(c) for c in command], check=False, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env={**os.environ, **IDENTITY}, **kwargs)
-        self.assertEqual(result.returncode, 0, result.stdout[-4000:])
-        return result.stdout
-
-    def source(self):
-        return pathlib.Path(subprocess.run(
-            [harness.TOP / "scripts/fetch-source", "qemu"], check=True,
-            stdout=subprocess.PIPE, text=True).stdout.strip())
-
-    def applied(self, base):
-        """Export for `base`, and apply to it: the tree and the patches."""
-        out, where = self.dir / "out", self.dir / "qemu"
-        self.run_ok(harness.TOP / "scripts/export-series", "--base", base, out)
-        patches = sorted(out.glob("*.patch"))[1:]
-        self.assertEqual(len(patches), len(list(tree.series())))
-        tree.unpack_debian(self.source(), where, base == "upstream")
-        self.run_ok("git", "init", "-q", where)
-        self.run_ok("git", "add", "-A", "-f", cwd=where)
-        self.run_ok("git", "commit", "-q", "-m", "QEMU", cwd=where)
-        self.run_ok("git", "am", "-q", *patches, cwd=where)
-        return where, patches
-
+class Applied(Series):
     def test_debian_is_what_is_built(self):
         where, _ = self.applied("debian")
         built = harness.BUILD / "qemu-tree/src"

@@ -1,0 +1,55 @@
+"""QEMU can be configured and built after each patch of the series."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import re
+import sys
+
+import harness
+from series import Series, tree
+
+sys.path.insert(0, str(harness.TOP / "scripts"))
+import configure  # noqa: E402 (its folder is known only now)
+
+
+class SeriesBuild(Series):
+    def placeholders(self, folder):
+        """Empty files in the places of firmware"""
+        text = (folder / "meson.build").read_text()
+        lists = re.findall(r"^ *(fds|blobs) = \[(.*?)\]", text, re.M | re.S)
+        for kind, names in lists:
+            for name in re.findall(r"'(.*?)'", names):
+                path = folder / (f"{name}.bz2" if kind == "fds" else name)
+                if not path.exists():
+                    path.touch()
+
+    def test_each(self):
+        """With all boards and devices, in one folder from patch to patch, as
+        who bisects would build"""
+        where, patches = self.applied("upstream")
+        # Laid out as scripts/build-qemu does, so that compilers' results are
+        # found in the cache
+        (self.dir / "qemu-tree").mkdir()
+        where = where.rename(self.dir / "qemu-tree/src")
+        last = self.run_ok("git", "rev-parse", "HEAD", cwd=where).strip()
+        build = self.dir / "qemu-full"
+        env = configure.environment(self.dir)
+        # Debian's archive of upstream's tree has no firmware, but QEMU's build
+        # asks whether it is there.
+        self.placeholders(where / "pc-bios")
+        for left in range(len(patches), -1, -1):
+            self.run_ok("git", "checkout", "-q", f"{last}~{left}", cwd=where)
+            known = (where / "meson_options.txt").read_text()
+            features = [f for f in configure.FEATURES if f != "--enable-libcbor"
+                        or "option('libcbor'" in known]
+            configure.configure(where, build, env, configure.DEVICES_ALL,
+                                features)
+            with self.subTest(patch=patches[-left - 1].name if left
+                              < len(patches) else "none"):
+                self.run_ok("ninja", "qemu-system-x86_64", cwd=build, env=env)
+        self.run_ok("ninja", *configure.TARGETS, cwd=build, env=env)
+        self.assertIn("nitro-enclave", self.run_ok(
+            build / "qemu-system-x86_64", "-machine", "help"))
+
+
+if __name__ == "__main__":
+    harness.main()
