@@ -5,9 +5,21 @@
  */
 #include "arguments.hh"
 
+#include <algorithm>
 #include <getopt.h>
 
+namespace {
+
+/* The name in a word like --name or --name=value */
+std::string name_in(const std::string &word)
+{
+    return word.starts_with("--") ? word.substr(2, word.find('=') - 2) : "";
+}
+
+} // namespace
+
 Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
+    : advice_(std::string("See qemu-nitro-cli ") + argv[0] + " --help.")
 {
     std::vector<option> known = {{"help", no_argument, nullptr, 'h'}};
 
@@ -18,25 +30,16 @@ Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
     known.push_back({});
     opterr = 0;
     optind = 0;                 /* glibc: begin anew */
-    for (int index = 0;;) {
+    for (int at = 1, index = 0; at < argc; at = optind) {
         int c = getopt_long(argc, argv, "+:h", known.data(), &index);
 
         if (c == 'h') {
             help_ = true;
             return;
         }
-        if (c == -1 && optind == argc) {
-            return;
-        }
-        if (c != 0) {
-            const char *word = argv[c == -1 ? optind : optind - 1];
-            bool lacks = c == ':';
-
-            throw Error(lacks ? Code::missing_argument
-                              : Code::invalid_argument,
-                        std::string(word) + (lacks ? " needs a value"
-                                             : " is not an option"),
-                        "See --help.");
+        /* getopt_long() would take the first letters of a name as well. */
+        if (c || name_in(argv[at]) != known[index].name) {
+            refuse(argv[at], c == ':', options);
         }
         std::vector<std::string> &values = values_[known[index].name];
 
@@ -47,6 +50,22 @@ Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
             values.push_back(argv[optind++]);
         }
     }
+}
+
+void Arguments::refuse(const std::string &word, bool lacks_value,
+                       const std::vector<Option> &options) const
+{
+    std::string name = name_in(word);
+    bool is_known = std::ranges::count(options, name, &Option::name);
+
+    if (is_known && lacks_value) {
+        throw Error(Code::missing_argument, word + " needs a value", advice_);
+    }
+    if (is_known) {
+        throw Error(Code::invalid_argument, "--" + name + " takes no value",
+                    advice_);
+    }
+    throw Error(Code::invalid_argument, word + " is not an option", advice_);
 }
 
 std::optional<std::string> Arguments::single(const char *name) const
@@ -69,7 +88,7 @@ std::string Arguments::required(const char *name) const
 
     if (!value || value->empty()) {
         throw Error(Code::missing_argument, std::string("--") + name
-                    + " is missing", "See --help.");
+                    + " is missing", advice_);
     }
     return *value;
 }

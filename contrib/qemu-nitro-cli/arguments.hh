@@ -42,6 +42,10 @@ public:
     std::vector<std::string> all(const char *name) const;
 
 private:
+    [[noreturn]] void refuse(const std::string &word, bool lacks_value,
+                             const std::vector<Option> &options) const;
+
+    std::string advice_;
     bool help_ = false;
     std::map<std::string, std::vector<std::string>, std::less<>> values_;
 };

@@ -6,7 +6,9 @@
 #include "common.hh"
 
 #include <cerrno>
+#include <cstdio>
 #include <fcntl.h>
+#include <iostream>
 #include <system_error>
 
 std::string error_text(int error)
@@ -14,18 +16,17 @@ std::string error_text(int error)
     return std::generic_category().message(error);
 }
 
-/* The whole of a file, in memory */
 Bytes read_file(const std::string &path)
 {
     const char *advice = "Check that the file exists and can be read.";
+    constexpr size_t piece = 64 << 10, max_size = 16 << 20;
     Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     Bytes data;
 
     if (!file) {
         throw Error(Code::file, path + ": " + error_text(errno), advice);
     }
-    for (;;) {
-        constexpr size_t piece = 1 << 20;
+    while (data.size() <= max_size) {
         size_t had = data.size();
 
         data.resize(had + piece);
@@ -37,5 +38,17 @@ Bytes read_file(const std::string &path)
         if (n == 0) {
             return data;
         }
+    }
+    throw Error(Code::file, path + ": more than "
+                + std::to_string(max_size >> 20) + " MiB",
+                "Check that this is the right file.");
+}
+
+void check_output()
+{
+    if (!std::cout.flush() || ferror(stdout)) {
+        throw Error(Code::file, "the result cannot be written to standard"
+                    " output", "Check where it goes: a full disk, or a"
+                    " program that has ended.");
     }
 }

@@ -79,6 +79,14 @@ private:
 };
 
 std::string error_text(int error);
+
+/*
+ * The whole of a file that has to be small: a certificate, a text.  Throws
+ * Error if it cannot be read, or goes on and on.
+ */
 Bytes read_file(const std::string &path);
+
+/* Throws Error unless all that was printed has gone where it should. */
+void check_output();
 
 #endif

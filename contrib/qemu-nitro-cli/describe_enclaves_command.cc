@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "arguments.hh"
+#include "measurements.hh"
 #include "runtime.hh"
 
 namespace {
@@ -37,5 +38,5 @@ void describe_enclaves_command(int argc, char **argv)
     for (const Enclave &enclave : runtime.enclaves()) {
         list.push_back(enclave.description(arguments.has("metadata")));
     }
-    std::cout << list.dump(2) << std::endl;
+    print_json(list);
 }

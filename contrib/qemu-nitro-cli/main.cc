@@ -7,6 +7,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -45,17 +46,39 @@ void print_usage()
     printf("\nEach command describes its options with --help.\n");
 }
 
+const Command *find_command(const std::string &name)
+{
+    const Command *found = std::ranges::find(commands, name, &Command::name);
+
+    return found == std::end(commands) ? nullptr : found;
+}
+
+/* "help" and perhaps a command's name */
+void run_help(int argc, char **argv)
+{
+    static char option[] = "--help";
+    char *words[] = {argc > 1 ? argv[1] : nullptr, option, nullptr};
+    const Command *command = argc > 1 ? find_command(argv[1]) : nullptr;
+
+    if (argc > 1 && !command) {
+        throw Error(Code::invalid_argument, std::string(argv[1])
+                    + " is not a command", "See qemu-nitro-cli --help.");
+    }
+    return command ? command->run(2, words) : print_usage();
+}
+
 void run(int argc, char **argv)
 {
     std::string name = argc > 1 ? argv[1] : "";
 
-    for (const Command &c : commands) {
-        if (name == c.name) {
-            return c.run(argc - 1, argv + 1);
-        }
+    if (const Command *command = find_command(name)) {
+        return command->run(argc - 1, argv + 1);
     }
-    if (name == "--help" || name == "-h" || name == "help") {
+    if (name == "--help" || name == "-h") {
         return print_usage();
+    }
+    if (name == "help") {
+        return run_help(argc - 1, argv + 1);
     }
     if (name == "--version" || name == "-V") {
         printf("qemu-nitro-cli %s\n", QEMU_NITRO_CLI_VERSION);
@@ -75,6 +98,7 @@ int main(int argc, char **argv)
 {
     try {
         run(argc, argv);
+        check_output();
         return 0;
     } catch (const Error &e) {
         fprintf(stderr, "[ E%02d ] %s\n%s\n", static_cast<int>(e.code),

@@ -84,10 +84,6 @@ nlohmann::ordered_json to_json(const Measurements &measurements)
 
 void print_json(const nlohmann::ordered_json &json)
 {
-    std::cout << json.dump(2) << std::endl;
-    if (!std::cout) {
-        throw Error(Code::file, "the result cannot be written to standard"
-                    " output", "Check where it goes: a full disk, or a"
-                    " program that has ended.");
-    }
+    std::cout << json.dump(2) << "\n";
+    check_output();
 }

@@ -5,11 +5,15 @@
  */
 #include "commands.hh"
 
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 #include <iostream>
 
 #include "arguments.hh"
 #include "certificate.hh"
 #include "measurements.hh"
+#include "progress.hh"
 
 namespace {
 
@@ -21,6 +25,27 @@ const char *const usage =
     "\n"
     "  --signing-certificate FILE  PEM\n"
     "  --input FILE                anything\n";
+
+Pcr measure_file(const std::string &path)
+{
+    const char *advice = "Check that the file exists and can be read.";
+    constexpr size_t piece_size = 1 << 20;
+    Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    Bytes piece(piece_size);
+    Measurer measurer;
+    Progress progress("measuring", 0);
+    ssize_t n = file ? 1 : -1;
+
+    while (n > 0 || (n < 0 && errno == EINTR)) {
+        n = read(file.get(), piece.data(), piece.size());
+        measurer.add(piece.data(), std::max(n, ssize_t{0}));
+        progress.add(std::max(n, ssize_t{0}));
+    }
+    if (n < 0) {
+        throw Error(Code::file, path + ": " + error_text(errno), advice);
+    }
+    return measurer.finish();
+}
 
 } // namespace
 
@@ -41,11 +66,12 @@ void pcr_command(int argc, char **argv)
         throw Error(Code::missing_argument, "--signing-certificate or --input"
                     " is missing", "Give one of them.");
     }
-    std::string path = arguments.required(certificate ? "signing-certificate"
-                                                      : "input");
-    Bytes data = read_file(path);
     if (certificate) {
-        data = certificate_der(data, path);
+        std::string path = arguments.required("signing-certificate");
+        Bytes der = certificate_der(read_file(path), path);
+
+        print_json({{"PCR8", hex(measure(der))}});
+    } else {
+        print_json({{"PCR", hex(measure_file(arguments.required("input")))}});
     }
-    print_json({{certificate ? "PCR8" : "PCR", hex(measure(data))}});
 }

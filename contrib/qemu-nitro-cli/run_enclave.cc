@@ -285,8 +285,10 @@ void check_image(const std::string &path)
     show_block("The last lines of the console:", console);
     show_block("What QEMU and the vsock back end say:", messages);
     throw Error(Code::boot, plan.image + ": the enclave does not boot: " + why,
-                "Correct what the lines above tell of, or look at the image"
-                " with qemu-nitro-cli describe-eif.");
+                console.empty() && messages.empty()
+                ? "Look at the image with qemu-nitro-cli describe-eif, or allow"
+                  " more time with NITRO_CLI_BOOT_TIMEOUT."
+                : "Correct what the lines above tell of.");
 }
 
 } // namespace
@@ -319,7 +321,7 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
         runtime.remove(plan.enclave.id);
         throw Error(Code::boot, "fork: " + error_text(error), "Try again.");
     }
-    plan.enclave.supervisor.pid = pid;
+    plan.enclave.supervisor = process_id(pid);
 
     json answer = reader.next(&progress, "Starting");
     guard.reset();

@@ -5,9 +5,11 @@
  */
 #include "commands.hh"
 
+#include <csignal>
 #include <iostream>
 
 #include "console.hh"
+#include "measurements.hh"
 #include "run_enclave.hh"
 
 namespace {
@@ -67,7 +69,13 @@ void run_enclave_command(int argc, char **argv)
     Enclave enclave = run_enclave(options, runtime);
 
     print_start(enclave, runtime.folder(enclave.id));
-    std::cout << enclave.run_info().dump(2) << std::endl;
+    try {
+        print_json(enclave.run_info());
+    } catch (const Error &) {
+        /* Nobody has come to know of it. */
+        send_signal(enclave.supervisor, SIGTERM);
+        throw;
+    }
     if (options.attach_console) {
         show_console(enclave, runtime, {});
     }

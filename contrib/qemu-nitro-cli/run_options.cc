@@ -145,6 +145,14 @@ std::vector<uint64_t> get_numbers(const json &value, const std::string &path,
     return numbers;
 }
 
+/* As on EC2, a key whose value is null is as good as none. */
+void drop_nulls(json *object)
+{
+    for (auto item = object->begin(); item != object->end();) {
+        item = item->is_null() ? object->erase(item) : std::next(item);
+    }
+}
+
 void require(const json &file, const std::string &path, const char *key)
 {
     if (!file.contains(key)) {
@@ -251,6 +259,7 @@ RunOptions run_options_from_json(const std::string &text,
     if (!file.is_object()) {
         invalid(path + ": this is no object of JSON", "Correct the file.");
     }
+    drop_nulls(&file);
     require(file, path, "eif_path");
     require(file, path, "memory_mib");
     if (!file.contains("cpu_ids")) {

@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "arguments.hh"
+#include "measurements.hh"
 #include "runtime.hh"
 
 namespace {
@@ -102,7 +103,7 @@ void terminate_enclave_command(int argc, char **argv)
     }
 
     nlohmann::ordered_json list = terminate(chosen, runtime);
-    std::cout << (all ? list : list[0]).dump(2) << std::endl;
+    print_json(all ? list : list[0]);
     for (const auto &ended : list) {
         check_ended(ended);
     }

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import subprocess
 
 import harness
@@ -179,6 +180,17 @@ class SignEif(Case):
                                       self.image))
             self.assertTrue(seen["SignatureCheck"] and seen["CheckCRC"])
 
+    def test_permissions(self):
+        self.image.chmod(0o604)
+        if os.geteuid() == 0:
+            os.chown(self.image, 12345, 54321)
+        before = self.image.stat()
+        self.ok(*self.options())
+        after = self.image.stat()
+        self.assertNotEqual(after.st_size, before.st_size)
+        self.assertEqual((after.st_mode, after.st_uid, after.st_gid),
+                         (before.st_mode, before.st_uid, before.st_gid))
+
     def test_refusals(self):
         before = self.image.read_bytes()
         other = self.file("other.pem", Signer().key_pem())
@@ -209,6 +221,18 @@ class Pcr(Case):
             self.assertEqual(json.loads(self.ok("pcr", "--input", path)),
                              {"PCR": harness.pcr(data)})
 
+    def test_large_file(self):
+        """It is not in memory as a whole."""
+        size, memory = 300 << 20, 200 << 20
+        path = self.file("input", b"")
+        os.truncate(path, size)
+        result = self.call(
+            "pcr", "--input", path, preexec_fn=lambda:
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory)))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(json.loads(result.stdout),
+                         {"PCR": harness.pcr(bytes(size))})
+
     def test_wrong(self):
         path = self.file("input", b"x")
         self.fails(1, ["--input"], "pcr")
@@ -238,8 +262,47 @@ class Commands(Case):
                      "explain", "verify-attestation"):
             self.assertIn(name, text)
             self.assertIn(name, self.ok(name, "--help"))
+            self.assertEqual(self.ok("help", name), self.ok(name, "--help"))
+        self.assertEqual(self.ok("help"), text)
         self.fails(1, ["command"])
         self.fails(3, ["fly"], "fly")
+        self.fails(3, ["fly"], "help", "fly")
+
+    def test_options(self):
+        """Names are not guessed from their first letters."""
+        run = ("run-enclave", "--eif-path", "x", "--memory", "64")
+        for words in (("--cpu", "1"), ("--c", "1"), ("--debug",), ("-m", "1"),
+                      ("--cpu-counts", "1"), ("--",), ("word",), ("--=",)):
+            self.fails(3, [words[0], "not an option"], *run, *words)
+        self.fails(3, ["--debug-mode takes no value"], *run, "--debug-mode=1")
+        self.fails(1, ["--cpu-ids needs a value"], *run, "--cpu-ids")
+        result = self.call(*run, "--cpu", "1")
+        self.assertIn("qemu-nitro-cli run-enclave --help", result.stderr)
+
+    def test_output_that_is_lost(self):
+        image = self.file("image.eif", harness.eif(PARTS))
+        env = {**os.environ, "XDG_DATA_HOME": str(self.dir),
+               "XDG_RUNTIME_DIR": str(self.dir)}
+        for command in (("--help",), ("--version",), ("pcr", "--help"),
+                        ("pcr", "--input", image),
+                        ("describe-eif", "--eif-path", image),
+                        ("describe-enclaves",), ("attestation-root",),
+                        ("terminate-enclave", "--all")):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                result = subprocess.run(
+                    [harness.NITRO_CLI, *command], check=False, text=True,
+                    stdout=full, stderr=subprocess.PIPE, env=env, timeout=60)
+            self.assertEqual(result.returncode, 19, command)
+            self.assertEqual(len(result.stderr.splitlines()), 2, command)
+
+    def test_files_without_end(self):
+        image = self.file("image.eif", harness.eif(PARTS))
+        for command in (("pcr", "--signing-certificate"),
+                        ("run-enclave", "--config"),
+                        ("sign-eif", "--eif-path", image, "--private-key",
+                         image, "--signing-certificate"),
+                        ("verify-attestation", "--document", image, "--root")):
+            self.fails(19, ["/dev/zero", "16 MiB"], *command, "/dev/zero")
 
 
 class Completion(Case):

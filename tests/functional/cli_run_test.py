@@ -132,26 +132,6 @@ class Life(Case):
              "Terminated": True})
         self.nothing_left()
 
-    def test_script_of_ec2(self):
-        """The commands that AWS's documentation shows, with another name."""
-        script = f"""
-            set -e
-            nitro-cli run-enclave --eif-path {harness.HELLO} --memory 128 \
-                --cpu-count 1 --debug-mode > /dev/null 2>&1
-            ENCLAVE_ID=$(nitro-cli describe-enclaves | jq -r '.[0].EnclaveID')
-            nitro-cli describe-enclaves | jq -r '.[0].State'
-            nitro-cli console --enclave-id $ENCLAVE_ID \
-                --disconnect-timeout 2 2> /dev/null | grep -c 'Hello'
-            nitro-cli terminate-enclave --enclave-id $ENCLAVE_ID |
-                jq -r .Terminated
-            nitro-cli describe-enclaves | jq length"""
-        script = script.replace("nitro-cli ", str(harness.NITRO_CLI) + " ")
-        result = subprocess.run(["sh", "-c", script], check=False, text=True,
-                                env=self.env, stdout=subprocess.PIPE,
-                                timeout=180)
-        self.assertEqual(result.stdout.split(),
-                         ["RUNNING", "1", "true", "0"])
-
     def test_names_cids_and_cpus(self):
         one, two = self.start(), self.start()
         self.assertEqual(one["EnclaveName"], "hello")
@@ -207,6 +187,14 @@ class Life(Case):
                    if v is not None}
             path = self.file("bad.json", json.dumps(bad).encode())
             self.fails(code, [], "run-enclave", "--config", path)
+        # null is nothing, as for nitro-cli
+        path = self.file("null.json", json.dumps({
+            **config, "cpu_ids": None, "cpu_count": 1, "enclave_name": None,
+            "enclave_cid": None, "debug_mode": None,
+            "attach_console": None}).encode())
+        run = self.ok("run-enclave", "--config", path)
+        self.assertEqual((run["EnclaveName"], run["EnclaveCID"],
+                          run["NumberOfCPUs"]), ("hello", 16, 1))
         self.fails(3, ["text"], "run-enclave", "--config",
                    self.file("text", b"{"))
         self.fails(19, ["gone"], "run-enclave", "--config", self.dir / "gone")
@@ -222,6 +210,36 @@ class Life(Case):
         self.ok("build-enclave", "--rootfs", tree, "--cmd", "/bin/end",
                 "--output-file", image)
         self.start(image=image)
+        self.nothing_left()
+
+    def test_booting(self):
+        """It is seen before its heartbeat, and can be ended then."""
+        silent = self.file("silent.eif", harness.image())
+        process = subprocess.Popen(
+            [harness.NITRO_CLI, "run-enclave", "--eif-path", silent, *MEMORY,
+             "--cpu-count", "1"], env=self.env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        end = time.monotonic() + 60
+        while not any("Measurements" in e for e in self.enclaves()):
+            self.assertLess(time.monotonic(), end)
+        enclave = self.enclaves()[0]
+        self.assertEqual((enclave["EnclaveName"], enclave["State"]),
+                         ("silent", "EMPTY"))
+        self.ok("terminate-enclave", "--enclave-name", "silent")
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, out), (36, ""), err)
+        self.nothing_left()
+
+    def test_result_that_is_lost(self):
+        """Who cannot be told of an enclave does not get one."""
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run(
+                [harness.NITRO_CLI, "run-enclave", "--eif-path", harness.HELLO,
+                 *MEMORY, "--cpu-count", "1"], check=False, env=self.env,
+                stdout=full, stderr=subprocess.PIPE, timeout=180)
+        self.assertEqual(result.returncode, 19, result.stderr)
         self.nothing_left()
 
     def test_attestation(self):
@@ -337,6 +355,16 @@ class Killed(Case):
         self.assertEqual(self.enclaves(), [])
         self.nothing_left()
         self.assertEqual(self.start()["EnclaveName"], "hello")
+
+    def test_stopped(self):
+        """One that does not listen is ended all the same."""
+        enclave = self.start()
+        for pid in self.processes():
+            os.kill(pid, signal.SIGSTOP)
+        ended = self.ok("terminate-enclave", "--enclave-id",
+                        enclave["EnclaveID"])
+        self.assertIs(ended["Terminated"], True)
+        self.nothing_left()
 
     def test_all_of_it(self):
         self.start()
@@ -477,10 +505,13 @@ class Refused(Case):
 
 class Users(Case):
     def test_permissions(self):
-        enclave = self.start("--debug-mode")
+        """Whatever the umask, nobody else gets at anything."""
+        enclave = self.start("--debug-mode", umask=0)
         self.assertTrue(self.ask(enclave, b"n"))
-        self.assertEqual(stat.S_IMODE(self.state.stat().st_mode), 0o700)
-        for path in self.state.rglob("*"):
+        kept = self.dir / "data/qemu-nitro"
+        found = [self.state, kept, *self.state.rglob("*"), *kept.rglob("*")]
+        self.assertGreater(len(found), 10)
+        for path in found:
             mode = stat.S_IMODE(path.lstat().st_mode)
             self.assertEqual(mode & 0o077, 0, (path, oct(mode)))
 
