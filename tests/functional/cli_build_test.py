@@ -208,6 +208,9 @@ class Rootfs(Case):
         (self.root / "bin").mkdir(parents=True)
         (self.root / "bin/run").write_bytes(b"program")
         (self.root / "bin/run").chmod(0o755)
+        for name in ("b", "a", "c/2", "c/1", "d/e/f"):
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name).write_text(name)
         self.options = ("--rootfs", self.root, "--cmd", "/bin/run")
 
     def test_image(self):
@@ -236,15 +239,30 @@ class Rootfs(Case):
         self.build(*self.options, env=EPOCH)
         first = self.output.read_bytes()
         self.output.unlink()
-        other = self.dir / "other"
-        shutil.copytree(self.root, other)
-        os.utime(other / "bin/run", (1, 1))
+        other = self.copy(self.dir / "other")
         self.build("--rootfs", other, "--cmd", "/bin/run",
                    env={**EPOCH, "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Tokyo"},
                    umask=0o077)
         self.assertEqual(self.output.read_bytes(), first)
         self.assertEqual(self.metadata["BuildMetadata"]["BuildTime"],
                          "2023-11-14T22:13:20+00:00")
+
+    def copy(self, other):
+        """The root once more, with all that should not matter changed: the
+        order in which files are made, their times, and whose they are."""
+        for path in reversed(sorted(self.root.rglob("*"))):
+            to = other / path.relative_to(self.root)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                to.mkdir(exist_ok=True)
+            else:
+                shutil.copy(path, to)
+        for path in (other, *other.rglob("*")):
+            os.utime(path, (1, 1))
+            path.chmod(path.stat().st_mode & ~0o022)
+            if os.geteuid() == 0:
+                os.chown(path, 12345, 54321)
+        return other
 
     def test_metadata(self):
         path = self.file("metadata", b'{"Team": "a", "Ids": [1, 2]}')
@@ -296,6 +314,16 @@ class Rootfs(Case):
             [program, "build-enclave", *self.options, "--output-file",
              self.output], check=False, stderr=subprocess.PIPE, env={})
         self.assertEqual(result.returncode, 52, result.stderr)
+
+    def test_permissions(self):
+        for umask, mode in ((0, 0o666), (0o027, 0o640), (0o077, 0o600)):
+            self.build(*self.options, umask=umask)
+            self.assertEqual(stat.S_IMODE(self.output.stat().st_mode), mode)
+            self.output.unlink()
+        self.output.touch()
+        self.output.chmod(0o604)
+        self.build(*self.options)
+        self.assertEqual(stat.S_IMODE(self.output.stat().st_mode), 0o604)
 
     def test_what_was_there_stays(self):
         self.output.write_bytes(b"before")
