@@ -99,12 +99,18 @@ bool ConsoleReader::read_on(
             lost(next - at_);
             at_ = next;
         }
+        bool at_end = next < 0 && errno == ENXIO;
         ssize_t n = pread(file_.get(), piece, sizeof(piece), at_);
-        if (n <= 0) {
+        if (n <= 0 || at_end) {
             return true;
         }
+        /* A hole, and one that was made meanwhile, reads as zeros. */
+        off_t hole = lseek(file_.get(), at_, SEEK_HOLE);
+        if (hole >= 0) {
+            n = std::min<int64_t>(n, hole - static_cast<int64_t>(at_));
+        }
         at_ += n;
-        if (!data(piece, n)) {
+        if (n && !data(piece, n)) {
             return false;
         }
     }

@@ -5,6 +5,8 @@
  */
 #include "json_input.hh"
 
+#include <algorithm>
+
 using nlohmann::json;
 
 namespace {
@@ -16,8 +18,14 @@ constexpr int max_depth = 64;
 json parse_any_json(const Bytes &text, const std::string &origin, Code code,
                     const std::string &advice)
 {
+    auto zero = std::ranges::find(text, 0);
     json parsed;
 
+    /* The parser would take it for the end. */
+    if (zero != text.end()) {
+        throw Error(code, origin + ": not JSON, wrong at byte "
+                    + std::to_string(zero - text.begin() + 1), advice);
+    }
     try {
         parsed = json::parse(text.begin(), text.end(),
                              [&](int depth, json::parse_event_t, json &) {

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "json_input.hh"
+
 namespace {
 
 using nlohmann::json;
@@ -172,7 +174,8 @@ uint64_t parse_number(const std::string &option, const std::string &text,
     for (char c : text) {
         uint64_t digit = static_cast<unsigned char>(c) - '0';
 
-        good = good && digit <= 9 && value <= (max - std::min(digit, max)) / 10;
+        good = good && digit <= std::min<uint64_t>(max, 9) &&
+            value <= (max - digit) / 10;
         value = good ? 10 * value + digit : 0;
     }
     if (!good) {
@@ -254,11 +257,9 @@ RunOptions run_options_from_json(const std::string &text,
                                  const std::string &path)
 {
     RunOptions options;
-    json file = json::parse(text, nullptr, false);
+    json file = parse_json({text.begin(), text.end()}, path,
+                           Code::invalid_argument, "Correct the file.");
 
-    if (!file.is_object()) {
-        invalid(path + ": this is no object of JSON", "Correct the file.");
-    }
     drop_nulls(&file);
     require(file, path, "eif_path");
     require(file, path, "memory_mib");

@@ -1,0 +1,259 @@
+/*
+ * Tests of runtime.cc and atomic_file.cc: who holds what, and what is left
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "runtime.hh"
+
+#include <csignal>
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "atomic_file.hh"
+#include "test_support.hh"
+
+namespace {
+
+const std::string one = "i-0123456789abcdef0-enc0000000000000001";
+const std::string two = "i-0123456789abcdef0-enc0000000000000002";
+
+class RuntimeFolder : public FolderTest {
+protected:
+    RuntimeFolder() { setenv("XDG_RUNTIME_DIR", dir.c_str(), 1); }
+    ~RuntimeFolder() override { unsetenv("XDG_RUNTIME_DIR"); }
+
+    /* An enclave that lives as long as the lock */
+    static Descriptor add(const Runtime &runtime, const Enclave &enclave)
+    {
+        Descriptor lock = runtime.add(enclave.id);
+
+        std::ofstream(runtime.folder(enclave.id).state())
+            << enclave.to_file();
+        return lock;
+    }
+    static Enclave enclave(const std::string &id, const std::string &name,
+                           uint64_t start = 0)
+    {
+        Enclave e;
+
+        e.id = id;
+        e.name = name;
+        e.supervisor.start = start;
+        e.metadata = nlohmann::ordered_json::object();
+        return e;
+    }
+};
+
+TEST_F(RuntimeFolder, IsPrivate)
+{
+    mode_t before = umask(0);
+    Runtime runtime;
+    Descriptor lock = runtime.add(one), held = runtime.lock();
+
+    umask(before);
+    EXPECT_EQ(mode("qemu-nitro"), 0700u);
+    EXPECT_EQ(mode("qemu-nitro/lock"), 0600u);
+    EXPECT_EQ(mode("qemu-nitro/" + one), 0700u);
+    EXPECT_EQ(mode("qemu-nitro/" + one + "/lock"), 0600u);
+}
+
+TEST_F(RuntimeFolder, OfSomebodyElse)
+{
+    std::filesystem::create_directory(path("qemu-nitro"));
+    for (unsigned bad : {0755, 0710, 0701}) {
+        ASSERT_EQ(chmod(path("qemu-nitro").c_str(), bad), 0);
+        EXPECT_EQ(code_of([] { Runtime(); }), 19) << bad;
+    }
+    std::filesystem::rename(path("qemu-nitro"), path("other"));
+    ASSERT_EQ(chmod(path("other").c_str(), 0700), 0);
+    std::filesystem::create_symlink("other", path("qemu-nitro"));
+    EXPECT_EQ(code_of([] { Runtime(); }), 19);
+    std::filesystem::remove(path("qemu-nitro"));
+    write("qemu-nitro", "a file");
+    EXPECT_EQ(code_of([] { Runtime(); }), 19);
+    setenv("XDG_RUNTIME_DIR", path("none").c_str(), 1);
+    EXPECT_EQ(code_of([] { Runtime(); }), 19);
+}
+
+TEST_F(RuntimeFolder, PathOfSocketsIsShortEnough)
+{
+    /* i-...-enc.../vsock.sock_4294967295 has 61 bytes, a socket's path 107. */
+    for (size_t size : {45u, 46u}) {
+        std::string folder = path(std::string(
+            size - path("/qemu-nitro").size(), 'x'));
+
+        std::filesystem::create_directory(folder);
+        setenv("XDG_RUNTIME_DIR", folder.c_str(), 1);
+        EXPECT_EQ(code_of([] { Runtime(); }), size == 45 ? 0 : 19);
+    }
+}
+
+TEST_F(RuntimeFolder, LivesAsLongAsItsLock)
+{
+    Runtime runtime;
+    Descriptor second = add(runtime, enclave(two, "second", 2));
+    Descriptor first = add(runtime, enclave(one, "first", 1));
+    auto found = runtime.enclaves();
+
+    ASSERT_EQ(found.size(), 2u);
+    EXPECT_EQ(found[0].name, "first");
+    EXPECT_EQ(found[1].name, "second");
+    EXPECT_EQ(runtime.find(two, {}).name, "second");
+    EXPECT_EQ(runtime.find({}, "first").id, one);
+
+    first.reset();
+    found = runtime.enclaves();
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].id, two);
+    EXPECT_FALSE(std::filesystem::exists(runtime.folder(one).path));
+    EXPECT_EQ(code_of([&] { runtime.find({}, "first"); }), 58);
+}
+
+TEST_F(RuntimeFolder, Finding)
+{
+    Runtime runtime;
+    Descriptor lock = add(runtime, enclave(one, "name"));
+
+    EXPECT_EQ(code_of([&] { runtime.find(one, "name"); }), 2);
+    EXPECT_EQ(code_of([&] { runtime.find({}, {}); }), 1);
+    EXPECT_EQ(code_of([&] { runtime.find(two, {}); }), 58);
+    EXPECT_EQ(code_of([&] { runtime.find("", {}); }), 58);
+    EXPECT_EQ(code_of([&] { runtime.find({}, "nam"); }), 58);
+}
+
+TEST_F(RuntimeFolder, WhatIsNoEnclaveIsLeftAlone)
+{
+    Runtime runtime;
+
+    write("qemu-nitro/file", "");
+    std::filesystem::create_directory(path("qemu-nitro/folder"));
+    EXPECT_TRUE(runtime.enclaves().empty());
+    EXPECT_TRUE(std::filesystem::exists(path("qemu-nitro/file")));
+    EXPECT_TRUE(std::filesystem::exists(path("qemu-nitro/folder")));
+}
+
+TEST_F(RuntimeFolder, GarbageHidesNothing)
+{
+    Runtime runtime;
+    Descriptor good = add(runtime, enclave(one, "good"));
+    Descriptor bad = runtime.add(two);
+
+    for (const char *text : {"", "{", "[]", "{}"}) {
+        write("qemu-nitro/" + two + "/enclave.json", text);
+        EXPECT_EQ(runtime.enclaves().size(), 1u) << text;
+    }
+    /* nor does the state of another one count */
+    write("qemu-nitro/" + two + "/enclave.json", enclave(one, "x").to_file());
+    EXPECT_EQ(runtime.enclaves().size(), 1u);
+}
+
+TEST_F(RuntimeFolder, ProcessesOfTheDeadAreEnded)
+{
+    Runtime runtime;
+    Enclave dead = enclave(one, "dead");
+    pid_t pids[3];
+
+    for (pid_t &pid : pids) {
+        pid = fork();
+        if (pid == 0) {
+            pause();
+            _exit(0);
+        }
+    }
+    dead.qemu = process_id(pids[0]);
+    dead.backend = process_id(pids[1]);
+    add(runtime, dead).reset();
+    EXPECT_TRUE(runtime.enclaves().empty());
+    for (int i : {0, 1}) {
+        int status = 0;
+        EXPECT_EQ(waitpid(pids[i], &status, 0), pids[i]);
+        EXPECT_EQ(WTERMSIG(status), SIGKILL);
+    }
+    /* A process that got the number of one later is not touched. */
+    dead.qemu = process_id(pids[2]);
+    dead.qemu.start--;
+    add(runtime, dead).reset();
+    EXPECT_TRUE(runtime.enclaves().empty());
+    EXPECT_EQ(waitpid(pids[2], nullptr, WNOHANG), 0);
+    kill(pids[2], SIGKILL);
+    waitpid(pids[2], nullptr, 0);
+}
+
+TEST_F(RuntimeFolder, Locks)
+{
+    Descriptor held = lock_file(path("lock"), 0);
+
+    ASSERT_TRUE(held);
+    EXPECT_FALSE(lock_file(path("lock"), 10));
+    Descriptor other(open(path("lock").c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_FALSE(wait_for_end(other, 10));
+    held.reset();
+    EXPECT_TRUE(wait_for_end(other, 0));
+    std::filesystem::create_symlink("elsewhere", path("link"));
+    EXPECT_EQ(code_of([&] { lock_file(path("link"), 0); }), 19);
+    EXPECT_FALSE(std::filesystem::exists(path("elsewhere")));
+}
+
+class Atomic : public FolderTest {
+protected:
+    void put(const std::string &file, const std::string &text) const
+    {
+        AtomicFile out(path(file));
+
+        out.write(text.data(), text.size());
+        out.commit();
+    }
+};
+
+TEST_F(Atomic, AllOrNothing)
+{
+    {
+        AtomicFile out(path("file"));
+
+        out.write("half", 4);
+        EXPECT_FALSE(std::filesystem::exists(path("file")));
+    }
+    EXPECT_EQ(count(), 0u);
+    put("file", "whole");
+    EXPECT_EQ(read("file"), "whole");
+    {
+        AtomicFile out(path("file"));
+
+        out.write("half", 4);
+        EXPECT_EQ(read("file"), "whole");
+    }
+    EXPECT_EQ(read("file"), "whole");
+    EXPECT_EQ(count(), 1u);
+}
+
+TEST_F(Atomic, Modes)
+{
+    mode_t before = umask(027);
+
+    put("new", "");
+    umask(before);
+    EXPECT_EQ(mode("new"), 0640u);
+    ASSERT_EQ(chmod(path("new").c_str(), 0604), 0);
+    put("new", "again");
+    EXPECT_EQ(mode("new"), 0604u);
+}
+
+TEST_F(Atomic, ThroughALink)
+{
+    write("file", "old");
+    std::filesystem::create_symlink("file", path("link"));
+    put("link", "new");
+    EXPECT_EQ(read("file"), "new");
+    EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
+}
+
+TEST_F(Atomic, Refusals)
+{
+    for (const std::string &bad : {dir, path("none/file"), path("file/"),
+                                   std::string("/dev/null"), std::string()}) {
+        EXPECT_EQ(code_of([&] { AtomicFile out(bad); }), 19) << bad;
+    }
+    EXPECT_EQ(count(), 0u);
+}
+
+} // namespace
