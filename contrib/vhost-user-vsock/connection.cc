@@ -477,7 +477,7 @@ size_t Connection::say_message(Rooms &rooms)
 size_t Connection::say_rest(Rooms &rooms)
 {
     size_t left = message_.size() - message_start_;
-    size_t limit = std::min<size_t>({left, credit(), max_turn_bytes});
+    auto limit = std::min<size_t>({left, credit(), max_turn_bytes});
     Iov room = gather(rooms, max_turn_packets, limit);
     size_t n = iov_size(room);
     uint32_t flags = n < left ? 0 : end_of_message |

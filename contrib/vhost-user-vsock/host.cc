@@ -104,9 +104,9 @@ void accept_all(Loop &loop, int listener, const std::function<void(Fd)> &take)
     }
 }
 
-Host::Host(Loop &loop, Sockets &sockets, const HostOptions &options,
+Host::Host(Loop &loop, Sockets &sockets, HostOptions options,
            std::function<void()> booted)
-    : loop_(loop), sockets_(sockets), options_(options),
+    : loop_(loop), sockets_(sockets), options_(std::move(options)),
       booted_(std::move(booted))
 {
 }

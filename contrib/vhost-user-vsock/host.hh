@@ -52,7 +52,7 @@ std::optional<uint32_t> parse_connect(const std::string &line);
 class Host {
 public:
     /* `booted` is called at each heartbeat. */
-    Host(Loop &loop, Sockets &sockets, const HostOptions &options,
+    Host(Loop &loop, Sockets &sockets, HostOptions options,
          std::function<void()> booted);
     ~Host();
 

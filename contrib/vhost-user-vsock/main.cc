@@ -70,6 +70,7 @@ void run(std::vector<std::unique_ptr<Device>> &devices)
         sigaddset(&signals, s);
     }
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    threads.reserve(devices.size());
     for (auto &device : devices) {
         threads.emplace_back([&device, &stop] { device->run(stop.get()); });
     }

@@ -20,10 +20,10 @@ bool share(const std::set<std::string> &a, const std::set<std::string> &b)
 
 } // namespace
 
-void Siblings::add(uint64_t cid, std::set<std::string> groups, Loop &loop,
-                   Take take)
+void Siblings::add(uint64_t cid, const std::set<std::string> &groups,
+                   Loop &loop, const Take &take)
 {
-    guests_.try_emplace(cid, std::move(groups), loop, std::move(take));
+    guests_.try_emplace(cid, groups, loop, take);
 }
 
 std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,

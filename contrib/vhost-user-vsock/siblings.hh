@@ -41,8 +41,8 @@ public:
      * what it does not take of the call is closed.  All are added before a
      * thread runs.
      */
-    void add(uint64_t cid, std::set<std::string> groups, Loop &loop,
-             Take take);
+    void add(uint64_t cid, const std::set<std::string> &groups, Loop &loop,
+             const Take &take);
 
     /*
      * For the guest `from_cid` that asks for a connection: its end, or

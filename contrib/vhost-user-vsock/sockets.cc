@@ -148,7 +148,7 @@ Endpoint vsock_endpoint(uint32_t cid, uint32_t port)
     return endpoint;
 }
 
-SocketFile::SocketFile(const std::string &path) : path_(path)
+SocketFile::SocketFile(std::string path) : path_(std::move(path))
 {
     struct stat st;
 

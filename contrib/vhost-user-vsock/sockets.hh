@@ -42,7 +42,7 @@ Endpoint vsock_endpoint(uint32_t cid, uint32_t port);
 /* The file of a listening Unix socket, removed at the end if it is ours still */
 class SocketFile {
 public:
-    explicit SocketFile(const std::string &path);
+    explicit SocketFile(std::string path);
     SocketFile(const SocketFile &) = delete;
     SocketFile &operator=(const SocketFile &) = delete;
     ~SocketFile();
