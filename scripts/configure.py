@@ -32,6 +32,8 @@ TESTS = [
     "tests/fuzz/fuzz-eif",
     "tests/fuzz/fuzz-eif-signature",
     "tests/fuzz/fuzz-nsm",
+    "tests/fuzz/fuzz-vsock-message",
+    "tests/fuzz/fuzz-vsock-packet",
     "tests/unit/test-cbor",
     "tests/unit/test-eif",
     "tests/unit/test-nsm",
