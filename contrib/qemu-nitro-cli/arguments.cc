@@ -16,6 +16,12 @@ std::string name_in(const std::string &word)
     return word.starts_with("--") ? word.substr(2, word.find('=') - 2) : "";
 }
 
+bool is_option(const std::string &word, const std::vector<Option> &options)
+{
+    return word == "--help" ||
+        std::ranges::count(options, name_in(word), &Option::name);
+}
+
 } // namespace
 
 Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
@@ -40,6 +46,11 @@ Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
         /* getopt_long() would take the first letters of a name as well. */
         if (c || name_in(argv[at]) != known[index].name) {
             refuse(argv[at], c == ':', options);
+        }
+        if (optind - at > 1 && is_option(optarg, options)) {
+            throw Error(Code::missing_argument, std::string(argv[at])
+                        + " needs a value", advice_ + "  What begins like an"
+                        " option is a value only after \"=\".");
         }
         std::vector<std::string> &values = values_[known[index].name];
 

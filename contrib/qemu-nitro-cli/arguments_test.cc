@@ -46,8 +46,12 @@ TEST(Arguments, Values)
 
 TEST(Arguments, ValuesThatLookLikeOptions)
 {
-    EXPECT_EQ(parse({"--memory", "--debug"}).single("memory"), "--debug");
     EXPECT_EQ(parse({"--memory", "-5"}).single("memory"), "-5");
+    EXPECT_EQ(parse({"--memory", "--other"}).single("memory"), "--other");
+    EXPECT_EQ(parse({"--memory=--debug"}).single("memory"), "--debug");
+    EXPECT_EQ(code({"--memory", "--debug"}), 1);
+    EXPECT_EQ(code({"--memory", "--ids=1"}), 1);
+    EXPECT_EQ(code({"--memory", "--help"}), 1);
 }
 
 TEST(Arguments, AllUpToTheNextOption)

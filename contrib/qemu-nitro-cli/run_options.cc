@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 #include "json_input.hh"
 
@@ -240,8 +241,13 @@ RunOptions run_options(const Arguments &arguments)
     if (auto count = arguments.single("cpu-count")) {
         options.cpu_count = parse_number("--cpu-count", *count, UINT32_MAX);
     }
-    for (const std::string &id : arguments.all("cpu-ids")) {
-        options.cpu_ids.push_back(parse_number("--cpu-ids", id, max_cpu_id));
+    for (const std::string &word : arguments.all("cpu-ids")) {
+        std::istringstream ids(word + ',');
+
+        for (std::string id; std::getline(ids, id, ',');) {
+            options.cpu_ids.push_back(parse_number("--cpu-ids", id,
+                                                   max_cpu_id));
+        }
     }
     if (auto cid = arguments.single("enclave-cid")) {
         options.cid = parse_number("--enclave-cid", *cid, UINT32_MAX);

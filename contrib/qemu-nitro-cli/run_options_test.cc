@@ -183,4 +183,29 @@ TEST(Cpus, FreeOnes)
     EXPECT_EQ(choose_cpus(ids, {7}), (std::vector<uint64_t>{7, 0}));
 }
 
+TEST(CpuIds, AsWordsAndWithCommas)
+{
+    auto ids = [](std::vector<std::string> words) {
+        std::vector<char *> argv;
+
+        words.insert(words.begin(), {"run-enclave", "--eif-path", "x",
+                                     "--memory", "64"});
+        for (std::string &word : words) {
+            argv.push_back(word.data());
+        }
+        argv.push_back(nullptr);
+        return run_options(Arguments(words.size(), argv.data(),
+                                     run_option_list())).cpu_ids;
+    };
+    const std::vector<uint64_t> three = {5, 7, 9};
+
+    EXPECT_EQ(ids({"--cpu-ids", "5", "7", "9"}), three);
+    EXPECT_EQ(ids({"--cpu-ids", "5,7,9"}), three);
+    EXPECT_EQ(ids({"--cpu-ids=5,7", "9"}), three);
+    for (const char *word : {"5,", ",5", "5,,7", ",", "5, 7", "5;7"}) {
+        EXPECT_EQ(code_of([&] { ids({"--cpu-ids", word}); }), 3) << word;
+    }
+    EXPECT_EQ(code_of([&] { ids({"--cpu-ids", "5,7", "5"}); }), 3);
+}
+
 } // namespace

@@ -261,6 +261,11 @@ std::optional<Signer> signer_of(const Arguments &arguments)
                     "--private-key" : "--signing-certificate")
                     + " is missing", "Signing needs both.");
     }
-    return Signer(arguments.required("signing-certificate"),
-                  arguments.required("private-key"));
+    std::string key_path = arguments.required("private-key");
+    /* As nitro-cli takes them */
+    if (key_path.starts_with("arn:")) {
+        throw Error(Code::signing, key_path + ": a key of AWS KMS cannot sign"
+                    " here", "Give a private key in a file, PEM.");
+    }
+    return Signer(arguments.required("signing-certificate"), key_path);
 }

@@ -204,8 +204,8 @@ void Supervisor::start_backend()
 
     backend_.output = make_pipe(&output);
     backend_.pid = start_bound(
-        {plan_.backend, "--vm", "guest-cid=" + std::to_string(enclave_.cid)
-         + ",socket=" + folder_.vhost() + ",uds-path=" + folder_.vsock()},
+        {plan_.backend, "--guest-cid", std::to_string(enclave_.cid),
+         "--socket", folder_.vhost(), "--uds-path", folder_.vsock()},
         {null_.get(), null_.get(), output.get(), {}});
     if (backend_.pid < 0) {
         throw Error(Code::boot, "fork: " + error_text(errno), "");

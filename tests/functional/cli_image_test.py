@@ -203,6 +203,8 @@ class SignEif(Case):
         self.fails(35, [text], *self.options(image=text))
         self.fails(19, ["gone"], *self.options(image=self.dir / "gone"))
         self.fails(1, ["--private-key"], *self.options()[:-2])
+        arn = "arn:aws:kms:eu-west-1:123456789012:key/1"
+        self.fails(60, [arn], *self.options(key=arn))
         self.assertEqual(self.image.read_bytes(), before)
         self.assertEqual(sorted(os.listdir(self.dir)), sorted([
             "image.eif", "cert.pem", "key.pem", other.name, text.name]))

@@ -169,6 +169,23 @@ class Life(Case):
         self.assertEqual({e["Terminated"] for e in ended}, {True})
         self.nothing_left()
 
+    def test_paths(self):
+        """What means something in options of QEMU's is part of a name here."""
+        folder = self.dir / "a,b=c d"
+        for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
+            self.env[name] = str(folder / name[4:6])
+            (folder / name[4:6]).mkdir(mode=0o700, parents=True)
+        self.state = folder / "RU/qemu-nitro"
+        image = folder / "i,m=a g.eif"
+        shutil.copy(harness.HELLO, image)
+        enclave = self.start(image=image)
+        self.assertEqual(enclave["EnclaveName"], "i,m=a g")
+        attestation.check_document(
+            self.ask(enclave, b"n"),
+            self.call("attestation-root").stdout.encode())
+        self.ok("terminate-enclave", "--all")
+        self.nothing_left()
+
     def test_config(self):
         config = {"eif_path": str(harness.HELLO), "memory_mib": 128,
                   "cpu_ids": [5, 7], "enclave_name": "c", "enclave_cid": 99,
