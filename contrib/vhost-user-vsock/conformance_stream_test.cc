@@ -464,6 +464,75 @@ TEST_F(Streams, BusyOneDoesNotStarveAQuietOne)
     writing.get();
 }
 
+/* Of many that have a lot to say, each has its turn before one has two. */
+TEST_F(Streams, ManyBusyOnesTakeTurns)
+{
+    constexpr uint32_t busy = 50;
+    constexpr size_t size = 150000;         /* bytes: 41 packets of Linux's */
+    /* A turn has 16 packets; what the buffers hold already comes first. */
+    constexpr size_t bound = 64 + busy * 16 + 100;
+    Guest guest(socket());
+    std::vector<HostSocket> sockets;
+    HostListener listening(listener(50));
+    std::set<uint32_t> heard;
+    size_t packets = 0;
+
+    for (uint32_t i = 0; i < busy; i++) {
+        Flow flow(guest, host, 50, 1000 + i);
+        flow.buf_alloc = 1u << 31;
+        ASSERT_TRUE(flow.connect());
+        sockets.push_back(listening.accept());
+    }
+    auto [quiet, quiet_host] = open(guest, 2000, 51);
+    for (HostSocket &s : sockets) {
+        s.write(std::string(size, 'x'));
+    }
+    quiet_host.write("x");
+    while (heard.size() < busy + 1) {
+        size_t had = guest.poll([&](const Header &h, std::string_view) {
+            heard.insert(h.dst_port);
+            packets += heard.size() < busy + 1;
+        });
+        ASSERT_TRUE(had || guest.wait());
+    }
+    EXPECT_LT(packets, bound);
+}
+
+/* Who does not read holds up its own connection, and no other. */
+TEST_F(Streams, OnesThatStandStillHoldUpNoOther)
+{
+    Guest guest(socket());
+    auto [unread, deaf_host] = open(guest, 1000, 50);
+    HostListener listening(listener(52));
+    Flow closed(guest, host, 52, 3000);
+    const std::string data = pattern(1 << 20);
+
+    closed.buf_alloc = 1000;        /* and no more, ever */
+    ASSERT_TRUE(closed.connect());
+    HostSocket eager_host = listening.accept();
+    eager_host.write(data.substr(0, 100000));
+    while (unread.credit()) {
+        Header h = unread.header(VIRTIO_VSOCK_OP_RW);
+        h.len = std::min(unread.credit(), largest_packet);
+        guest.send(h, std::string(h.len, 'x'));
+        unread.sent += h.len;
+        /* What was not sent to the host by now will not be. */
+        unread.barrier();
+    }
+
+    auto [flow, host_socket] = open(guest, 2000, 51);
+    for (int i = 0; i < 3; i++) {
+        Work writing = std::async(std::launch::async, [&, &flow = flow] {
+            flow.write(data);
+        });
+        EXPECT_EQ(host_socket.read(data.size()), data);
+        writing.get();
+        host_socket.write(data.substr(0, 100000));
+        EXPECT_EQ(flow.read(100000), data.substr(0, 100000));
+    }
+    EXPECT_EQ(closed.read(1000), data.substr(0, 1000));
+}
+
 /* Each of them is answered, whatever the answer. */
 TEST_F(Streams, FloodOfConnects)
 {

@@ -265,7 +265,7 @@ class Transfers(Guests):
 
 class Messages(Guests):
     """SEQPACKET: what one write says, one read hears"""
-    SIZE = 4 * MIB
+    SIZE = 64 * MIB
 
     def expect_messages(self, job, connection):
         """Both ends sent SIZE bytes in writes of any size."""
