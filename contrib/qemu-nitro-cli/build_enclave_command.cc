@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
+#include <filesystem>
 #include <iostream>
 
 #include "arguments.hh"
@@ -18,6 +19,8 @@
 #include "process.hh"
 
 namespace {
+
+namespace fs = std::filesystem;
 
 const char *const build_usage =
     "qemu-nitro-cli build-enclave SOURCE --output-file FILE [OPTION]...\n"
@@ -167,6 +170,53 @@ nlohmann::json custom_metadata(const Arguments &arguments)
                       "Give a file with an object of JSON with --metadata.");
 }
 
+/* What would come to light only in the enclave, or would not be measured as
+ * it was meant */
+void check_texts(const Arguments &arguments)
+{
+    const char *advice = "See qemu-nitro-cli build-enclave --help.";
+    auto invalid = [advice](const std::string &what) {
+        throw Error(Code::invalid_argument, what, advice);
+    };
+    std::vector<std::string> cmd = arguments.all("cmd");
+
+    if (!cmd.empty() && cmd[0].empty()) {
+        invalid("--cmd begins with an empty word, which is no program");
+    }
+    for (const std::string &item : arguments.all("env")) {
+        if (item.find('=') == std::string::npos || item[0] == '=') {
+            invalid("--env " + item + " is not NAME=VALUE");
+        }
+    }
+    for (const char *option : {"name", "version"}) {
+        if (!is_utf8(arguments.single(option).value_or(""))) {
+            invalid(std::string("--") + option + " is not UTF-8");
+        }
+    }
+    for (unsigned char c : arguments.single("cmdline").value_or("")) {
+        if (c < ' ' || c == 0x7f) {
+            invalid("--cmdline has the control character "
+                    + std::to_string(c) + " in it");
+        }
+    }
+}
+
+/* An image that is in its own root would be part of the next one. */
+void check_output_is_elsewhere(const std::string &output,
+                               const std::string &rootfs)
+{
+    fs::path root = fs::weakly_canonical(rootfs) / "";
+    fs::path folder = fs::weakly_canonical(fs::absolute(output).parent_path())
+        / "";
+
+    if (folder.native().starts_with(root.native())) {
+        throw Error(Code::conflicting_argument, "--output-file " + output
+                    + " is in the folder given with --rootfs",
+                    "Write the image somewhere else: it would be part of the"
+                    " next one.");
+    }
+}
+
 /* What the command and the names are where no option says it */
 void take_defaults(BuildOptions &options,
                    const std::optional<std::string> &uri)
@@ -200,6 +250,11 @@ void build_enclave_command(int argc, char **argv)
         return;
     }
     check_source(arguments);
+    check_texts(arguments);
+    if (arguments.has("rootfs")) {
+        check_output_is_elsewhere(arguments.required("output-file"),
+                                  arguments.required("rootfs"));
+    }
     AtomicFile file(arguments.required("output-file"));
     std::optional<Signer> signer = signer_of(arguments);
 

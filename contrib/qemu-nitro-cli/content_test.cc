@@ -105,6 +105,16 @@ TEST(Json, Objects)
     EXPECT_EQ(parse_any_json(list, "origin", Code::eif, "do")[0], 5);
 }
 
+TEST(Json, Utf8)
+{
+    for (const char *text : {"", "a", "\u00e9\u6f22", "\x7f"}) {
+        EXPECT_TRUE(is_utf8(text)) << text;
+    }
+    for (const char *text : {"\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80"}) {
+        EXPECT_FALSE(is_utf8(text)) << text;
+    }
+}
+
 TEST(Json, Depth)
 {
     auto nested = [](size_t depth) {

@@ -53,3 +53,13 @@ json parse_json(const Bytes &text, const std::string &origin, Code code,
     }
     return parsed;
 }
+
+bool is_utf8(const std::string &text)
+{
+    try {
+        json(text).dump();
+        return true;
+    } catch (const json::type_error &) {
+        return false;
+    }
+}

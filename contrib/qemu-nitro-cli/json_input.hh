@@ -23,4 +23,7 @@ nlohmann::json parse_json(const Bytes &text, const std::string &origin,
 nlohmann::json parse_any_json(const Bytes &text, const std::string &origin,
                               Code code, const std::string &advice);
 
+/* JSON's texts are UTF-8; others cannot be told as they are. */
+bool is_utf8(const std::string &text);
+
 #endif

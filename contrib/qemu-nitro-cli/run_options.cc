@@ -43,14 +43,9 @@ void check_name(const std::string &name)
     bool printable = std::none_of(name.begin(), name.end(), [](char c) {
         return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
     });
-    json text = name;
 
-    try {
-        text.dump();            /* throws for what is not UTF-8 */
-    } catch (const json::exception &) {
-        printable = false;
-    }
-    if (name.empty() || name.size() > max_name || !printable) {
+    if (name.empty() || name.size() > max_name || !printable ||
+        !is_utf8(name)) {
         throw Error(Code::name, "an enclave cannot have this name of "
                     + number(name.size()) + " bytes",
                     "Give one of 1 to " + number(max_name)

@@ -156,9 +156,9 @@ class Case(harness.Case):
         (self.blobs / "init").write_bytes(b"init")
         self.output = self.dir / "image.eif"
 
-    def call(self, *options, env=None, **kwargs):
+    def call(self, *options, env=None, more=(), **kwargs):
         return subprocess.run(
-            [harness.NITRO_CLI, "build-enclave", *map(str, options)],
+            [harness.NITRO_CLI, "build-enclave", *map(str, options), *more],
             check=False, timeout=120, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={
                 **os.environ, "NITRO_CLI_BLOBS": str(self.blobs),
@@ -301,9 +301,25 @@ class Rootfs(Case):
         self.fails(19, ["gone"], "--rootfs", self.dir / "gone", "--cmd", "x")
         self.fails(19, ["gone"], "--docker-archive", self.dir / "gone")
         self.fails(3, ["line"], "--rootfs", self.root, "--cmd", "a\nb")
+        for option, value in (("--env", "A"), ("--env", "=b"),
+                              ("--name", b"\xff"), ("--version", b"\xff"),
+                              ("--cmdline", "a\nb")):
+            self.fails(3, [option], *self.options, more=[option, value])
+        self.fails(3, ["--cmd"], "--rootfs", self.root, "--cmd", "")
         for epoch in ("", "x", "-1", "253402300800"):
             self.fails(3, ["SOURCE_DATE_EPOCH"], *self.options,
                        env={"SOURCE_DATE_EPOCH": epoch})
+
+    def test_output_in_its_own_root(self):
+        self.output = self.root / "bin/image.eif"
+        self.fails(2, ["--output-file", "--rootfs"], *self.options)
+        os.symlink(self.root, self.dir / "link")
+        self.output = self.dir / "link/image.eif"
+        self.fails(2, ["--output-file", "--rootfs"], *self.options)
+        # a folder beside it that is called alike is another one
+        (self.dir / "root2").mkdir()
+        self.output = self.dir / "root2/image.eif"
+        self.build(*self.options)
 
     def test_blobs(self):
         (self.blobs / "init").unlink()

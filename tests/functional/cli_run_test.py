@@ -479,6 +479,19 @@ class Refused(Case):
                        env={"NITRO_CLI_BOOT_TIMEOUT": "2"})
         self.nothing_left()
 
+    def test_no_heartbeat_but_words(self):
+        """A kernel that says something, and goes no further: the console's
+        last lines are shown."""
+        says = b"".join(bytes((0xb0, c, 0xee)) for c in b"first\nlast words\n")
+        code = b"\x66\xba\xf8\x03" + says + b"\xf4\xeb\xfd"
+        image = self.file("words.eif", harness.image(
+            kernel=harness.bzimage(code)))
+        message = self.run_fails(36, [image, "heartbeat"],
+                                 *self.without("--eif-path"), "--eif-path",
+                                 image, env={"NITRO_CLI_BOOT_TIMEOUT": "15"})
+        self.assertIn("\nfirst\nlast words\n", message)
+        self.nothing_left()
+
     def test_early_end(self):
         """The console's last lines tell why the kernel gave up."""
         parts = [p for p in sections(harness.HELLO.read_bytes())
@@ -534,29 +547,50 @@ class Users(Case):
 
     @unittest.skipIf(os.geteuid(), "needs root, to be another user")
     def test_others(self):
-        """Another user sees nothing of it and cannot get at it."""
+        """Another user sees nothing of it and cannot get at it, and has the
+        same names and CIDs for enclaves of their own."""
         enclave = self.start()
         self.dir.chmod(0o755)
         theirs = self.dir / "theirs"
         theirs.mkdir(mode=0o700)
         os.chown(theirs, NOBODY, NOBODY)
-        program = self.dir / "qemu-nitro-cli"
-        shutil.copy(harness.NITRO_CLI, program)
+        for path in (harness.NITRO_CLI, harness.VSOCK, harness.QEMU,
+                     harness.HELLO):
+            shutil.copy(path, self.dir)
 
-        def as_other(runtime, *options):
+        def as_other(*options, runtime=theirs):
             return subprocess.run(
                 ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
-                 "--clear-groups", program, *options], check=False, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
-                env={**self.env, "XDG_RUNTIME_DIR": str(runtime)})
+                 "--clear-groups", self.dir / "qemu-nitro-cli", *options],
+                check=False, text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, timeout=240,
+                env={**self.env, "XDG_RUNTIME_DIR": str(runtime),
+                     "XDG_DATA_HOME": str(theirs)})
 
-        result = as_other(theirs, "describe-enclaves")
+        result = as_other("describe-enclaves")
         self.assertEqual((result.returncode, result.stdout), (0, "[]\n"))
-        result = as_other(theirs, "terminate-enclave", "--enclave-id",
-                          enclave["EnclaveID"])
-        self.assertEqual(result.returncode, 58)
-        result = as_other(self.dir / "runt", "terminate-enclave", "--all")
+        for command in ("terminate-enclave", "console"):
+            result = as_other(command, "--enclave-id", enclave["EnclaveID"])
+            self.assertEqual(result.returncode, 58)
+        result = as_other("terminate-enclave", "--all",
+                          runtime=self.dir / "runt")
         self.assertEqual(result.returncode, 19)
+
+        self.addCleanup(as_other, "terminate-enclave", "--all")
+        result = as_other("run-enclave", "--eif-path", self.dir / "hello.eif",
+                          *MEMORY, "--cpu-count", "1")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        other = json.loads(result.stdout)
+        for key in ("EnclaveName", "EnclaveCID", "CPUIDs"):
+            self.assertEqual(other[key], enclave[key])
+        # the instance that the enclave is of is this user on this host
+        self.assertNotEqual(other["EnclaveID"].split("-enc")[0],
+                            enclave["EnclaveID"].split("-enc")[0])
+        self.assertEqual([e["EnclaveID"] for e in self.enclaves()],
+                         [enclave["EnclaveID"]])
+        result = as_other("terminate-enclave", "--all")
+        self.assertEqual([e["EnclaveID"] for e in json.loads(result.stdout)],
+                         [other["EnclaveID"]])
         self.assertEqual(len(self.enclaves()), 1)
 
 
