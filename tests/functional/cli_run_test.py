@@ -400,6 +400,31 @@ class Killed(Case):
             process.wait()
             self.nothing_left()
 
+    def test_parts_while_it_boots(self):
+        """run-enclave tells which part it was."""
+        silent = self.file("silent.eif", harness.image())
+        for command, part in (("qemu-system", "QEMU"),
+                              ("vhost-user-vsock\0", "back end"),
+                              ("qemu-nitro-cli", "supervisor")):
+            process = subprocess.Popen(
+                [harness.NITRO_CLI, "run-enclave", "--eif-path", silent,
+                 *MEMORY, "--cpu-count", "1"], env=self.env, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(process.communicate)
+            self.addCleanup(process.kill)
+            end = time.monotonic() + 60
+            while not any("Measurements" in e for e in self.enclaves()):
+                self.assertLess(time.monotonic(), end)
+            for pid, line in self.processes().items():
+                if command in line.partition(" ")[0] and pid != process.pid:
+                    os.kill(pid, signal.SIGKILL)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, out), (36, ""), err)
+            what, advice = err.splitlines()[-2:]
+            self.assertIn(part, what)
+            self.assertTrue(advice)
+            self.nothing_left()
+
     def test_folder_removed(self):
         enclave = self.start()
         shutil.rmtree(self.folder(enclave))
