@@ -29,6 +29,7 @@ PROGRAMS = {
 
 TESTS = [
     "tests/bench/eif-bench",
+    "tests/fuzz/fuzz-attestation",
     "tests/fuzz/fuzz-eif",
     "tests/fuzz/fuzz-eif-signature",
     "tests/fuzz/fuzz-nsm",

@@ -6,6 +6,9 @@
 #ifndef TESTS_FUZZ_TARGET_H
 #define TESTS_FUZZ_TARGET_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 /*
  * Give the @size bytes at @data to what is tested.  What it does wrong ends
  * the process: an assertion of the target, or a sanitizer.  Returns 0.

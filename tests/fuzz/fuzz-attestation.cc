@@ -1,0 +1,30 @@
+/*
+ * Fuzz target: attestation documents, as they are verified
+ *
+ * The input is a document.  It is taken apart, and verified as of its own time
+ * against the root that it brings itself: so all rules are reached.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+extern "C" {
+#include "target.h"
+}
+
+#include "../../contrib/qemu-nitro-cli/attestation_verify.hh"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    try {
+        AttestationDocument document = decode_attestation({data, size});
+        AttestationPolicy policy;
+
+        policy.root = document.cabundle.front();
+        policy.at = static_cast<int64_t>(document.timestamp / 1000);
+        summarize_certificate(document.certificate);
+        time_text(policy.at);
+        verify_attestation(document, policy);
+    } catch (const Violation &) {
+        /* Nothing else may be thrown. */
+    }
+    return 0;
+}
