@@ -85,10 +85,13 @@ uint64_t host_memory_mib()
 
 int boot_seconds(uint64_t image_size)
 {
-    if (const char *text = getenv("NITRO_CLI_BOOT_TIMEOUT")) {
+    const char *text = getenv("NITRO_CLI_BOOT_TIMEOUT");
+
+    if (text && *text) {
         return parse_number("NITRO_CLI_BOOT_TIMEOUT", text, max_boot_seconds);
     }
-    uint64_t pieces = image_size / boot_piece + 1;
+    uint64_t pieces = std::max<uint64_t>(
+        image_size / boot_piece + (image_size % boot_piece != 0), 1);
     return std::min<uint64_t>(boot_seconds_each * pieces, max_boot_seconds);
 }
 

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -425,6 +426,28 @@ class Killed(Case):
             self.assertTrue(advice)
             self.nothing_left()
 
+    def test_any_part_at_any_time(self):
+        dice = random.Random(7)
+        for _ in range(20):
+            process = subprocess.Popen(
+                [harness.NITRO_CLI, "run-enclave", "--eif-path",
+                 harness.HELLO, *MEMORY, "--cpu-count", "1"], env=self.env,
+                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(process.communicate)
+            self.addCleanup(process.kill)
+            time.sleep(dice.choice((0, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 2)))
+            parts = self.processes()
+            victim = dice.choice(sorted(parts))
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:
+                pass        # it was about to end
+            _, err = process.communicate(timeout=120)
+            self.assertIn(process.returncode, (0, 36, -signal.SIGKILL),
+                          (parts, victim, err))
+            self.ok("terminate-enclave", "--all")
+            self.nothing_left()
+
     def test_folder_removed(self):
         enclave = self.start()
         shutil.rmtree(self.folder(enclave))
@@ -503,6 +526,10 @@ class Refused(Case):
                        "--eif-path", silent,
                        env={"NITRO_CLI_BOOT_TIMEOUT": "2"})
         self.nothing_left()
+        for value in ("x", "-1", "86401"):
+            self.run_fails(3, ["NITRO_CLI_BOOT_TIMEOUT", value], *self.GOOD,
+                           env={"NITRO_CLI_BOOT_TIMEOUT": value})
+        self.start(env={"NITRO_CLI_BOOT_TIMEOUT": ""})
 
     def test_no_heartbeat_but_words(self):
         """A kernel that says something, and goes no further: the console's
