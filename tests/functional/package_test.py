@@ -26,6 +26,13 @@ def run(*command, **kwargs):
     return result.stdout
 
 
+def not_source(folder, names):
+    """What of a folder is not to be copied: it was made here"""
+    made = ("build", ".git") if folder == str(harness.TOP) else ()
+    return [n for n in names if n == "__pycache__"
+            or n.partition("-")[0] in made]
+
+
 def files(package):
     """The paths of a package's files, but not its folders"""
     archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package],
@@ -43,8 +50,7 @@ class Package(installed.Checks, harness.Case):
         cls.addClassCleanup(there.cleanup)
         cls.there = pathlib.Path(there.name)
         source = cls.there / "source"
-        shutil.copytree(harness.TOP, source, ignore=shutil.ignore_patterns(
-            ".git", "build", "build-*", "__pycache__"))
+        shutil.copytree(harness.TOP, source, ignore=not_source)
         run("dpkg-buildpackage", "-us", "-uc", "-b", cwd=source,
             stderr=subprocess.STDOUT)
         cls.package, = cls.there.glob("*.deb")
