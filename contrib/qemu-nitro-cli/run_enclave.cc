@@ -5,6 +5,7 @@
  */
 #include "run_enclave.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
