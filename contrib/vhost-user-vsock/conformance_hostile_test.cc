@@ -582,6 +582,29 @@ TEST_F(Messages, MemoryExchangedWhileRunning)
     }
 }
 
+/* The rings' addresses are still in shared memory, but not where they were. */
+TEST_F(Messages, MemoryRemovedUnderAnother)
+{
+    Guest guest(socket());
+    auto [flow, host_socket] = open(guest);
+    VhostUserMsg m = make_message(VHOST_USER_ADD_MEM_REG,
+                                  sizeof(VhostUserMemRegMsg));
+    VhostUserMemoryRegion region = {
+        Memory::guest_base, guest.memory().size(),
+        guest.memory().user_address(Memory::guest_base), 0};
+    VhostUserMemoryRegion another = region;
+
+    another.guest_phys_addr += 1ull << 32;
+    memcpy(&m.payload.memreg.region, &another, sizeof(another));
+    guest.front_end().send(m, {guest.memory().fd()});
+    m = make_message(VHOST_USER_REM_MEM_REG, sizeof(VhostUserMemRegMsg));
+    memcpy(&m.payload.memreg.region, &region, sizeof(region));
+    guest.front_end().send(m);
+    guest.tx().force_kick();
+    EXPECT_TRUE(guest.stopped());
+    expect_other_works();
+}
+
 TEST_F(Messages, MessagesWithDescriptorsLeaveNoneBehind)
 {
     Memory memory(1 << 20);

@@ -295,8 +295,8 @@ void Device::after_message()
         VuVirtq &vq = dev.vq[i];
 
         /* Its size or its memory may have changed. */
-        if (vq.started && vq.vring.desc) {
-            if (const char *wrong = check_queue(dev, vq.vra, vq.vring.num)) {
+        if (vq.vring.desc) {
+            if (const char *wrong = check_mapped_queue(dev, vq)) {
                 complain(wrong);
                 dev.broken = true;
             }

@@ -192,38 +192,60 @@ const char *check_message(const VhostUserMsg &m, uint32_t queue_size)
     return wrong;
 }
 
-const char *check_queue(const VuDev &dev, const vhost_vring_addr &a,
-                        uint32_t num)
+namespace {
+
+/*
+ * Where in this process the library has `size` bytes of the peer's address
+ * `at`; nullptr if not all of them are in one region, or not aligned
+ */
+const void *mapped(const VuDev &dev, uint64_t at, uint64_t size,
+                   uint64_t alignment)
 {
-    const struct {
-        uint64_t at, size, alignment;
-    } parts[] = {
-        {a.desc_user_addr, 16ULL * num, 16},
-        {a.avail_user_addr, 6 + 2ULL * num, 2},
-        {a.used_user_addr, 6 + 8ULL * num, 4},
-    };
+    for (uint32_t i = 0; i < dev.nregions; i++) {
+        const VuDevRegion &r = dev.regions[i];
+        uint64_t offset = at - r.qva;
 
-    for (const auto &part : parts) {
-        bool found = false;
+        /* The library takes the first region that has its beginning. */
+        if (at >= r.qva && offset < r.size) {
+            uint64_t here = r.mmap_addr + r.mmap_offset + offset;
 
-        for (uint32_t i = 0; i < dev.nregions && !found; i++) {
-            const VuDevRegion &r = dev.regions[i];
-            uint64_t offset = part.at - r.qva;
-
-            found = part.at >= r.qva && offset < r.size &&
-                    part.size <= r.size - offset &&
-                    (r.mmap_addr + r.mmap_offset + offset) %
-                    part.alignment == 0;
-            /* The library takes the first region that has its beginning. */
-            if (part.at >= r.qva && offset < r.size) {
-                break;
-            }
-        }
-        if (!found) {
-            return "a queue is not in shared memory, or not aligned";
+            return size <= r.size - offset && here % alignment == 0
+                ? reinterpret_cast<const void *>(here) : nullptr;
         }
     }
     return nullptr;
+}
+
+struct Place {
+    const void *desc, *avail, *used;
+};
+
+Place place(const VuDev &dev, const vhost_vring_addr &a, uint32_t num)
+{
+    return {mapped(dev, a.desc_user_addr, 16ULL * num, 16),
+            mapped(dev, a.avail_user_addr, 6 + 2ULL * num, 2),
+            mapped(dev, a.used_user_addr, 6 + 8ULL * num, 4)};
+}
+
+} // namespace
+
+const char *check_queue(const VuDev &dev, const vhost_vring_addr &a,
+                        uint32_t num)
+{
+    Place p = place(dev, a, num);
+
+    return p.desc && p.avail && p.used ? nullptr
+        : "a queue is not in shared memory, or not aligned";
+}
+
+const char *check_mapped_queue(const VuDev &dev, const VuVirtq &vq)
+{
+    vhost_vring_addr address = vq.vra;
+    Place p = place(dev, address, vq.vring.num);
+
+    return p.desc && p.desc == vq.vring.desc && p.avail == vq.vring.avail &&
+           p.used == vq.vring.used ? nullptr
+        : "a queue's memory is gone, or too small";
 }
 
 MessageReader::~MessageReader()

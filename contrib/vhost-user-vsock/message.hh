@@ -29,6 +29,9 @@ const char *check_message(const VhostUserMsg &message, uint32_t queue_size);
 const char *check_queue(const VuDev &dev,
                         const vhost_vring_addr &queue_address, uint32_t num);
 
+/* The same of a queue that the library has: is it still where it has it? */
+const char *check_mapped_queue(const VuDev &dev, const VuVirtq &queue);
+
 /* Collects a message without waiting for the rest of it. */
 class MessageReader {
 public:
