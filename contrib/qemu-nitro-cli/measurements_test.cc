@@ -11,7 +11,7 @@
 namespace {
 
 /* (head -c 48 /dev/zero; printf abc | openssl sha384 -binary) | sha384sum */
-const char *const pcr_of_abc = 
+const char *const pcr_of_abc =
     "93732e3733514a841c982cfa75ea76ab55fe011acb9cd980"
     "ef4523913c65be1b0998e04d77f8c174f81a82151619ca40";
 

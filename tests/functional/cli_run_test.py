@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import pty
 import random
 import re
 import shutil
@@ -299,6 +300,31 @@ class Life(Case):
                 ("other.eif", signed(parts, Signer(), bytes(48)))):
             self.fails(59, [name], "run-enclave", "--eif-path",
                        self.file(name, data), *MEMORY, "--cpu-count", "1")
+
+
+    def test_progress(self):
+        """A terminal is told how far things are, a pipe is not."""
+        main, terminal = pty.openpty()
+        self.addCleanup(os.close, main)
+        command = [harness.NITRO_CLI, "run-enclave", "--eif-path",
+                   harness.HELLO, *MEMORY, "--cpu-count", "1"]
+        process = subprocess.Popen(command, env=self.env, stderr=terminal,
+                                   stdout=subprocess.PIPE)
+        os.close(terminal)
+        seen = b""
+        try:
+            while data := os.read(main, 4096):
+                seen += data
+        except OSError:
+            pass        # the other end is closed
+        out, _ = process.communicate(timeout=180)
+        self.assertEqual(process.returncode, 0, seen)
+        self.assertGreater(seen.count(b"\r\x1b[K"), 1)
+        self.assertTrue(json.loads(out))
+        result = self.call(*command[1:])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("\x1b", result.stderr)
+        self.assertNotIn("\r", result.stderr)
 
 
 class Console(Case):
