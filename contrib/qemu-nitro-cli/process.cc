@@ -78,7 +78,7 @@ std::vector<fs::path> path_folders()
     std::string word;
 
     while (std::getline(words, word, ':')) {
-        folders.push_back(word.empty() ? "." : word);
+        folders.emplace_back(word.empty() ? "." : word);
     }
     return folders;
 }
@@ -116,6 +116,7 @@ fs::path called_from()
     for (int fd : files.kept) {
         fcntl(fd, F_SETFD, 0);
     }
+    words.reserve(command.size() + 1);
     for (std::string &word : command) {
         words.push_back(word.data());
     }

@@ -216,7 +216,7 @@ public:
     {
         constexpr int second_ms = 1000;
 
-        for (size_t end; (end = text_.find('\n')) == std::string::npos;) {
+        while (text_.find('\n') == std::string::npos) {
             pollfd readable = {fd_.get(), POLLIN, 0};
             char data[4096];
 

@@ -57,6 +57,7 @@ nlohmann::ordered_json terminate(const std::vector<Enclave> &enclaves,
     auto list = nlohmann::ordered_json::array();
     std::vector<Ending> endings;
 
+    endings.reserve(enclaves.size());
     for (const Enclave &enclave : enclaves) {
         endings.push_back(begin_end(enclave, runtime));
     }
