@@ -122,7 +122,7 @@ std::string choose_accelerator()
     if (!asked || !*asked) {
         return kvm_works() ? "kvm" : "tcg";
     }
-    if (strcmp(asked, "kvm") && strcmp(asked, "tcg")) {
+    if (strcmp(asked, "kvm") != 0 && strcmp(asked, "tcg") != 0) {
         throw Error(Code::invalid_argument, std::string("NITRO_CLI_ACCEL=")
                     + asked + " is no accelerator",
                     "Set it to kvm or tcg, or not at all.");

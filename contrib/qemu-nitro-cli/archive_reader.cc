@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <utility>
 
 #include "measurements.hh"
 
@@ -73,10 +74,10 @@ struct ArchiveReader::Source {
     }
 };
 
-ArchiveReader::ArchiveReader(const Descriptor &file, const std::string &name,
+ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
                              UnpackLimit &limit)
-    : name_(name), limit_(limit), archive_(archive_read_new(),
-                                           archive_read_free)
+    : name_(std::move(name)), limit_(limit),
+      archive_(archive_read_new(), archive_read_free)
 {
     support_compression();
     check(archive_read_support_format_tar(archive_.get()));
@@ -84,9 +85,8 @@ ArchiveReader::ArchiveReader(const Descriptor &file, const std::string &name,
 }
 
 ArchiveReader::ArchiveReader(const Spool &spool, const Blob &blob,
-                             const std::string &name, UnpackLimit &limit,
-                             Form form)
-    : name_(name), limit_(limit),
+                             std::string name, UnpackLimit &limit, Form form)
+    : name_(std::move(name)), limit_(limit),
       source_(new Source{spool, blob, blob.position, blob.size,
                          Bytes(piece_size)}),
       archive_(archive_read_new(), archive_read_free)
@@ -203,7 +203,8 @@ bool ArchiveReader::verbatim(const std::string &text) const
     Bytes headers = read_blob(source_->spool, {
         all.position + at, std::min<uint64_t>(all.size - at, max_headers)});
     Bytes wanted(text.begin(), text.end());
-    return !std::ranges::search(headers, wanted).empty();
+    return std::search(headers.begin(), headers.end(), wanted.begin(),
+                       wanted.end()) != headers.end();
 }
 
 Bytes read_blob(const Spool &spool, const Blob &blob)

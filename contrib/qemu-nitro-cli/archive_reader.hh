@@ -10,7 +10,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
+#include <clocale>
 #include <memory>
 #include <string>
 
@@ -33,12 +33,12 @@ class ArchiveReader {
 public:
     /* A tar archive, compressed or not, which stays open meanwhile; `name` is
      * for messages. */
-    ArchiveReader(const Descriptor &file, const std::string &name,
+    ArchiveReader(const Descriptor &file, std::string name,
                   UnpackLimit &limit);
     /* What is in a spool: a tar archive, or a compressed stream, one entry */
     enum class Form { tar, stream };
-    ArchiveReader(const Spool &spool, const Blob &blob,
-                  const std::string &name, UnpackLimit &limit, Form form);
+    ArchiveReader(const Spool &spool, const Blob &blob, std::string name,
+                  UnpackLimit &limit, Form form);
 
     /* The next entry, or nullptr after the last; throws for what is broken. */
     archive_entry *next();

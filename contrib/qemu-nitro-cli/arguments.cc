@@ -54,11 +54,11 @@ Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
         }
         std::vector<std::string> &values = values_[known[index].name];
 
-        values.push_back(optarg ? optarg : "");
+        values.emplace_back(optarg ? optarg : "");
         /* known[0] is --help */
         while (options[index - 1].takes_more && optind < argc &&
                argv[optind][0] != '-') {
-            values.push_back(argv[optind++]);
+            values.emplace_back(argv[optind++]);
         }
     }
 }

@@ -79,20 +79,22 @@ void put_utf8(std::string &out, uint32_t c)
     if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
         c = 0xfffd;
     }
+    auto put = [&out](uint32_t byte) { out += static_cast<char>(byte); };
+
     if (c < 0x80) {
-        out += c;
+        put(c);
     } else if (c < 0x800) {
-        out += 0xc0 | c >> 6;
+        put(0xc0 | c >> 6);
     } else if (c < 0x10000) {
-        out += 0xe0 | c >> 12;
-        out += 0x80 | (c >> 6 & 0x3f);
+        put(0xe0 | c >> 12);
+        put(0x80 | (c >> 6 & 0x3f));
     } else {
-        out += 0xf0 | c >> 18;
-        out += 0x80 | (c >> 12 & 0x3f);
-        out += 0x80 | (c >> 6 & 0x3f);
+        put(0xf0 | c >> 18);
+        put(0x80 | (c >> 12 & 0x3f));
+        put(0x80 | (c >> 6 & 0x3f));
     }
     if (c >= 0x80) {
-        out += 0x80 | (c & 0x3f);
+        put(0x80 | (c & 0x3f));
     }
 }
 

@@ -471,8 +471,8 @@ ContainerUser user_of(const Files &files, const LayeredTree &root,
         }
     }
     std::ranges::sort(user.groups);
-    auto [from, to] = std::ranges::unique(user.groups);
-    user.groups.erase(from, to);
+    user.groups.erase(std::unique(user.groups.begin(), user.groups.end()),
+                      user.groups.end());
     return user;
 }
 

@@ -94,7 +94,7 @@ void refuse_attributes(const ArchiveReader &reader, archive_entry *entry)
     archive_entry_xattr_reset(entry);
     while (archive_entry_xattr_next(entry, &name, &value, &size)
            == ARCHIVE_OK) {
-        if (strcmp(name, "security.selinux")) {
+        if (strcmp(name, "security.selinux") != 0) {
             reader.fail(path + ": a ramdisk cannot hold its extended"
                         " attribute " + name);
         }
@@ -196,10 +196,10 @@ void LayeredTree::whiteout(const std::string &folder, const std::string &name)
             children.push_back(from->first);
         }
         /* those below first: a folder that keeps something stays */
-        for (auto child = children.rbegin(); child != children.rend();
-             ++child) {
-            if (!child->empty()) {
-                remove_lower(*child);
+        std::reverse(children.begin(), children.end());
+        for (const std::string &child : children) {
+            if (!child.empty()) {
+                remove_lower(child);
             }
         }
     } else if (!name.starts_with(".wh..wh.")) {

@@ -1,6 +1,6 @@
-"""clang-tidy finds nothing in the vsock back end; .clang-tidy says what it looks
-for.  Its tests are left out: it takes minutes for what GoogleTest makes of
-them."""
+"""clang-tidy finds nothing in the programs of contrib/; .clang-tidy says what it
+looks for.  Their tests are left out: it takes minutes for what GoogleTest makes
+of them."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import concurrent.futures
@@ -13,16 +13,15 @@ import unittest
 import harness
 
 TREE = harness.BUILD / "qemu"
-PROGRAM = "vhost-user-vsock"
 OF_TESTS = "_test.cc", "/conformance.cc"
 
 
-def sources():
-    """What the program is built from, and its tools"""
+def sources(program):
+    """What a program is built from, and its tools"""
     commands = json.loads((TREE / "compile_commands.json").read_text())
     files = {command["file"] for command in commands}
     return sorted(file for file in files
-                  if f"contrib/{PROGRAM}/" in file and file.endswith(".cc")
+                  if f"contrib/{program}/" in file and file.endswith(".cc")
                   and not file.endswith(OF_TESTS))
 
 
@@ -39,13 +38,19 @@ def findings(file):
 
 @unittest.skipUnless(shutil.which("clang-tidy"), "clang-tidy is not installed")
 class Tidy(unittest.TestCase):
-    def test_vhost_user_vsock(self):
-        files = sources()
+    def check(self, program):
+        files = sources(program)
         self.assertTrue(any(file.endswith("/main.cc") for file in files))
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for file, found in zip(files, pool.map(findings, files)):
                 with self.subTest(file):
                     self.assertEqual(found, "")
+
+    def test_vhost_user_vsock(self):
+        self.check("vhost-user-vsock")
+
+    def test_qemu_nitro_cli(self):
+        self.check("qemu-nitro-cli")
 
 
 if __name__ == "__main__":
