@@ -175,13 +175,25 @@ std::unique_ptr<Stream> Host::connect_to(const Endpoint &to, uint16_t type)
 {
     bool connecting;
     Fd fd = sockets_.connect(to, socket_type(type), &connecting);
+    auto next = [this, others = to.others](int socket) mutable {
+        while (!others.empty()) {
+            Endpoint other = others.front();
+
+            others.erase(others.begin());
+            if (sockets_.connect_again(socket, other)) {
+                return true;
+            }
+        }
+        return false;
+    };
 
     if (!fd) {
         return nullptr;
     }
     return std::make_unique<SocketStream>(
         std::move(fd), connecting ? Stream::Status::connecting
-                                  : Stream::Status::connected);
+                                  : Stream::Status::connected,
+        SocketStream::Greeting::none, std::move(next));
 }
 
 std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type)

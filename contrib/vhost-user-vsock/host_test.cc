@@ -312,4 +312,39 @@ TEST_F(HostTest, HeartbeatOff)
     EXPECT_FALSE(host->connect(heartbeat_port, type_stream));
 }
 
+/* As where a name is that of ::1 and of 127.0.0.1, and one has a listener */
+TEST_F(HostTest, OtherAddressesOfAName)
+{
+    auto one = tcp_endpoint("::1", 1, &error);
+    auto other = tcp_endpoint("127.0.0.1", 0, &error);
+    ASSERT_TRUE(one && other) << error;
+    ListeningSocket l = listener(*other);
+    ASSERT_TRUE(l.fd) << error;
+    socklen_t size = sizeof(other->address);
+    ASSERT_EQ(getsockname(l.fd.get(),
+                          reinterpret_cast<sockaddr *>(&other->address),
+                          &size), 0);
+    one->others = {*tcp_endpoint("127.0.0.1", 1, &error), *other};
+    options.connects.emplace(5, *one);
+    one->others.pop_back();
+    options.connects.emplace(6, *one);
+    start();
+
+    auto stream = host->connect(5, type_stream);
+    ASSERT_TRUE(stream);
+    for (int i = 0; i < 1000 &&
+         stream->status() == Stream::Status::connecting; i++) {
+        usleep(1000);
+    }
+    EXPECT_EQ(stream->status(), Stream::Status::connected);
+    EXPECT_TRUE(reached(l));
+
+    stream = host->connect(6, type_stream);
+    for (int i = 0; stream && i < 1000 &&
+         stream->status() == Stream::Status::connecting; i++) {
+        usleep(1000);
+    }
+    EXPECT_TRUE(!stream || stream->status() == Stream::Status::failed);
+}
+
 } // namespace

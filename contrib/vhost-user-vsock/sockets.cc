@@ -5,6 +5,7 @@
  */
 #include "sockets.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -31,16 +32,57 @@ const sockaddr *generic(const Endpoint &endpoint)
     return reinterpret_cast<const sockaddr *>(&endpoint.address);
 }
 
-Fd new_socket(const Endpoint &endpoint, int type)
+Fd new_socket(int family, int type)
 {
     int on = 1;
-    Fd fd(socket(endpoint.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    Fd fd(socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
-    if (fd && (endpoint.family() == AF_INET ||
-               endpoint.family() == AF_INET6)) {
+    if (fd && (family == AF_INET || family == AF_INET6)) {
         setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
     return fd;
+}
+
+/*
+ * The family of a socket that can be connected to an endpoint and, after that
+ * has failed, to its others: one of IPv6 can be to addresses of IPv4 too.
+ */
+int common_family(const Endpoint &to)
+{
+    bool same = std::all_of(to.others.begin(), to.others.end(),
+                            [&to](const Endpoint &other) {
+                                return other.family() == to.family();
+                            });
+
+    return same ? to.family() : AF_INET6;
+}
+
+/* An address of IPv4 as a socket of IPv6 takes it (RFC 4291, 2.5.5.2) */
+Endpoint mapped(const Endpoint &to)
+{
+    sockaddr_in in;
+    sockaddr_in6 in6 = {};
+    Endpoint endpoint;
+
+    memcpy(&in, &to.address, sizeof(in));
+    in6.sin6_family = AF_INET6;
+    in6.sin6_port = in.sin_port;
+    memset(&in6.sin6_addr.s6_addr[10], 0xff, 2);
+    memcpy(&in6.sin6_addr.s6_addr[12], &in.sin_addr, sizeof(in.sin_addr));
+    memcpy(&endpoint.address, &in6, sizeof(in6));
+    endpoint.size = sizeof(in6);
+    return endpoint;
+}
+
+/* Like connect(2), for a socket of common_family() */
+int connect_socket(int fd, int family, const Endpoint &to)
+{
+    if (family == AF_INET6 && to.family() == AF_INET) {
+        Endpoint other = mapped(to);
+
+        return ::connect(fd, generic(other), other.size);
+    }
+    return ::connect(fd, generic(to), to.size);
 }
 
 /* Makes way at a path, where only a socket that nobody listens on may be. */
@@ -56,7 +98,7 @@ bool remove_dead_socket(const Endpoint &at, int type, std::string *error)
         *error = path + ": exists, and is no socket";
         return false;
     }
-    Fd fd = new_socket(at, type);
+    Fd fd = new_socket(at.family(), type);
     if (fd && (::connect(fd.get(), generic(at), at.size) == 0 ||
                errno != ECONNREFUSED)) {
         *error = path + ": another program listens here";
@@ -76,6 +118,27 @@ bool bind_private(int fd, const Endpoint &at)
     umask(mask);
     errno = why;
     return bound;
+}
+
+/* What was looked up.  Of several, those of IPv6 count where it is there. */
+std::vector<Endpoint> addresses(const addrinfo *found)
+{
+    bool has_ipv6 = !found->ai_next || Fd(socket(AF_INET6, SOCK_STREAM, 0));
+    std::vector<Endpoint> all;
+
+    for (const addrinfo *at = found; at; at = at->ai_next) {
+        if (at->ai_family != AF_INET6 || has_ipv6) {
+            Endpoint &endpoint = all.emplace_back();
+
+            memcpy(&endpoint.address, at->ai_addr, at->ai_addrlen);
+            endpoint.size = at->ai_addrlen;
+        }
+    }
+    if (all.empty()) {
+        memcpy(&all.emplace_back().address, found->ai_addr, found->ai_addrlen);
+        all.front().size = found->ai_addrlen;
+    }
+    return all;
 }
 
 } // namespace
@@ -126,8 +189,9 @@ std::optional<Endpoint> tcp_endpoint(const std::string &host, uint16_t port,
         return {};
     }
     std::unique_ptr<addrinfo, void (*)(addrinfo *)> owner(found, freeaddrinfo);
-    memcpy(&endpoint.address, found->ai_addr, found->ai_addrlen);
-    endpoint.size = found->ai_addrlen;
+    std::vector<Endpoint> all = addresses(found);
+    endpoint = all.front();
+    endpoint.others.assign(all.begin() + 1, all.end());
     endpoint.text = "tcp:" + (host.empty() ? name : host) + ":"
         + std::to_string(port);
     return endpoint;
@@ -170,17 +234,35 @@ SocketFile::~SocketFile()
 
 Fd Sockets::connect(const Endpoint &to, int type, bool *connecting)
 {
-    Fd fd = new_socket(to, type);
+    int family = common_family(to), off = 0;
+    Fd fd = new_socket(family, type);
 
     *connecting = false;
-    if (!fd || ::connect(fd.get(), generic(to), to.size) == 0) {
+    if (fd && family != to.family()) {
+        setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    }
+    if (!fd || connect_socket(fd.get(), family, to) == 0) {
         return fd;
     }
-    if (errno != EINPROGRESS) {
-        return Fd();
-    }
-    *connecting = true;
-    return fd;
+    *connecting = errno == EINPROGRESS ||
+        std::any_of(to.others.begin(), to.others.end(),
+                    [this, &fd](const Endpoint &other) {
+                        return connect_again(fd.get(), other);
+                    });
+    return *connecting ? std::move(fd) : Fd();
+}
+
+bool Sockets::connect_again(int fd, const Endpoint &to)
+{
+    sockaddr none = {};
+    int family = 0;
+    socklen_t size = sizeof(family);
+
+    /* The failed attempt is first made undone. */
+    none.sa_family = AF_UNSPEC;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 &&
+        ::connect(fd, &none, sizeof(none)) == 0 &&
+        (connect_socket(fd, family, to) == 0 || errno == EINPROGRESS);
 }
 
 ListeningSocket Sockets::listen(const Endpoint &at, int type,
@@ -193,7 +275,7 @@ ListeningSocket Sockets::listen(const Endpoint &at, int type,
     if (is_unix && !remove_dead_socket(at, type, error)) {
         return s;
     }
-    s.fd = new_socket(at, type);
+    s.fd = new_socket(at.family(), type);
     if (s.fd && !is_unix) {
         setsockopt(s.fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     }

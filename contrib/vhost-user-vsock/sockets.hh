@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <sys/socket.h>
+#include <vector>
 
 #include "fd.hh"
 
@@ -21,6 +22,7 @@ struct Endpoint {
     sockaddr_storage address = {};
     socklen_t size = 0;
     std::string text;           /* for people: unix:PATH, tcp:HOST:PORT, ... */
+    std::vector<Endpoint> others;   /* of the same name, to be tried after it */
 
     int family() const { return address.ss_family; }
     std::string path() const;   /* of a Unix socket */
@@ -66,6 +68,12 @@ public:
      * connected, or will be (`*connecting`); empty, with errno, if it cannot.
      */
     virtual Fd connect(const Endpoint &to, int type, bool *connecting);
+
+    /*
+     * Connect a socket, which connect() made for an endpoint with others and
+     * which could not be connected, to one of these: whether it is, or will be.
+     */
+    virtual bool connect_again(int fd, const Endpoint &to);
 
     /*
      * Listen, without blocking.  A Unix socket has mode 0600; one that nobody

@@ -25,8 +25,10 @@ std::vector<iovec> with_flag(uint8_t *flag, const iovec *iov, int count)
 
 } // namespace
 
-SocketStream::SocketStream(Fd fd, Status status, Greeting greeting)
-    : fd_(std::move(fd)), status_(status), greeting_(greeting)
+SocketStream::SocketStream(Fd fd, Status status, Greeting greeting,
+                           Retry retry)
+    : fd_(std::move(fd)), status_(status), greeting_(greeting),
+      retry_(std::move(retry))
 {
 }
 
@@ -40,6 +42,9 @@ Stream::Status SocketStream::status()
         return status_;
     }
     if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) || error) {
+        if (retry_ && retry_(fd_.get())) {
+            return status();    /* It may be connected or refused by now. */
+        }
         status_ = Status::failed;
     } else if (poll(&p, 1, 0) == 1) {
         /* The other end may be gone by now; it was there all the same. */

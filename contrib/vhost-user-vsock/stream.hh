@@ -71,8 +71,13 @@ public:
         line,       /* the other end waits for "OK <port>\n" */
     };
 
+    /* While it connects: begin again elsewhere with the same socket, which has
+     * failed; false if there is nowhere else. */
+    using Retry = std::function<bool(int fd)>;
+
     explicit SocketStream(Fd fd, Status status = Status::connected,
-                          Greeting greeting = Greeting::none);
+                          Greeting greeting = Greeting::none,
+                          Retry retry = {});
     Status status() override;
     ssize_t readv(const iovec *iov, int count) override;
     ssize_t writev(const iovec *iov, int count) override;
@@ -90,6 +95,7 @@ private:
     Fd fd_;
     Status status_;
     Greeting greeting_;
+    Retry retry_;
     bool drained_ = false;
 };
 
