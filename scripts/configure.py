@@ -19,6 +19,7 @@ FEATURES = [
 DEVICES_FEW = ["--without-default-devices",
                "--with-devices-x86_64=nitro-enclave"]
 DEVICES_ALL = ["--enable-vhost-net"]
+ALL_OF_QEMU = [*DEVICES_ALL, "--disable-kvm"]
 
 # What of QEMU's build is this project's, and where it is built there
 PROGRAMS = {
@@ -67,7 +68,7 @@ def configure(source, build, env, options, features=tuple(FEATURES), cc="cc",
     """Configure QEMU's `source` in the folder `build`, if it is not yet."""
     ccache = "ccache " if shutil.which("ccache") else ""
     command = [str(source / "configure"), "--target-list=x86_64-softmmu",
-               "--without-default-features", *options, *features,
+               "--without-default-features", *features, *options,
                f"--cc={ccache}{cc}", f"--cxx={ccache}{cxx}"]
     stamp = build / "configured"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == str(command):

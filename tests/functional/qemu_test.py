@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -29,15 +28,6 @@ def firmware(build):
                 link.symlink_to(file)
 
 
-def without_kvm(command):
-    """KVM is there on some hosts, and on some of these works in part; what the
-    tests find is to depend on QEMU alone."""
-    if os.path.exists("/dev/kvm") and os.getuid() == 0:
-        return ["unshare", "--mount", "sh", "-euc",
-                'mount --bind /dev/null /dev/kvm; exec "$@"', "sh", *command]
-    return command
-
-
 class Qemu(harness.Case):
     def passes(self, build, suite, names=()):
         """Run QEMU's tests of a suite, or some of it; the names of those that
@@ -45,9 +35,8 @@ class Qemu(harness.Case):
         firmware(build)
         log = f"nitro-{suite}"
         result = subprocess.run(
-            without_kvm(["meson", "test", "--suite", suite, "--num-processes",
-                         "2", "--timeout-multiplier", "5", "--logbase", log,
-                         *names]),
+            ["meson", "test", "--suite", suite, "--num-processes", "2",
+             "--timeout-multiplier", "5", "--logbase", log, *names],
             cwd=build, env=configure.environment(build.parent), check=False,
             text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
@@ -75,7 +64,9 @@ class Few(Qemu):
 
 
 class All(Qemu):
-    """With all of QEMU's boards and devices"""
+    """With all of QEMU's boards and devices, but without KVM: it is there on
+    some hosts, and on some of these works in part, which is not what is tested.
+    """
 
     @classmethod
     def setUpClass(cls):
