@@ -236,9 +236,11 @@ static void nitro_enclave_state_change(void *opaque, bool running,
 static void park_cpu(X86CPU *cpu)
 {
     CPU(cpu)->halted = 1;
+#ifdef CONFIG_KVM
     if (kvm_enabled()) {
         cpu->env.mp_state = KVM_MP_STATE_UNINITIALIZED;
     }
+#endif
 }
 
 static void nitro_enclave_reset(MachineState *machine, ShutdownCause reason)
