@@ -414,6 +414,20 @@ void Flow::write(std::string_view data, size_t piece)
     }
 }
 
+void Flow::overrun(uint32_t beyond)
+{
+    const std::string data(largest_packet, 'x');
+    const uint32_t enough = peer_alloc + beyond;
+
+    for (uint32_t over = 0; over < enough; over += data.size()) {
+        Header h = header(VIRTIO_VSOCK_OP_RW);
+
+        h.len = data.size();
+        guest_->send(h, data);
+        sent += data.size();
+    }
+}
+
 /* Credit is given back as Linux does it: before the other end runs out. */
 bool Flow::consume(uint32_t size)
 {

@@ -138,6 +138,8 @@ public:
 
     /* Send all of `data`, as credit allows, in packets of up to `piece`. */
     void write(std::string_view data, size_t piece = largest_packet);
+    /* Send at least `beyond` bytes more than the other end's whole buffer. */
+    void overrun(uint32_t beyond);
     /* Exactly `size` bytes, giving credit back as they come */
     std::string read(size_t size);
 

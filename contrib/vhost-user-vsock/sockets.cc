@@ -134,7 +134,7 @@ std::vector<Endpoint> addresses(const addrinfo *found)
             endpoint.size = at->ai_addrlen;
         }
     }
-    if (all.empty()) {
+    if (all.empty()) {      /* It will say at connect() that it cannot be. */
         memcpy(&all.emplace_back().address, found->ai_addr, found->ai_addrlen);
         all.front().size = found->ai_addrlen;
     }
