@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <linux/vm_sockets.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -71,6 +73,28 @@ static inline ssize_t receive(int fd, void *data, size_t size)
         had += n;
     }
     return had;
+}
+
+/*
+ * Call @serve in a thread of its own for each connection, with its descriptor
+ * as an intptr_t, which it closes.  Does not return.
+ */
+static inline void vsock_serve(int listener, void *(*serve)(void *))
+{
+    for (;;) {
+        int fd = accept(listener, NULL, NULL);
+        pthread_t thread;
+
+        if (fd < 0) {
+            perror("accept");
+        } else if (pthread_create(&thread, NULL, serve,
+                                  (void *)(intptr_t)fd)) {
+            perror("pthread_create");
+            close(fd);
+        } else {
+            pthread_detach(thread);
+        }
+    }
 }
 
 #endif

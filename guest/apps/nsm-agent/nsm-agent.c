@@ -17,7 +17,6 @@
  */
 #include <endian.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,18 +189,5 @@ int main(void)
     }
     puts("nsm-agent: ready");
     fflush(stdout);
-    for (;;) {
-        int fd = accept(listener, NULL, NULL);
-        pthread_t thread;
-
-        if (fd < 0) {
-            perror("accept");
-        } else if (pthread_create(&thread, NULL, serve,
-                                  (void *)(intptr_t)fd)) {
-            perror("pthread_create");
-            close(fd);
-        } else {
-            pthread_detach(thread);
-        }
-    }
+    vsock_serve(listener, serve);
 }

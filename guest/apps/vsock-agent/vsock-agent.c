@@ -222,18 +222,5 @@ int main(void)
     prepare();
     puts("vsock-agent: ready");
     fflush(stdout);
-    for (;;) {
-        int fd = accept(listener, NULL, NULL);
-        pthread_t thread;
-
-        if (fd < 0) {
-            perror("accept");
-        } else if (pthread_create(&thread, NULL, serve,
-                                  (void *)(intptr_t)fd)) {
-            perror("pthread_create");
-            close(fd);
-        } else {
-            pthread_detach(thread);
-        }
-    }
+    vsock_serve(listener, serve);
 }
