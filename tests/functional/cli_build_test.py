@@ -184,13 +184,8 @@ class Case(harness.Case):
         """Two lines, the code as exit status, and nothing is left behind."""
         before = sorted(os.listdir(self.dir))
         result = self.call(*options, "--output-file", self.output, **kwargs)
-        self.assertEqual(result.returncode, code, result.stderr)
-        self.assertEqual(result.stdout, "")
-        lines = result.stderr.splitlines()
-        self.assertEqual(len(lines), 2, result.stderr)
-        self.assertTrue(lines[0].startswith(f"[ E{code:02d} ] "), lines)
-        for word in words:
-            self.assertIn(str(word), lines[0])
+        self.assertEqual(len(self.explained(result, code, words)), 2,
+                         result.stderr)
         self.assertEqual(sorted(os.listdir(self.dir)), before)
 
     def refuses(self, words, data, *options):

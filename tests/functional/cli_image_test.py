@@ -47,13 +47,8 @@ class Case(harness.Case):
     def fails(self, code, words, *options, **kwargs):
         """Two lines, what and what to do; the code is the exit status."""
         result = self.call(*options, **kwargs)
-        self.assertEqual(result.returncode, code, result.stderr)
-        self.assertEqual(result.stdout, "")
-        lines = result.stderr.splitlines()
-        self.assertEqual(len(lines), 2, result.stderr)
-        self.assertTrue(lines[0].startswith(f"[ E{code:02d} ] "), lines)
-        for word in words:
-            self.assertIn(str(word), lines[0])
+        self.assertEqual(len(self.explained(result, code, words)), 2,
+                         result.stderr)
 
     def measurements(self, pcr8=None):
         m = {"HashAlgorithm": "Sha384 { ... }",

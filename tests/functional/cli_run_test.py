@@ -53,13 +53,7 @@ class Case(harness.Case):
     def fails(self, code, words, *options, **kwargs):
         """The last two lines tell what and what to do; nothing is left."""
         result = self.call(*options, **kwargs)
-        self.assertEqual(result.returncode, code, result.stderr)
-        self.assertEqual(result.stdout, "")
-        what, advice = result.stderr.splitlines()[-2:]
-        self.assertTrue(what.startswith(f"[ E{code:02d} ] "), result.stderr)
-        self.assertTrue(advice)
-        for word in words:
-            self.assertIn(str(word), what)
+        self.explained(result, code, words)
         return result.stderr
 
     def start(self, *options, image=None, **kwargs):

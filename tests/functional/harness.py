@@ -281,6 +281,19 @@ class Case(unittest.TestCase):
         self.assertEqual(len(lines), 1, result.stderr)
         return lines[0]
 
+    def explained(self, result, code, words):
+        """qemu-nitro-cli failed with `code`; the last two of its lines tell
+        what, with these words, and what to do.  Returns all of them."""
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(result.stdout, "")
+        lines = result.stderr.splitlines()
+        what, advice = lines[-2:]
+        self.assertTrue(what.startswith(f"[ E{code:02d} ] "), result.stderr)
+        self.assertTrue(advice)
+        for word in words:
+            self.assertIn(str(word), what)
+        return lines
+
 
 class Qmp:
     """A connection to QEMU's monitor."""
