@@ -14,6 +14,8 @@
 #define VHOST_USER_VSOCK_GUEST_HH
 
 #include <bit>
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <string>
