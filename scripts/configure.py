@@ -2,14 +2,18 @@
 built of it."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import functools
 import os
 import shutil
 import subprocess
 
-from common import cache_dir, fail, say
+from common import TOP, cache_dir, fail, run, say
+
+# The oldest Meson that QEMU takes
+MESON_MIN = (1, 5)
 
 FEATURES = [
-    "--with-git-submodules=ignore",
+    "--disable-download", "--disable-install-blobs",
     "--enable-tcg", "--enable-kvm", "--enable-vhost-user", "--enable-gnutls",
     "--enable-libcbor", "--enable-fdt=system", "--enable-seccomp",
     "--enable-trace-backends=log", "--disable-werror",
@@ -60,7 +64,23 @@ def environment(build):
         env.setdefault("CCACHE_DIR", str(cache_dir("ccache")))
         env.setdefault("CCACHE_NOHASHDIR", "1")
         env.setdefault("CCACHE_BASEDIR", str(build))
+    meson = newer_meson()
+    if meson:
+        env["PATH"] = f"{meson}/usr/bin:{env['PATH']}"
+        env["PYTHONPATH"] = f"{meson}/usr/lib/python3/dist-packages"
     return env
+
+
+@functools.cache
+def newer_meson():
+    """The folder of a Meson that QEMU takes, if the host's own is too old."""
+    version = subprocess.run(["/usr/bin/meson", "--version"], check=False,
+                             capture_output=True, text=True).stdout
+    if tuple(int(n) for n in version.split(".")[:2] if n.isdigit()) \
+            >= MESON_MIN:
+        return None
+    return run(TOP / "scripts/fetch-source", "meson", stdout=subprocess.PIPE,
+               text=True).stdout.strip()
 
 
 def configure(source, build, env, options, features=tuple(FEATURES), cc="cc",

@@ -1,8 +1,8 @@
 """The QEMU tree: Debian's source, with our patches and files on top.
 
 Our files lie at the same paths here and there.  patches/series lists the
-logical changes: each a patch to files that QEMU has, and the files of ours
-that come with it.
+logical changes: each a patch to files that QEMU has, the files of ours that
+come with it, and the files of QEMU that it removes.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -22,12 +22,31 @@ OURS_ALONE = re.compile(r"tests/(functional/|data/|bench/.*\.py$)")
 PATCHES = TOP / "patches"
 
 
-def series():
-    """The logical changes in order: (patch, paths of ours that belong)."""
+VERSION = "10.0"
+
+
+def series_lines():
     for line in (PATCHES / "series").read_text(encoding="utf-8").splitlines():
         line = line.partition("#")[0].split()
         if line:
             yield PATCHES / line[0], line[1:]
+
+
+def series():
+    """The logical changes in order: (patch, paths of ours that belong)."""
+    for patch, paths in series_lines():
+        yield patch, [p for p in paths if not p.startswith("-")]
+
+
+def removed_by(patch):
+    """The files of QEMU that the change with this patch removes."""
+    return [p[1:] for line_patch, paths in series_lines() for p in paths
+            if line_patch == patch and p.startswith("-")]
+
+
+def all_removed():
+    """The files of QEMU that any change removes; ours may take their place."""
+    return {name for patch, _ in series() for name in removed_by(patch)}
 
 
 def overlay_files():
@@ -65,12 +84,12 @@ def apply(tree, patch, name=None):
              + result.stdout + result.stderr)
 
 
-def debian_patches(debian, upstream_only=False):
-    """Debian's patches in order; or only the stable releases among them."""
+def debian_patches(debian):
+    """Debian's patches in order."""
     text = (debian / "patches" / "series").read_text(encoding="utf-8")
     for line in text.splitlines():
         name = line.partition("#")[0].strip()
-        if name and (not upstream_only or re.match(r"v7\.2\.\d+\.diff$", name)):
+        if name:
             yield debian / "patches" / name
 
 
@@ -79,17 +98,19 @@ def extract(archive, target, strip=1):
 
 
 def unpack_debian(sources, target, upstream_only=False):
-    """Unpack Debian's source package in `sources` into `target`."""
+    """Unpack Debian's source package in `sources` into `target`: with Debian's
+    patches, or as upstream has it."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     extract(next(sources.glob("*.orig.tar.xz")), target)
     extract(next(sources.glob("*.debian.tar.xz")), target, strip=0)
-    apply_debian(target, upstream_only)
+    if not upstream_only:
+        apply_debian(target)
     shutil.rmtree(target / "debian")
 
 
-def apply_debian(target, upstream_only=False):
-    for patch in debian_patches(target / "debian", upstream_only):
+def apply_debian(target):
+    for patch in debian_patches(target / "debian"):
         apply(target, patch, f"Debian's {patch.name}")
 
 
@@ -103,8 +124,9 @@ def check_version(tree, name=None):
     found = version(tree)
     if not found:
         fail(f"{name or tree} is not QEMU's source: it has no file VERSION")
-    if not found.startswith("7.2."):
-        fail(f"{name or tree} is QEMU {found}, and the patches are for 7.2")
+    if not found.startswith(f"{VERSION}."):
+        fail(f"{name or tree} is QEMU {found}, and the patches are for QEMU"
+             f" {VERSION}")
 
 
 def unpack_base(source, target):
@@ -123,8 +145,9 @@ def unpack_base(source, target):
         extract(source, target)
     check_version(target, source)
     # Debian's source as it lies in its repository: the patches not applied.
+    # dpkg-source and quilt note in .pc what they have applied.
     if (target / "debian/patches/series").is_file() \
-            and version(target) == "7.2.0":
+            and not (target / ".pc/applied-patches").is_file():
         apply_debian(target)
 
 
@@ -206,6 +229,7 @@ def lay(base, tree, work):
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     wanted = set()
+    removed = all_removed()
     for patch, _ in series():
         for name in patched_files(patch):
             wanted.add(name)
@@ -214,23 +238,28 @@ def lay(base, tree, work):
                 shutil.copy2(base / name, scratch / name)
         apply(scratch, patch)
     for name in overlay_files():
-        if (base / name).exists():
+        if (base / name).exists() and name not in removed:
             fail(f"{name} is QEMU's own file: edit it with a patch")
         wanted.add(name)
         (scratch / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(TOP / name, scratch / name)
 
+    for name in removed - wanted:
+        (tree / name).unlink(missing_ok=True)
     for name in wanted:
         path = scratch / name
         write_if_changed(tree / name, path.read_bytes(), path.stat().st_mode)
 
     # What was ours before and is no more goes back to QEMU's, or away.
     for name in ours(work) - wanted:
-        if (base / name).exists():
+        if name in removed:
+            (tree / name).unlink(missing_ok=True)
+        elif (base / name).exists():
             path = base / name
             write_if_changed(tree / name, path.read_bytes(),
                              path.stat().st_mode)
         else:
             (tree / name).unlink(missing_ok=True)
-    (work / "ours").write_text("\n".join(sorted(wanted)), encoding="utf-8")
+    (work / "ours").write_text("\n".join(sorted(wanted | removed)),
+                               encoding="utf-8")
     shutil.rmtree(scratch)

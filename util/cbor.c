@@ -297,6 +297,71 @@ bool cbor_skip(CborReader *r, unsigned depth, Error **errp)
     return cbor_next(r, &head, errp) && cbor_skip_rest(r, &head, depth, errp);
 }
 
+/* Read the next key, and tell which of @fields it names: NULL if none. */
+static bool cbor_read_key(CborReader *r, CborField *fields,
+                          unsigned num_fields, unsigned depth,
+                          CborField **found, Error **errp)
+{
+    g_autoptr(GByteArray) name = g_byte_array_new();
+    CborHead key;
+    unsigned i;
+
+    *found = NULL;
+    do {
+        if (!cbor_next(r, &key, errp)) {
+            return false;
+        }
+    } while (key.kind == CBOR_KIND_TAG);
+    if (key.kind != CBOR_KIND_TEXT) {
+        return cbor_skip_rest(r, &key, depth, errp);
+    }
+    if (!cbor_read_string(r, &key, name, errp)) {
+        return false;
+    }
+    for (i = 0; i < num_fields; i++) {
+        if (name->len == strlen(fields[i].name) &&
+            memcmp(name->data, fields[i].name, name->len) == 0) {
+            *found = &fields[i];
+        }
+    }
+    return true;
+}
+
+bool cbor_read_map(CborReader *r, CborHead *head, CborField *fields,
+                   unsigned num_fields, unsigned depth, Error **errp)
+{
+    CborField *field;
+    unsigned i;
+
+    while (cbor_more(r, head)) {
+        if (!cbor_read_key(r, fields, num_fields, depth + 1, &field, errp)) {
+            return false;
+        }
+        if (!field) {
+            if (!cbor_skip(r, depth + 1, errp)) {
+                return false;
+            }
+            continue;
+        }
+        if (field->seen) {
+            error_setg(errp, "%s has more than one \"%s\"", r->what,
+                       field->name);
+            return false;
+        }
+        field->seen = true;
+        if (!field->read(r, field->name, field->out, errp)) {
+            return false;
+        }
+    }
+    for (i = 0; i < num_fields; i++) {
+        if (!fields[i].seen && !fields[i].optional) {
+            error_setg(errp, "%s has no \"%s\"", r->what, fields[i].name);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool cbor_end(const CborReader *r, Error **errp)
 {
     if (r->pos != r->size) {

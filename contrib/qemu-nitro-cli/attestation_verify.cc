@@ -12,11 +12,12 @@
 
 #include <algorithm>
 #include <ctime>
-#include <cbor.h>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <memory>
+
+#include "cose.hh"
 
 namespace {
 
@@ -291,38 +292,13 @@ gnutls_datum_t integer(std::span<const uint8_t> bytes)
     return datum(bytes);
 }
 
-void append_string(Bytes &out, size_t (*encode_head)(size_t, uint8_t *, size_t),
-                   std::span<const uint8_t> string)
-{
-    uint8_t head[9];
-    size_t size = encode_head(string.size(), head, sizeof(head));
-
-    out.insert(out.end(), head, head + size);
-    out.insert(out.end(), string.begin(), string.end());
-}
-
-/* What is signed: RFC 9052, 4.4 */
-Bytes signed_bytes(const AttestationDocument &document)
-{
-    static const uint8_t context[] = {'S', 'i', 'g', 'n', 'a', 't', 'u', 'r',
-                                      'e', '1'};
-    Bytes out(9);
-
-    out.resize(cbor_encode_array_start(4, out.data(), out.size()));
-    append_string(out, cbor_encode_string_start, context);
-    append_string(out, cbor_encode_bytestring_start,
-                  document.protected_header);
-    append_string(out, cbor_encode_bytestring_start, {});
-    append_string(out, cbor_encode_bytestring_start, document.payload);
-    return out;
-}
-
 void check_signature(const AttestationDocument &document, const Chain &chain)
 {
     std::span<const uint8_t> both(document.signature);
     gnutls_datum_t r = integer(both.first(both.size() / 2));
     gnutls_datum_t s = integer(both.last(both.size() / 2));
-    Bytes bytes = signed_bytes(document);
+    Bytes bytes = sig_structure(document.protected_header,
+                                document.payload);
     gnutls_datum_t data = datum(bytes);
     gnutls_pubkey_t raw = nullptr;
     Datum signature;

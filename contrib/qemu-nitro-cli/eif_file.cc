@@ -69,11 +69,11 @@ struct Pass {
     }
 };
 
-Pcr pcr(const uint8_t (&bytes)[EIF_PCR_SIZE])
+Pcr pcr(const uint8_t (&bytes)[NITRO_PCR_SIZE])
 {
     Pcr out;
 
-    std::copy(bytes, bytes + EIF_PCR_SIZE, out.begin());
+    std::copy(bytes, bytes + NITRO_PCR_SIZE, out.begin());
     return out;
 }
 

@@ -12,6 +12,7 @@
 
 #include "arguments.hh"
 #include "certificate.hh"
+#include "cose.hh"
 #include "gnutls_handles.hh"
 
 namespace {
@@ -162,19 +163,6 @@ void warn_of_validity(const std::string &path, gnutls_x509_crt_t certificate)
     }
 }
 
-/* What COSE signs: RFC 9052, 4.4 */
-Bytes signed_bytes(const Bytes &protected_header, const Bytes &payload)
-{
-    Bytes out;
-
-    put_head(out, cbor_encode_array_start, 4);
-    put_text(out, "Signature1");
-    put_bytes(out, protected_header);
-    put_bytes(out, {});
-    put_bytes(out, payload);
-    return out;
-}
-
 } // namespace
 
 struct Signer::Key {
@@ -231,7 +219,7 @@ Bytes Signer::sign(const Pcr &pcr0) const
     put_head(cose, cbor_encode_map_start, 0);
     put_bytes(cose, payload);
     put_bytes(cose, ecdsa(key_->handle.value, *key_->algorithm,
-                          signed_bytes(protected_header, payload)));
+                          sig_structure(protected_header, payload)));
 
     put_head(out, cbor_encode_array_start, 1);
     put_head(out, cbor_encode_map_start, 2);

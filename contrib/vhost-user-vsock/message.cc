@@ -145,7 +145,8 @@ const char *check_message(const VhostUserMsg &m, uint32_t queue_size)
     case VHOST_USER_SET_FEATURES:
         size = sizeof(m.payload.u64);
         if (!((m.payload.u64 >> VIRTIO_F_VERSION_1) & 1)) {
-            wrong = "the guest's driver is not of VIRTIO 1";
+            wrong = "the device is not of VIRTIO 1: its machine may need"
+                    " -global virtio-mmio.force-legacy=false";
         }
         break;
     case VHOST_USER_SET_PROTOCOL_FEATURES:
@@ -177,7 +178,7 @@ const char *check_message(const VhostUserMsg &m, uint32_t queue_size)
         wrong = check_config(m);
         size = m.size;
         break;
-    case VHOST_USER_SET_SLAVE_REQ_FD:
+    case VHOST_USER_SET_BACKEND_REQ_FD:
         takes_descriptors = true;
         break;
     default:

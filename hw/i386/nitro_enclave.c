@@ -29,13 +29,15 @@
 #include "hw/qdev-properties-system.h"
 #include "hw/virtio/vhost-user-vsock.h"
 #include "hw/virtio/virtio-mmio.h"
-#include "sysemu/hostmem.h"
-#include "sysemu/kvm.h"
-#include "sysemu/numa.h"
-#include "sysemu/qtest.h"
-#include "sysemu/reset.h"
-#include "sysemu/runstate.h"
-#include "sysemu/sysemu.h"
+#include "qom/object_interfaces.h"
+#include "system/hostmem.h"
+#include "system/kvm.h"
+#include "system/numa.h"
+#include "system/qtest.h"
+#include "system/reset.h"
+#include "system/rtc.h"
+#include "system/runstate.h"
+#include "system/system.h"
 #include "trace.h"
 
 #define VSOCK_TRANSPORT     0
@@ -50,13 +52,13 @@
 
 #define KBD_RESET           0xfe
 
-static uint64_t reset_port_read(void *opaque, hwaddr addr, unsigned size)
+static uint64_t ne_reset_port_read(void *opaque, hwaddr addr, unsigned size)
 {
     return 0;
 }
 
-static void reset_port_write(void *opaque, hwaddr addr, uint64_t value,
-                             unsigned size)
+static void ne_reset_port_write(void *opaque, hwaddr addr, uint64_t value,
+                                unsigned size)
 {
     trace_nitro_enclave_reset_port(value);
     if (value == KBD_RESET) {
@@ -64,9 +66,9 @@ static void reset_port_write(void *opaque, hwaddr addr, uint64_t value,
     }
 }
 
-static const MemoryRegionOps reset_port_ops = {
-    .read = reset_port_read,
-    .write = reset_port_write,
+static const MemoryRegionOps ne_reset_port_ops = {
+    .read = ne_reset_port_read,
+    .write = ne_reset_port_write,
     .endianness = DEVICE_LITTLE_ENDIAN,
     .valid.min_access_size = 1,
     .valid.max_access_size = 1,
@@ -74,31 +76,31 @@ static const MemoryRegionOps reset_port_ops = {
 
 /* The image */
 
-static bool load_piece(void *opaque, const EifSection *section,
-                       uint64_t offset, const void *data, size_t size,
-                       Error **errp)
+static bool ne_load_piece(void *opaque, const EifSection *section,
+                          uint64_t offset, const void *data, size_t size,
+                          Error **errp)
 {
     NitroEnclaveMachineState *nems = opaque;
 
     switch (section->type) {
     case EIF_SECTION_KERNEL:
-        return nitro_enclave_boot_kernel(&nems->boot, data, size, errp);
+        return nitro_enclave_load_kernel(&nems->boot, data, size, errp);
     case EIF_SECTION_CMDLINE:
         g_string_append_len(nems->cmdline, data, size);
         return true;
     case EIF_SECTION_RAMDISK:
-        return nitro_enclave_boot_ramdisk(&nems->boot, data, size, errp);
+        return nitro_enclave_load_ramdisk(&nems->boot, data, size, errp);
     default:
         return true;
     }
 }
 
 /* Place the image in guest memory and measure it, in one pass. */
-static bool load_image(NitroEnclaveMachineState *nems, EifResult *result,
-                       Error **errp)
+static bool ne_load_image(NitroEnclaveMachineState *nems, EifResult *result,
+                          Error **errp)
 {
     X86MachineState *x86ms = X86_MACHINE(nems);
-    EifSink sink = { .data = load_piece, .opaque = nems };
+    EifSink sink = { .data = ne_load_piece, .opaque = nems };
 
     if (nems->image->cmdline_size >= NE_BOOT_CMDLINE_MAX) {
         error_setg(errp, "%s: a command line of %" PRIu64 " bytes is too long:"
@@ -107,7 +109,7 @@ static bool load_image(NitroEnclaveMachineState *nems, EifResult *result,
         return false;
     }
     g_string_truncate(nems->cmdline, 0);
-    nitro_enclave_boot_begin(&nems->boot, &address_space_memory,
+    nitro_enclave_load_begin(&nems->boot, &address_space_memory,
                              x86ms->below_4g_mem_size,
                              x86ms->above_4g_mem_size,
                              nems->image->kernel_size,
@@ -120,7 +122,7 @@ static bool load_image(NitroEnclaveMachineState *nems, EifResult *result,
     return true;
 }
 
-static bool load_image_first(NitroEnclaveMachineState *nems, Error **errp)
+static bool ne_load_image_first(NitroEnclaveMachineState *nems, Error **errp)
 {
     MachineState *machine = MACHINE(nems);
 
@@ -132,28 +134,36 @@ static bool load_image_first(NitroEnclaveMachineState *nems, Error **errp)
         !eif_add_ramdisk(nems->image, machine->initrd_filename, errp)) {
         return false;
     }
-    if (!load_image(nems, &nems->measured, errp) ||
+    if (!ne_load_image(nems, &nems->measured, errp) ||
         !eif_check_crc(nems->image, &nems->measured, errp) ||
-        !eif_verify_signature(nems->image, &nems->measured, time(NULL), errp)) {
+        !eif_verify_signature(nems->image, &nems->measured,
+                              qemu_rtc_host_ms() / 1000, errp)) {
         return false;
     }
     trace_nitro_enclave_loaded(nems->image->path, nems->measured.crc32);
     return true;
 }
 
+/* microvm calls this when guest memory is there, if -kernel was given. */
+static void ne_x86_load_linux(X86MachineState *x86ms, FWCfgState *fw_cfg,
+                                int acpi_data_size, bool pvh_enabled)
+{
+    ne_load_image_first(NITRO_ENCLAVE_MACHINE(x86ms), &error_fatal);
+}
+
 /*
- * Lay guest memory again for another boot.  What is loaded must be what was
- * measured at first.
+ * Load the image into guest memory again, for another boot.  It must measure
+ * as it did the first time.
  */
-static bool reload_image(NitroEnclaveMachineState *nems, Error **errp)
+static bool ne_reload_image(NitroEnclaveMachineState *nems, Error **errp)
 {
     g_auto(EifResult) again = { };
 
-    if (!load_image(nems, &again, errp)) {
+    if (!ne_load_image(nems, &again, errp)) {
         return false;
     }
     if (again.crc32 != nems->measured.crc32 ||
-        memcmp(again.pcr0, nems->measured.pcr0, EIF_PCR_SIZE) != 0) {
+        memcmp(again.pcr0, nems->measured.pcr0, NITRO_PCR_SIZE) != 0) {
         error_setg(errp, "%s: the image has changed since it was first booted"
                    " (CRC 0x%08" PRIx32 ", was 0x%08" PRIx32 ")",
                    nems->image->path, again.crc32, nems->measured.crc32);
@@ -166,7 +176,7 @@ static bool reload_image(NitroEnclaveMachineState *nems, Error **errp)
  * Tell the guest what it has: its command line (the image's, the user's, and
  * where the devices are), its CPUs and its interrupts.
  */
-static bool finish_boot(NitroEnclaveMachineState *nems, Error **errp)
+static bool ne_finish_boot(NitroEnclaveMachineState *nems, Error **errp)
 {
     MachineState *machine = MACHINE(nems);
     MicrovmMachineState *mms = MICROVM_MACHINE(nems);
@@ -206,7 +216,7 @@ static bool finish_boot(NitroEnclaveMachineState *nems, Error **errp)
     cmdline = g_strconcat(nems->cmdline->str,
                           machine->kernel_cmdline[0] ? " " : "",
                           machine->kernel_cmdline, mmio, NULL);
-    return nitro_enclave_boot_finish(&nems->boot, cmdline, cpus, num_cpus,
+    return nitro_enclave_load_finish(&nems->boot, cmdline, cpus, num_cpus,
                                      level_irqs, errp);
 }
 
@@ -218,7 +228,7 @@ static void nitro_enclave_machine_done(Notifier *notifier, void *data)
 
     /* Only now are the devices there that the command line announces. */
     if (nems->image) {
-        finish_boot(nems, &error_fatal);
+        ne_finish_boot(nems, &error_fatal);
     }
 }
 
@@ -233,7 +243,7 @@ static void nitro_enclave_state_change(void *opaque, bool running,
 }
 
 /* Leave vCPU 0 waiting for a startup interrupt that nobody sends. */
-static void park_cpu(X86CPU *cpu)
+static void ne_park_cpu(X86CPU *cpu)
 {
     CPU(cpu)->halted = 1;
 #ifdef CONFIG_KVM
@@ -243,23 +253,25 @@ static void park_cpu(X86CPU *cpu)
 #endif
 }
 
-static void nitro_enclave_reset(MachineState *machine, ShutdownCause reason)
+static void nitro_enclave_reset(MachineState *machine, ResetType type)
 {
     NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(machine);
     NitroEnclaveMachineClass *nemc = NITRO_ENCLAVE_MACHINE_GET_CLASS(machine);
     Error *err = NULL;
 
-    nemc->parent_reset(machine, reason);
-    if (!nems->image) {
+    nemc->parent_reset(machine, type);
+    /* A snapshot brings memory and CPUs of its own. */
+    if (!nems->image || type == RESET_TYPE_SNAPSHOT_LOAD) {
         return;
     }
 
     if (nems->guest_ran) {
-        if (!reload_image(nems, &err) || !finish_boot(nems, &err)) {
-            /* Nothing that was not measured runs; the next reset may do. */
+        if (!ne_reload_image(nems, &err) || !ne_finish_boot(nems, &err)) {
+            /* What was not measured does not run, even if QEMU goes on. */
             error_report_err(err);
-            park_cpu(X86_CPU(first_cpu));
-            qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
+            ne_park_cpu(X86_CPU(first_cpu));
+            qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
+                                                   EXIT_FAILURE);
             return;
         }
         trace_nitro_enclave_reloaded(nems->image->path);
@@ -268,9 +280,43 @@ static void nitro_enclave_reset(MachineState *machine, ShutdownCause reason)
     nitro_enclave_boot_set_cpu(&nems->boot, X86_CPU(first_cpu));
 }
 
-/* The machine */
+/* Memory */
 
-static bool check_shared(HostMemoryBackend *backend, Error **errp)
+/*
+ * Guest memory that the user gave no backend for: shared, as the vsock back
+ * end is another process.
+ */
+static bool ne_create_memdev(MachineState *machine, const char *path,
+                             Error **errp)
+{
+    MachineClass *mc = MACHINE_GET_CLASS(machine);
+    const char *type = path ? TYPE_MEMORY_BACKEND_FILE
+                            : TYPE_MEMORY_BACKEND_MEMFD;
+    g_autoptr(Object) backend = NULL;
+
+    if (!object_class_by_name(type)) {
+        error_setg(errp, "guest memory must be shared, and this host has no"
+                   " %s: use -mem-path or -M memory-backend", type);
+        return false;
+    }
+    backend = object_new(type);
+    if ((path && !object_property_set_str(backend, "mem-path", path, errp)) ||
+        !object_property_set_bool(backend, "share", true, errp) ||
+        !object_property_set_int(backend, "size", machine->ram_size, errp)) {
+        return false;
+    }
+    object_property_add_child(object_get_objects_root(), mc->default_ram_id,
+                              backend);
+    /* The memory region's name is then default_ram_id, as for any machine. */
+    return object_property_set_bool(backend,
+                                    "x-use-canonical-path-for-ramblock-id",
+                                    false, errp) &&
+           user_creatable_complete(USER_CREATABLE(backend), errp) &&
+           object_property_set_link(OBJECT(machine), "memory-backend", backend,
+                                    errp);
+}
+
+static bool ne_check_shared(HostMemoryBackend *backend, Error **errp)
 {
     MemoryRegion *mr = host_memory_backend_get_memory(backend);
 
@@ -285,25 +331,27 @@ static bool check_shared(HostMemoryBackend *backend, Error **errp)
     return true;
 }
 
-static bool check_memory(MachineState *machine, Error **errp)
+static bool ne_check_memory(MachineState *machine, Error **errp)
 {
     int i;
 
     if (machine->memdev) {
-        return check_shared(machine->memdev, errp);
+        return ne_check_shared(machine->memdev, errp);
     }
     for (i = 0; machine->numa_state && i < machine->numa_state->num_nodes;
          i++) {
         HostMemoryBackend *backend = machine->numa_state->nodes[i].node_memdev;
 
-        if (backend && !check_shared(backend, errp)) {
+        if (backend && !ne_check_shared(backend, errp)) {
             return false;
         }
     }
     return true;
 }
 
-static bool check_options(NitroEnclaveMachineState *nems, Error **errp)
+/* The machine */
+
+static bool ne_check_options(NitroEnclaveMachineState *nems, Error **errp)
 {
     MachineState *machine = MACHINE(nems);
     MicrovmMachineState *mms = MICROVM_MACHINE(nems);
@@ -347,7 +395,7 @@ static bool check_options(NitroEnclaveMachineState *nems, Error **errp)
 }
 
 /* The kernel is started in long mode, which not all models have. */
-static bool check_cpu(MachineState *machine, Error **errp)
+static bool ne_check_cpu(MachineState *machine, Error **errp)
 {
     CPUX86State *env = &X86_CPU(first_cpu)->env;
 
@@ -359,7 +407,7 @@ static bool check_cpu(MachineState *machine, Error **errp)
     return true;
 }
 
-static BusState *virtio_mmio_bus(unsigned transport)
+static BusState *ne_virtio_mmio_bus(unsigned transport)
 {
     g_autofree char *name = g_strdup_printf("virtio-mmio-bus.%u", transport);
     BusChild *kid;
@@ -376,7 +424,7 @@ static BusState *virtio_mmio_bus(unsigned transport)
     g_assert_not_reached();
 }
 
-static bool create_vsock(NitroEnclaveMachineState *nems, Error **errp)
+static bool ne_create_vsock(NitroEnclaveMachineState *nems, Error **errp)
 {
     Chardev *chr = qemu_chr_find(nems->vsock);
     DeviceState *dev;
@@ -391,16 +439,18 @@ static bool create_vsock(NitroEnclaveMachineState *nems, Error **errp)
     }
     dev = qdev_new(TYPE_VHOST_USER_VSOCK);
     qdev_prop_set_chr(dev, "chardev", chr);
-    return qdev_realize_and_unref(dev, virtio_mmio_bus(VSOCK_TRANSPORT), errp);
+    return qdev_realize_and_unref(dev, ne_virtio_mmio_bus(VSOCK_TRANSPORT),
+                                  errp);
 }
 
 /* PCR @index is zero extended by @text, or zero if that was not given. */
-static bool set_text_pcr(VirtIONSM *nsm, unsigned index, const char *text,
-                         Error **errp)
+static bool ne_set_text_pcr(VirtIONSM *nsm, unsigned index, const char *text,
+                            Error **errp)
 {
-    uint8_t value[NSM_PCR_SIZE] = { };
+    uint8_t value[NITRO_PCR_SIZE] = { };
 
-    if (text && text[0] && !nsm_extend(value, text, strlen(text), errp)) {
+    if (text && text[0] &&
+        !nitro_pcr_extend(value, text, strlen(text), errp)) {
         return false;
     }
     virtio_nsm_set_start_pcr(nsm, index, value, true);
@@ -411,22 +461,21 @@ static bool set_text_pcr(VirtIONSM *nsm, unsigned index, const char *text,
  * What the NSM says of the enclave after each reset.  In debug mode it does not
  * vouch for the image, whose console is there for all to read.
  */
-static bool set_start_pcrs(NitroEnclaveMachineState *nems, Error **errp)
+static bool ne_set_start_pcrs(NitroEnclaveMachineState *nems, Error **errp)
 {
     const EifResult *measured = &nems->measured;
 
-    QEMU_BUILD_BUG_ON(NSM_PCR_SIZE != EIF_PCR_SIZE);
     if (!nems->debug_mode) {
         virtio_nsm_set_start_pcr(nems->nsm, 0, measured->pcr0, true);
         virtio_nsm_set_start_pcr(nems->nsm, 1, measured->pcr1, true);
         virtio_nsm_set_start_pcr(nems->nsm, 2, measured->pcr2, true);
         virtio_nsm_set_start_pcr(nems->nsm, 8, measured->pcr8, true);
     }
-    return set_text_pcr(nems->nsm, 3, nems->parent_role, errp) &&
-           set_text_pcr(nems->nsm, 4, nems->parent_id, errp);
+    return ne_set_text_pcr(nems->nsm, 3, nems->parent_role, errp) &&
+           ne_set_text_pcr(nems->nsm, 4, nems->parent_id, errp);
 }
 
-static bool create_nsm(NitroEnclaveMachineState *nems, Error **errp)
+static bool ne_create_nsm(NitroEnclaveMachineState *nems, Error **errp)
 {
     DeviceState *dev = qdev_new(TYPE_VIRTIO_NSM);
 
@@ -447,8 +496,8 @@ static bool create_nsm(NitroEnclaveMachineState *nems, Error **errp)
         qdev_prop_set_string(dev, "attestation-ca-key",
                              nems->attestation_ca_key);
     }
-    return set_start_pcrs(nems, errp) &&
-           qdev_realize_and_unref(dev, virtio_mmio_bus(NSM_TRANSPORT), errp);
+    return ne_set_start_pcrs(nems, errp) &&
+           qdev_realize_and_unref(dev, ne_virtio_mmio_bus(NSM_TRANSPORT), errp);
 }
 
 static void nitro_enclave_init(MachineState *machine)
@@ -457,40 +506,40 @@ static void nitro_enclave_init(MachineState *machine)
     NitroEnclaveMachineClass *nemc = NITRO_ENCLAVE_MACHINE_GET_CLASS(machine);
     MicrovmMachineState *mms = MICROVM_MACHINE(machine);
 
-    if (!check_options(nems, &error_fatal) ||
-        !check_memory(machine, &error_fatal)) {
+    if (!ne_check_options(nems, &error_fatal) ||
+        !ne_check_memory(machine, &error_fatal)) {
         return;
     }
 
     nemc->parent_init(machine);
 
-    memory_region_init_io(&nems->reset_port, OBJECT(machine), &reset_port_ops,
+    memory_region_init_io(&nems->reset_port, OBJECT(machine),
+                          &ne_reset_port_ops,
                           nems, "nitro-enclave-reset", 1);
     memory_region_add_subregion(get_system_io(), NITRO_ENCLAVE_RESET_PORT,
                                 &nems->reset_port);
 
     /* One transport would share its interrupt with the RTC: leave it empty. */
-    qbus_mark_full(virtio_mmio_bus(RTC_IRQ - mms->virtio_irq_base));
+    qbus_mark_full(ne_virtio_mmio_bus(RTC_IRQ - mms->virtio_irq_base));
 
     if (machine->kernel_filename) {
-        check_cpu(machine, &error_fatal);
-        load_image_first(nems, &error_fatal);
+        ne_check_cpu(machine, &error_fatal);
     }
-    create_nsm(nems, &error_fatal);
+    ne_create_nsm(nems, &error_fatal);
     if (nems->vsock) {
-        create_vsock(nems, &error_fatal);
+        ne_create_vsock(nems, &error_fatal);
     }
     nems->machine_done.notify = nitro_enclave_machine_done;
     qemu_add_machine_init_done_notifier(&nems->machine_done);
     qemu_add_vm_change_state_handler(nitro_enclave_state_change, nems);
 }
 
-static char *get_string(char *const *value)
+static char *ne_get_string(char *const *value)
 {
     return g_strdup(*value ? *value : "");
 }
 
-static void set_string(char **field, const char *value)
+static void ne_set_string(char **field, const char *value)
 {
     g_free(*field);
     *field = g_strdup(value);
@@ -499,12 +548,12 @@ static void set_string(char **field, const char *value)
 #define STRING_OPTION(name)                                             \
     static char *nitro_enclave_get_##name(Object *obj, Error **errp)    \
     {                                                                   \
-        return get_string(&NITRO_ENCLAVE_MACHINE(obj)->name);           \
+        return ne_get_string(&NITRO_ENCLAVE_MACHINE(obj)->name);           \
     }                                                                   \
     static void nitro_enclave_set_##name(Object *obj, const char *value, \
                                          Error **errp)                  \
     {                                                                   \
-        set_string(&NITRO_ENCLAVE_MACHINE(obj)->name, value);           \
+        ne_set_string(&NITRO_ENCLAVE_MACHINE(obj)->name, value);           \
     }
 
 STRING_OPTION(vsock)
@@ -532,23 +581,18 @@ static void nitro_enclave_set_debug_mode(Object *obj, bool value, Error **errp)
     NITRO_ENCLAVE_MACHINE(obj)->debug_mode = value;
 }
 
-static char *measurement(Object *obj, size_t offset)
+static char *ne_measurement(Object *obj, size_t offset)
 {
     NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(obj);
-    GString *hex = g_string_new(NULL);
     const uint8_t *pcr = (const uint8_t *)&nems->measured + offset;
-    int i;
 
-    for (i = 0; nems->image && i < EIF_PCR_SIZE; i++) {
-        g_string_append_printf(hex, "%02x", pcr[i]);
-    }
-    return g_string_free(hex, false);
+    return nems->image ? nitro_pcr_to_hex(pcr) : g_strdup("");
 }
 
 #define MEASUREMENT(name)                                               \
     static char *nitro_enclave_get_##name(Object *obj, Error **errp)    \
     {                                                                   \
-        return measurement(obj, offsetof(EifResult, name));             \
+        return ne_measurement(obj, offsetof(EifResult, name));             \
     }
 
 MEASUREMENT(pcr0)
@@ -579,7 +623,7 @@ static void nitro_enclave_instance_finalize(Object *obj)
     g_free(nems->attestation_ca_key);
 }
 
-static void add_options(ObjectClass *oc)
+static void ne_add_options(ObjectClass *oc)
 {
     static const struct {
         const char *name, *description;
@@ -643,19 +687,19 @@ static void nitro_enclave_class_init(ObjectClass *oc, void *data)
     nemc->parent_reset = mc->reset;
     mc->init = nitro_enclave_init;
     mc->reset = nitro_enclave_reset;
-    mmc->init_fw_cfg = NULL;
-    mmc->init_firmware = NULL;
+    mmc->has_firmware = false;
+    mmc->x86_load_linux = ne_x86_load_linux;
 
     mc->family = "nitro_enclave_i386";
     mc->desc = "AWS Nitro Enclave";
     mc->is_default = false;
     mc->max_cpus = NITRO_ENCLAVE_MAX_CPUS;
-    mc->default_ram_shared = true;
+    mc->create_default_memdev = ne_create_memdev;
     /* Of those that microvm allows, none works without fw_cfg. */
     mc->allowed_dynamic_sysbus_devices = NULL;
 
     compat_props_add(mc->compat_props, compat, G_N_ELEMENTS(compat));
-    add_options(oc);
+    ne_add_options(oc);
 }
 
 static const TypeInfo nitro_enclave_machine_info = {

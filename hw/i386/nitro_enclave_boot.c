@@ -12,7 +12,7 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/i386/apic.h"
-#include "hw/i386/ioapic.h"
+#include "hw/intc/ioapic.h"
 #include "hw/i386/nitro_enclave_boot.h"
 #include "trace.h"
 
@@ -62,8 +62,8 @@
 #define SEL_TSS             0x20
 #define TSS_LIMIT           0x67
 
-static bool write_guest(NitroEnclaveBoot *boot, uint64_t address,
-                        const void *data, uint64_t size, Error **errp)
+static bool ne_write_guest(NitroEnclaveBoot *boot, uint64_t address,
+                           const void *data, uint64_t size, Error **errp)
 {
     MemTxResult r;
 
@@ -77,7 +77,7 @@ static bool write_guest(NitroEnclaveBoot *boot, uint64_t address,
     return true;
 }
 
-void nitro_enclave_boot_begin(NitroEnclaveBoot *boot, AddressSpace *as,
+void nitro_enclave_load_begin(NitroEnclaveBoot *boot, AddressSpace *as,
                               uint64_t below_4g, uint64_t above_4g,
                               uint64_t kernel_size, uint64_t ramdisk_size)
 {
@@ -100,7 +100,7 @@ void nitro_enclave_boot_cleanup(NitroEnclaveBoot *boot)
 /*
  * Check the setup header in @boot->setup and take from it what placing needs.
  */
-static bool parse_header(NitroEnclaveBoot *boot, Error **errp)
+static bool ne_parse_header(NitroEnclaveBoot *boot, Error **errp)
 {
     const uint8_t *h = boot->setup->data;
     unsigned sectors = h[HDR_SETUP_SECTS] ? h[HDR_SETUP_SECTS] : 4;
@@ -166,7 +166,7 @@ static bool parse_header(NitroEnclaveBoot *boot, Error **errp)
  * kernel leaves them alone longest, else above 4 GiB if the kernel can find
  * them there.
  */
-static bool place_ramdisk(NitroEnclaveBoot *boot, Error **errp)
+static bool ne_place_ramdisk(NitroEnclaveBoot *boot, Error **errp)
 {
     const uint8_t *h = boot->setup->data;
     uint64_t kernel_end = boot->load_address + boot->init_size;
@@ -220,7 +220,7 @@ static bool place_ramdisk(NitroEnclaveBoot *boot, Error **errp)
     return false;
 }
 
-bool nitro_enclave_boot_kernel(NitroEnclaveBoot *boot, const void *data,
+bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
                                size_t size, Error **errp)
 {
     const uint8_t *p = data;
@@ -244,7 +244,7 @@ bool nitro_enclave_boot_kernel(NitroEnclaveBoot *boot, const void *data,
         size -= take;
 
         if (!boot->setup_size && boot->setup->len == HDR_END_MAX &&
-            (!parse_header(boot, errp) || !place_ramdisk(boot, errp))) {
+            (!ne_parse_header(boot, errp) || !ne_place_ramdisk(boot, errp))) {
             return false;
         }
     }
@@ -252,15 +252,15 @@ bool nitro_enclave_boot_kernel(NitroEnclaveBoot *boot, const void *data,
         return true;
     }
 
-    if (!write_guest(boot, boot->load_address + boot->kernel_done -
-                     boot->setup_size, p, size, errp)) {
+    if (!ne_write_guest(boot, boot->load_address + boot->kernel_done -
+                        boot->setup_size, p, size, errp)) {
         return false;
     }
     boot->kernel_done += size;
     return true;
 }
 
-bool nitro_enclave_boot_ramdisk(NitroEnclaveBoot *boot, const void *data,
+bool nitro_enclave_load_ramdisk(NitroEnclaveBoot *boot, const void *data,
                                 size_t size, Error **errp)
 {
     if (boot->kernel_done != boot->kernel_size ||
@@ -268,16 +268,16 @@ bool nitro_enclave_boot_ramdisk(NitroEnclaveBoot *boot, const void *data,
         error_setg(errp, "ramdisk data where none is expected");
         return false;
     }
-    if (!write_guest(boot, boot->ramdisk_address + boot->ramdisk_done, data,
-                     size, errp)) {
+    if (!ne_write_guest(boot, boot->ramdisk_address + boot->ramdisk_done, data,
+                        size, errp)) {
         return false;
     }
     boot->ramdisk_done += size;
     return true;
 }
 
-static void add_e820(uint8_t *zero_page, uint64_t start, uint64_t size,
-                     uint32_t type)
+static void ne_add_e820(uint8_t *zero_page, uint64_t start, uint64_t size,
+                        uint32_t type)
 {
     uint8_t *entry = zero_page + ZP_E820_TABLE +
                      20 * zero_page[ZP_E820_ENTRIES]++;
@@ -287,7 +287,7 @@ static void add_e820(uint8_t *zero_page, uint64_t start, uint64_t size,
     stl_le_p(entry + 16, type);
 }
 
-static bool write_zero_page(NitroEnclaveBoot *boot, Error **errp)
+static bool ne_write_zero_page(NitroEnclaveBoot *boot, Error **errp)
 {
     g_autofree uint8_t *zp = g_malloc0(ZP_SIZE);
     const uint8_t *h = boot->setup->data;
@@ -302,18 +302,18 @@ static bool write_zero_page(NitroEnclaveBoot *boot, Error **errp)
     stl_le_p(zp + ZP_EXT_RAMDISK_SIZE, boot->ramdisk_size >> 32);
 
     /* Linux takes a map with a single entry for a broken one. */
-    add_e820(zp, 0, BASE_MEMORY_END, E820_TYPE_RAM);
-    add_e820(zp, BASE_MEMORY_END, HIGH_MEMORY - BASE_MEMORY_END,
-             E820_TYPE_RESERVED);
-    add_e820(zp, HIGH_MEMORY, boot->below_4g - HIGH_MEMORY, E820_TYPE_RAM);
+    ne_add_e820(zp, 0, BASE_MEMORY_END, E820_TYPE_RAM);
+    ne_add_e820(zp, BASE_MEMORY_END, HIGH_MEMORY - BASE_MEMORY_END,
+                E820_TYPE_RESERVED);
+    ne_add_e820(zp, HIGH_MEMORY, boot->below_4g - HIGH_MEMORY, E820_TYPE_RAM);
     if (boot->above_4g) {
-        add_e820(zp, 4 * GiB, boot->above_4g, E820_TYPE_RAM);
+        ne_add_e820(zp, 4 * GiB, boot->above_4g, E820_TYPE_RAM);
     }
-    return write_guest(boot, NE_BOOT_ZERO_PAGE, zp, ZP_SIZE, errp);
+    return ne_write_guest(boot, NE_BOOT_ZERO_PAGE, zp, ZP_SIZE, errp);
 }
 
 /* The first 4 GiB, identity-mapped with pages of 2 MiB. */
-static bool write_page_tables(NitroEnclaveBoot *boot, Error **errp)
+static bool ne_write_page_tables(NitroEnclaveBoot *boot, Error **errp)
 {
     const uint64_t table = 0x3;         /* present, writable */
     const uint64_t large_page = 0x83;   /* and of 2 MiB */
@@ -328,10 +328,10 @@ static bool write_page_tables(NitroEnclaveBoot *boot, Error **errp)
     for (i = 0; i < 4 * 512; i++) {
         stq_le_p(pt + 0x2000 + 8 * i, i * 2 * MiB | large_page);
     }
-    return write_guest(boot, NE_BOOT_PAGE_TABLES, pt, 6 * 4 * KiB, errp);
+    return ne_write_guest(boot, NE_BOOT_PAGE_TABLES, pt, 6 * 4 * KiB, errp);
 }
 
-static bool write_descriptors(NitroEnclaveBoot *boot, Error **errp)
+static bool ne_write_descriptors(NitroEnclaveBoot *boot, Error **errp)
 {
     uint8_t gdt[SEL_TSS + 16] = { };
     uint8_t tss[TSS_LIMIT + 1] = { };
@@ -341,15 +341,15 @@ static bool write_descriptors(NitroEnclaveBoot *boot, Error **errp)
     stq_le_p(gdt + SEL_TSS, TSS_LIMIT | (uint64_t)NE_BOOT_TSS << 16 |
              0x8bULL << 40);                        /* busy 64-bit TSS */
     stw_le_p(tss + 0x66, sizeof(tss));              /* no I/O bitmap */
-    return write_guest(boot, NE_BOOT_TSS, tss, sizeof(tss), errp) &&
-           write_guest(boot, NE_BOOT_GDT, gdt, sizeof(gdt), errp);
+    return ne_write_guest(boot, NE_BOOT_TSS, tss, sizeof(tss), errp) &&
+           ne_write_guest(boot, NE_BOOT_GDT, gdt, sizeof(gdt), errp);
 }
 
 /*
  * A kernel that reboots through the BIOS jumps here in real mode, and finds
  * what a PC's firmware would do: a reset through the keyboard controller.
  */
-static bool write_bios_vector(NitroEnclaveBoot *boot, Error **errp)
+static bool ne_write_bios_vector(NitroEnclaveBoot *boot, Error **errp)
 {
     static const uint8_t code[] = {
         0xb0, 0xfe,     /* mov $0xfe, %al */
@@ -358,10 +358,10 @@ static bool write_bios_vector(NitroEnclaveBoot *boot, Error **errp)
         0xeb, 0xfd,     /* jmp to the hlt */
     };
 
-    return write_guest(boot, NE_BOOT_BIOS_VECTOR, code, sizeof(code), errp);
+    return ne_write_guest(boot, NE_BOOT_BIOS_VECTOR, code, sizeof(code), errp);
 }
 
-static uint8_t mp_checksum(const uint8_t *data, size_t size)
+static uint8_t ne_mp_checksum(const uint8_t *data, size_t size)
 {
     uint8_t sum = 0;
 
@@ -371,9 +371,9 @@ static uint8_t mp_checksum(const uint8_t *data, size_t size)
     return -sum;
 }
 
-static void mp_interrupt(GByteArray *table, uint8_t entry_type, uint8_t type,
-                         uint16_t flags, uint8_t irq, uint8_t dest,
-                         uint8_t pin)
+static void ne_mp_interrupt(GByteArray *table, uint8_t entry_type, uint8_t type,
+                            uint16_t flags, uint8_t irq, uint8_t dest,
+                            uint8_t pin)
 {
     uint8_t e[8] = { entry_type, type, 0, 0, 0, irq, dest, pin };
 
@@ -381,8 +381,8 @@ static void mp_interrupt(GByteArray *table, uint8_t entry_type, uint8_t type,
     g_byte_array_append(table, e, sizeof(e));
 }
 
-static GByteArray *mp_table(const NitroEnclaveCPU *cpus, unsigned num_cpus,
-                            uint16_t level_irqs)
+static GByteArray *ne_mp_table(const NitroEnclaveCPU *cpus, unsigned num_cpus,
+                               uint16_t level_irqs)
 {
     enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_INT, ENTRY_LINT };
     enum { TYPE_INT, TYPE_NMI, TYPE_SMI, TYPE_EXTINT };
@@ -412,15 +412,15 @@ static GByteArray *mp_table(const NitroEnclaveCPU *cpus, unsigned num_cpus,
     /* The timer arrives on pin 2, which leaves none for the cascade. */
     for (i = 0; i < 16; i++) {
         if (i != 2) {
-            mp_interrupt(table, ENTRY_INT, TYPE_INT,
-                         level_irqs & (1 << i) ? level_high : conforms,
-                         i, ioapic_id, i ? i : 2);
+            ne_mp_interrupt(table, ENTRY_INT, TYPE_INT,
+                            level_irqs & (1 << i) ? level_high : conforms,
+                            i, ioapic_id, i ? i : 2);
             entries++;
         }
     }
-    mp_interrupt(table, ENTRY_LINT, TYPE_EXTINT, conforms, 0,
-                 cpus[0].apic_id, 0);
-    mp_interrupt(table, ENTRY_LINT, TYPE_NMI, conforms, 0, all_cpus, 1);
+    ne_mp_interrupt(table, ENTRY_LINT, TYPE_EXTINT, conforms, 0,
+                    cpus[0].apic_id, 0);
+    ne_mp_interrupt(table, ENTRY_LINT, TYPE_NMI, conforms, 0, all_cpus, 1);
     entries += 2;
 
     memcpy(header, "PCMP", 4);
@@ -431,27 +431,29 @@ static GByteArray *mp_table(const NitroEnclaveCPU *cpus, unsigned num_cpus,
     stw_le_p(header + 34, entries);
     stl_le_p(header + 36, APIC_DEFAULT_ADDRESS);
     memcpy(table->data, header, sizeof(header));
-    table->data[7] = mp_checksum(table->data, table->len);
+    table->data[7] = ne_mp_checksum(table->data, table->len);
     return table;
 }
 
-static bool write_mp_table(NitroEnclaveBoot *boot, const NitroEnclaveCPU *cpus,
-                           unsigned num_cpus, uint16_t level_irqs,
-                           Error **errp)
+static bool ne_write_mp_table(NitroEnclaveBoot *boot,
+                              const NitroEnclaveCPU *cpus,
+                              unsigned num_cpus, uint16_t level_irqs,
+                              Error **errp)
 {
-    g_autoptr(GByteArray) table = mp_table(cpus, num_cpus, level_irqs);
+    g_autoptr(GByteArray) table = ne_mp_table(cpus, num_cpus, level_irqs);
     uint8_t pointer[16] = { '_', 'M', 'P', '_' };
 
     stl_le_p(pointer + 4, NE_BOOT_MP_TABLE);
     pointer[8] = 1;                             /* 16 bytes */
     pointer[9] = 4;                             /* specification 1.4 */
-    pointer[10] = mp_checksum(pointer, sizeof(pointer));
-    return write_guest(boot, NE_BOOT_MP_TABLE, table->data, table->len, errp) &&
-           write_guest(boot, NE_BOOT_MP_POINTER, pointer, sizeof(pointer),
-                       errp);
+    pointer[10] = ne_mp_checksum(pointer, sizeof(pointer));
+    return ne_write_guest(boot, NE_BOOT_MP_TABLE, table->data, table->len,
+                          errp) &&
+           ne_write_guest(boot, NE_BOOT_MP_POINTER, pointer, sizeof(pointer),
+                          errp);
 }
 
-bool nitro_enclave_boot_finish(NitroEnclaveBoot *boot, const char *cmdline,
+bool nitro_enclave_load_finish(NitroEnclaveBoot *boot, const char *cmdline,
                                const NitroEnclaveCPU *cpus, unsigned num_cpus,
                                uint16_t level_irqs, Error **errp)
 {
@@ -472,12 +474,12 @@ bool nitro_enclave_boot_finish(NitroEnclaveBoot *boot, const char *cmdline,
     trace_nitro_enclave_boot(boot->load_address, boot->init_size,
                              boot->ramdisk_address, boot->ramdisk_size,
                              num_cpus, cmdline);
-    return write_guest(boot, NE_BOOT_CMDLINE, cmdline, length + 1, errp) &&
-           write_zero_page(boot, errp) &&
-           write_page_tables(boot, errp) &&
-           write_descriptors(boot, errp) &&
-           write_bios_vector(boot, errp) &&
-           write_mp_table(boot, cpus, num_cpus, level_irqs, errp);
+    return ne_write_guest(boot, NE_BOOT_CMDLINE, cmdline, length + 1, errp) &&
+           ne_write_zero_page(boot, errp) &&
+           ne_write_page_tables(boot, errp) &&
+           ne_write_descriptors(boot, errp) &&
+           ne_write_bios_vector(boot, errp) &&
+           ne_write_mp_table(boot, cpus, num_cpus, level_irqs, errp);
 }
 
 void nitro_enclave_boot_set_cpu(const NitroEnclaveBoot *boot, X86CPU *cpu)

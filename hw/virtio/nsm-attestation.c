@@ -1,8 +1,9 @@
 /*
  * Attestation documents of the Nitro Secure Module
  *
- * The chain of certificates has the depth, the constraints, the lives and the
- * names of a real one, since there are verifiers that count on each of them:
+ * The chain of certificates has the depth, the constraints and the lives of a
+ * real one, and the suffixes of its common names, since there are verifiers
+ * that count on each of them:
  *
  *   root -> regional -> zonal -> instance -> the one that signs documents
  *
@@ -16,6 +17,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cbor.h"
+#include "qemu/cose.h"
 #include "qemu/host-utils.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
@@ -44,9 +46,6 @@
 
 /* What a document's last certificate has left to live, at least */
 #define SIGNER_LEFT_S       (1 * HOUR_S)
-
-#define COSE_ALG            1           /* RFC 9052, 3.1 */
-#define COSE_ES384          34          /* -35 (RFC 9053, 2.1), less one */
 
 typedef enum Level {
     ROOT,
@@ -83,7 +82,7 @@ struct NsmAttestation {
     char *root_pem;
 };
 
-static void certificate_clear(Certificate *c)
+static void nsm_certificate_clear(Certificate *c)
 {
     if (c->crt) {
         gnutls_x509_crt_deinit(c->crt);
@@ -96,7 +95,7 @@ static void certificate_clear(Certificate *c)
 }
 
 /* @ret of a function of GnuTLS that was to do @what */
-static bool check(int ret, const char *what, Error **errp)
+static bool nsm_ok(int ret, const char *what, Error **errp)
 {
     if (ret < 0) {
         error_setg(errp, "%s: %s", what, gnutls_strerror(ret));
@@ -104,62 +103,62 @@ static bool check(int ret, const char *what, Error **errp)
     return ret >= 0;
 }
 
-static int64_t now_s(const NsmAttestation *a)
+static int64_t nsm_now_s(const NsmAttestation *a)
 {
     return a->clock(a->clock_opaque) / 1000;
 }
 
-static int64_t host_clock(void *opaque)
+static int64_t nsm_host_clock(void *opaque)
 {
     return g_get_real_time() / 1000;
 }
 
 /* Making certificates */
 
-static bool make_key(Certificate *c, Error **errp)
+static bool nsm_make_key(Certificate *c, Error **errp)
 {
-    return check(gnutls_privkey_init(&c->key), "private key", errp) &&
-           check(gnutls_privkey_generate(
+    return nsm_ok(gnutls_privkey_init(&c->key), "private key", errp) &&
+           nsm_ok(gnutls_privkey_generate(
                      c->key, GNUTLS_PK_ECDSA,
                      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1), 0),
-                 "generating a P-384 key", errp);
+                  "generating a P-384 key", errp);
 }
 
-static bool set_public_key(Certificate *c, Error **errp)
+static bool nsm_set_public_key(Certificate *c, Error **errp)
 {
     gnutls_pubkey_t key;
     bool ok;
 
-    if (!check(gnutls_pubkey_init(&key), "public key", errp)) {
+    if (!nsm_ok(gnutls_pubkey_init(&key), "public key", errp)) {
         return false;
     }
-    ok = check(gnutls_pubkey_import_privkey(key, c->key, 0, 0),
-               "public key", errp) &&
-         check(gnutls_x509_crt_set_pubkey(c->crt, key), "public key", errp);
+    ok = nsm_ok(gnutls_pubkey_import_privkey(key, c->key, 0, 0),
+                "public key", errp) &&
+         nsm_ok(gnutls_x509_crt_set_pubkey(c->crt, key), "public key", errp);
     gnutls_pubkey_deinit(key);
     return ok;
 }
 
-static bool set_serial(Certificate *c, Error **errp)
+static bool nsm_set_serial(Certificate *c, Error **errp)
 {
     uint8_t serial[SERIAL_SIZE];
 
-    if (!check(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial)),
-               "serial number", errp)) {
+    if (!nsm_ok(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial)),
+                "serial number", errp)) {
         return false;
     }
     /* Positive, and of the same length whatever the chance. */
     serial[0] = (serial[0] & 0x7f) | 0x40;
-    return check(gnutls_x509_crt_set_serial(c->crt, serial, sizeof(serial)),
-                 "serial number", errp);
+    return nsm_ok(gnutls_x509_crt_set_serial(c->crt, serial, sizeof(serial)),
+                  "serial number", errp);
 }
 
 /*
- * The common name of a certificate at @level: what of the enclave, or of
- * chance, comes before the suffix, so much as fits.
+ * Make the common name of a certificate at @level: the level's suffix, after
+ * random digits or a part of the module id, cut to what fits.
  */
-static bool make_common_name(const NsmAttestation *a, Level level,
-                             GString *name, Error **errp)
+static bool nsm_make_common_name(const NsmAttestation *a, Level level,
+                                 GString *name, Error **errp)
 {
     size_t room = COMMON_NAME_MAX - strlen(levels[level].suffix);
     uint64_t random;
@@ -170,8 +169,8 @@ static bool make_common_name(const NsmAttestation *a, Level level,
         break;
     case REGIONAL:
     case ZONAL:
-        if (!check(gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof(random)),
-                   "common name", errp)) {
+        if (!nsm_ok(gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof(random)),
+                    "common name", errp)) {
             return false;
         }
         g_string_printf(name, "%016" PRIx64, random);
@@ -190,8 +189,9 @@ static bool make_common_name(const NsmAttestation *a, Level level,
     return true;
 }
 
-static bool set_subject(const NsmAttestation *a, Level level, Certificate *c,
-                        Error **errp)
+static bool nsm_set_subject(const NsmAttestation *a, Level level,
+                            Certificate *c,
+                            Error **errp)
 {
     g_autoptr(GString) name = g_string_new(NULL);
     const struct {
@@ -203,30 +203,31 @@ static bool set_subject(const NsmAttestation *a, Level level, Certificate *c,
     };
     int i;
 
-    if (!make_common_name(a, level, name, errp)) {
+    if (!nsm_make_common_name(a, level, name, errp)) {
         return false;
     }
     for (i = 0; i < ARRAY_SIZE(parts); i++) {
         const char *value = parts[i].value ?: name->str;
 
-        if (!check(gnutls_x509_crt_set_dn_by_oid(c->crt, parts[i].oid, 0,
-                                                 value, strlen(value)),
-                   "subject", errp)) {
+        if (!nsm_ok(gnutls_x509_crt_set_dn_by_oid(c->crt, parts[i].oid, 0,
+                                                  value, strlen(value)),
+                    "subject", errp)) {
             return false;
         }
     }
     return true;
 }
 
-static int64_t end_of_life(const Certificate *c)
+static int64_t nsm_end_of_life(const Certificate *c)
 {
     return gnutls_x509_crt_get_expiration_time(c->crt);
 }
 
-static bool set_validity(const NsmAttestation *a, Level level, Certificate *c,
-                         Error **errp)
+static bool nsm_set_validity(const NsmAttestation *a, Level level,
+                             Certificate *c,
+                             Error **errp)
 {
-    int64_t begin = now_s(a) - CLOCK_SKEW_S;
+    int64_t begin = nsm_now_s(a) - CLOCK_SKEW_S;
     int64_t end = begin + levels[level].life_s;
 
     /* Where time_t has 32 bits, nothing lives beyond the year 2038. */
@@ -235,57 +236,57 @@ static bool set_validity(const NsmAttestation *a, Level level, Certificate *c,
     }
     if (level != ROOT) {
         /* A root of the user's may end before all that we would make. */
-        end = MIN(end, end_of_life(&a->chain[level - 1]));
+        end = MIN(end, nsm_end_of_life(&a->chain[level - 1]));
     }
-    return check(gnutls_x509_crt_set_activation_time(c->crt, begin),
-                 "validity", errp) &&
-           check(gnutls_x509_crt_set_expiration_time(c->crt, end),
-                 "validity", errp);
+    return nsm_ok(gnutls_x509_crt_set_activation_time(c->crt, begin),
+                  "validity", errp) &&
+           nsm_ok(gnutls_x509_crt_set_expiration_time(c->crt, end),
+                  "validity", errp);
 }
 
-/* GnuTLS's own function would mark it critical, which real ones have not. */
-static bool set_signer_usage(Certificate *c, Error **errp)
+/* GnuTLS's own function would mark it critical, and AWS does not. */
+static bool nsm_set_signer_usage(Certificate *c, Error **errp)
 {
     static const char oid[] = GNUTLS_X509EXT_OID_KEY_USAGE;
     gnutls_datum_t der;
     int ret;
 
-    if (!check(gnutls_x509_ext_export_key_usage(GNUTLS_KEY_DIGITAL_SIGNATURE,
-                                                &der),
-               "key usage", errp)) {
+    if (!nsm_ok(gnutls_x509_ext_export_key_usage(GNUTLS_KEY_DIGITAL_SIGNATURE,
+                                                 &der),
+                "key usage", errp)) {
         return false;
     }
     ret = gnutls_x509_crt_set_extension_by_oid(c->crt, oid, der.data, der.size,
                                                0);
     gnutls_free(der.data);
-    return check(ret, "key usage", errp);
+    return nsm_ok(ret, "key usage", errp);
 }
 
-static bool set_constraints(Level level, Certificate *c, Error **errp)
+static bool nsm_set_constraints(Level level, Certificate *c, Error **errp)
 {
     unsigned usage = GNUTLS_KEY_KEY_CERT_SIGN;
 
-    if (!check(gnutls_x509_crt_set_basic_constraints(
+    if (!nsm_ok(gnutls_x509_crt_set_basic_constraints(
                    c->crt, level != SIGNER, levels[level].path_length),
-               "basic constraints", errp)) {
+                "basic constraints", errp)) {
         return false;
     }
     if (level == SIGNER) {
-        return set_signer_usage(c, errp);
+        return nsm_set_signer_usage(c, errp);
     }
     if (level != INSTANCE) {
         usage |= GNUTLS_KEY_CRL_SIGN | GNUTLS_KEY_DIGITAL_SIGNATURE;
     }
-    return check(gnutls_x509_crt_set_key_usage(c->crt, usage), "key usage",
-                 errp);
+    return nsm_ok(gnutls_x509_crt_set_key_usage(c->crt, usage), "key usage",
+                  errp);
 }
 
 /*
  * The subject key identifier of @crt, or if it has none, as a root of the
  * user's may, what RFC 5280, 4.2.1.2 (1) makes of its key.
  */
-static bool get_key_id(gnutls_x509_crt_t crt, uint8_t *id, size_t *size,
-                       Error **errp)
+static bool nsm_get_key_id(gnutls_x509_crt_t crt, uint8_t *id, size_t *size,
+                           Error **errp)
 {
     size_t room = *size;
     int ret = gnutls_x509_crt_get_subject_key_id(crt, id, size, NULL);
@@ -294,29 +295,29 @@ static bool get_key_id(gnutls_x509_crt_t crt, uint8_t *id, size_t *size,
         *size = room;
         ret = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA1, id, size);
     }
-    return check(ret, "key identifier", errp);
+    return nsm_ok(ret, "key identifier", errp);
 }
 
-static bool set_key_ids(Certificate *c, const Certificate *issuer,
-                        Error **errp)
+static bool nsm_set_key_ids(Certificate *c, const Certificate *issuer,
+                            Error **errp)
 {
     /* One of the user's may be as long as its certificate can be. */
     uint8_t own[NSM_CERTIFICATE_MAX], issuers[NSM_CERTIFICATE_MAX];
     size_t own_size = sizeof(own), issuers_size = sizeof(issuers);
 
-    return get_key_id(c->crt, own, &own_size, errp) &&
-           check(gnutls_x509_crt_set_subject_key_id(c->crt, own, own_size),
-                 "subject key identifier", errp) &&
-           get_key_id(issuer->crt, issuers, &issuers_size, errp) &&
-           check(gnutls_x509_crt_set_authority_key_id(c->crt, issuers,
-                                                      issuers_size),
-                 "authority key identifier", errp);
+    return nsm_get_key_id(c->crt, own, &own_size, errp) &&
+           nsm_ok(gnutls_x509_crt_set_subject_key_id(c->crt, own, own_size),
+                  "subject key identifier", errp) &&
+           nsm_get_key_id(issuer->crt, issuers, &issuers_size, errp) &&
+           nsm_ok(gnutls_x509_crt_set_authority_key_id(c->crt, issuers,
+                                                       issuers_size),
+                  "authority key identifier", errp);
 }
 
-static bool make_der(Certificate *c, Error **errp)
+static bool nsm_make_der(Certificate *c, Error **errp)
 {
-    if (!check(gnutls_x509_crt_export2(c->crt, GNUTLS_X509_FMT_DER, &c->der),
-               "certificate", errp)) {
+    if (!nsm_ok(gnutls_x509_crt_export2(c->crt, GNUTLS_X509_FMT_DER, &c->der),
+                "certificate", errp)) {
         return false;
     }
     if (c->der.size > NSM_CERTIFICATE_MAX) {
@@ -329,48 +330,41 @@ static bool make_der(Certificate *c, Error **errp)
 }
 
 /* A new key and certificate for @level, in place of what is there */
-static bool make_certificate(NsmAttestation *a, Level level, Error **errp)
+static bool nsm_make_certificate(NsmAttestation *a, Level level, Error **errp)
 {
     Certificate *c = &a->chain[level];
     const Certificate *issuer = level == ROOT ? c : c - 1;
     bool ok;
 
-    certificate_clear(c);
-    ok = make_key(c, errp) &&
-         check(gnutls_x509_crt_init(&c->crt), "certificate", errp) &&
-         check(gnutls_x509_crt_set_version(c->crt, 3), "version", errp) &&
-         set_serial(c, errp) &&
-         set_subject(a, level, c, errp) &&
-         set_validity(a, level, c, errp) &&
-         set_public_key(c, errp) &&
-         set_constraints(level, c, errp) &&
-         set_key_ids(c, issuer, errp) &&
-         check(gnutls_x509_crt_privkey_sign(c->crt, issuer->crt, issuer->key,
-                                            GNUTLS_DIG_SHA384, 0),
-               "signing a certificate", errp) &&
-         make_der(c, errp);
+    nsm_certificate_clear(c);
+    ok = nsm_make_key(c, errp) &&
+         nsm_ok(gnutls_x509_crt_init(&c->crt), "certificate", errp) &&
+         nsm_ok(gnutls_x509_crt_set_version(c->crt, 3), "version", errp) &&
+         nsm_set_serial(c, errp) &&
+         nsm_set_subject(a, level, c, errp) &&
+         nsm_set_validity(a, level, c, errp) &&
+         nsm_set_public_key(c, errp) &&
+         nsm_set_constraints(level, c, errp) &&
+         nsm_set_key_ids(c, issuer, errp) &&
+         nsm_ok(gnutls_x509_crt_privkey_sign(c->crt, issuer->crt, issuer->key,
+                                             GNUTLS_DIG_SHA384, 0),
+                "signing a certificate", errp) &&
+         nsm_make_der(c, errp);
     if (!ok) {
-        certificate_clear(c);
+        nsm_certificate_clear(c);
     }
     return ok;
 }
 
-static char *time_text(int64_t s)
-{
-    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(s);
-
-    return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ")
-                : g_strdup_printf("%" PRId64, s);
-}
-
 /* Is the root one that a verifier takes @now? */
-static bool check_validity(const NsmAttestation *a, int64_t now, Error **errp)
+static bool nsm_check_validity(const NsmAttestation *a, int64_t now,
+                               Error **errp)
 {
     const Certificate *root = &a->chain[ROOT];
     int64_t begin = gnutls_x509_crt_get_activation_time(root->crt);
-    int64_t end = end_of_life(root);
-    g_autofree char *now_text = time_text(now);
-    g_autofree char *limit = time_text(now < begin ? begin : end);
+    int64_t end = nsm_end_of_life(root);
+    g_autofree char *now_text = nitro_time_to_text(now);
+    g_autofree char *limit = nitro_time_to_text(now < begin ? begin : end);
 
     if (now >= begin && now <= end) {
         return true;
@@ -382,7 +376,7 @@ static bool check_validity(const NsmAttestation *a, int64_t now, Error **errp)
 }
 
 /* Is the certificate at @level missing, or one that should be replaced? */
-static bool is_due(const NsmAttestation *a, Level level, int64_t now)
+static bool nsm_is_due(const NsmAttestation *a, Level level, int64_t now)
 {
     const Certificate *c = &a->chain[level];
     int64_t needed = level == SIGNER ? SIGNER_LEFT_S
@@ -395,23 +389,23 @@ static bool is_due(const NsmAttestation *a, Level level, int64_t now)
     if (now < gnutls_x509_crt_get_activation_time(c->crt)) {
         return true;
     }
-    /* One that ends with its issuer would not get better. */
-    return end_of_life(c) - now < needed &&
-           end_of_life(c) < end_of_life(c - 1);
+    /* A certificate cannot outlive its issuer: a new one would end as soon. */
+    return nsm_end_of_life(c) - now < needed &&
+           nsm_end_of_life(c) < nsm_end_of_life(c - 1);
 }
 
 /* Make or renew what is due, and all below it. */
-static bool renew(NsmAttestation *a, int64_t now, Error **errp)
+static bool nsm_renew(NsmAttestation *a, int64_t now, Error **errp)
 {
     bool due = false;
     int level;
 
-    if (!check_validity(a, now, errp)) {
+    if (!nsm_check_validity(a, now, errp)) {
         return false;
     }
     for (level = REGIONAL; level < NUM_LEVELS; level++) {
-        due = due || is_due(a, level, now);
-        if (due && !make_certificate(a, level, errp)) {
+        due = due || nsm_is_due(a, level, now);
+        if (due && !nsm_make_certificate(a, level, errp)) {
             return false;
         }
     }
@@ -424,8 +418,8 @@ static bool renew(NsmAttestation *a, int64_t now, Error **errp)
  * Read a file of @option, up to CA_FILE_MAX bytes, which the caller wipes and
  * frees.
  */
-static bool read_file(const char *option, const char *name,
-                      gnutls_datum_t *text, Error **errp)
+static bool nsm_read_file(const char *option, const char *name,
+                          gnutls_datum_t *text, Error **errp)
 {
     ERRP_GUARD();
     int fd = qemu_open(name, O_RDONLY, errp);
@@ -452,7 +446,7 @@ static bool read_file(const char *option, const char *name,
     return n == 0;
 }
 
-static void wipe(gnutls_datum_t *text)
+static void nsm_wipe(gnutls_datum_t *text)
 {
     if (text->data) {
         gnutls_memset(text->data, 0, CA_FILE_MAX + 1);
@@ -460,11 +454,11 @@ static void wipe(gnutls_datum_t *text)
     }
 }
 
-static bool read_ca_cert(Certificate *root, const char *name, Error **errp)
+static bool nsm_read_ca_cert(Certificate *root, const char *name, Error **errp)
 {
     gnutls_datum_t text = { };
-    bool ok = read_file("attestation-ca-cert", name, &text, errp) &&
-              check(gnutls_x509_crt_init(&root->crt), "certificate", errp);
+    bool ok = nsm_read_file("attestation-ca-cert", name, &text, errp) &&
+              nsm_ok(gnutls_x509_crt_init(&root->crt), "certificate", errp);
 
     if (ok) {
         int ret = gnutls_x509_crt_import(root->crt, &text,
@@ -476,7 +470,7 @@ static bool read_ca_cert(Certificate *root, const char *name, Error **errp)
             ok = false;
         }
     }
-    wipe(&text);
+    nsm_wipe(&text);
     return ok;
 }
 
@@ -484,7 +478,7 @@ static bool read_ca_cert(Certificate *root, const char *name, Error **errp)
  * What begins the private key: openssl writes the parameters of the curve into
  * a block before it, which GnuTLS does not read past.
  */
-static gnutls_datum_t find_key(const gnutls_datum_t *text)
+static gnutls_datum_t nsm_find_key(const gnutls_datum_t *text)
 {
     static const char parameters[] = "-----END EC PARAMETERS-----";
     char *begin = (char *)text->data;
@@ -494,14 +488,14 @@ static gnutls_datum_t find_key(const gnutls_datum_t *text)
     return (gnutls_datum_t) { text->data + skip, text->size - skip };
 }
 
-static bool import_ca_key(Certificate *root, const char *name,
-                          gnutls_x509_privkey_t *key, Error **errp)
+static bool nsm_import_ca_key(Certificate *root, const char *name,
+                              gnutls_x509_privkey_t *key, Error **errp)
 {
     gnutls_datum_t text = { };
-    bool ok = read_file("attestation-ca-key", name, &text, errp);
+    bool ok = nsm_read_file("attestation-ca-key", name, &text, errp);
 
     if (ok) {
-        gnutls_datum_t block = find_key(&text);
+        gnutls_datum_t block = nsm_find_key(&text);
         int ret = gnutls_x509_privkey_import(*key, &block,
                                              GNUTLS_X509_FMT_PEM);
 
@@ -511,23 +505,23 @@ static bool import_ca_key(Certificate *root, const char *name,
             ok = false;
         }
     }
-    wipe(&text);
+    nsm_wipe(&text);
     return ok;
 }
 
-static bool check_ca_key(const Certificate *root, const char *ca_cert,
-                         const char *ca_key, gnutls_x509_privkey_t key,
-                         Error **errp)
+static bool nsm_check_ca_key(const Certificate *root, const char *ca_cert,
+                             const char *ca_key, gnutls_x509_privkey_t key,
+                             Error **errp)
 {
     uint8_t of_cert[64], of_key[64];
     size_t cert_size = sizeof(of_cert), key_size = sizeof(of_key);
 
-    if (!check(gnutls_x509_crt_get_key_id(root->crt, GNUTLS_KEYID_USE_SHA256,
-                                          of_cert, &cert_size),
-               ca_cert, errp) ||
-        !check(gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256,
-                                              of_key, &key_size),
-               ca_key, errp)) {
+    if (!nsm_ok(gnutls_x509_crt_get_key_id(root->crt, GNUTLS_KEYID_USE_SHA256,
+                                           of_cert, &cert_size),
+                ca_cert, errp) ||
+        !nsm_ok(gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256,
+                                               of_key, &key_size),
+                ca_key, errp)) {
         return false;
     }
     if (cert_size != key_size || memcmp(of_cert, of_key, key_size)) {
@@ -538,26 +532,27 @@ static bool check_ca_key(const Certificate *root, const char *ca_cert,
     return true;
 }
 
-static bool read_ca_key(Certificate *root, const char *ca_cert,
-                        const char *ca_key, Error **errp)
+static bool nsm_read_ca_key(Certificate *root, const char *ca_cert,
+                            const char *ca_key, Error **errp)
 {
     gnutls_x509_privkey_t key;
     bool ok;
 
-    if (!check(gnutls_x509_privkey_init(&key), "private key", errp)) {
+    if (!nsm_ok(gnutls_x509_privkey_init(&key), "private key", errp)) {
         return false;
     }
-    ok = import_ca_key(root, ca_key, &key, errp) &&
-         check_ca_key(root, ca_cert, ca_key, key, errp) &&
-         check(gnutls_privkey_init(&root->key), "private key", errp) &&
-         check(gnutls_privkey_import_x509(root->key, key,
-                                          GNUTLS_PRIVKEY_IMPORT_COPY),
-               ca_key, errp);
+    ok = nsm_import_ca_key(root, ca_key, &key, errp) &&
+         nsm_check_ca_key(root, ca_cert, ca_key, key, errp) &&
+         nsm_ok(gnutls_privkey_init(&root->key), "private key", errp) &&
+         nsm_ok(gnutls_privkey_import_x509(root->key, key,
+                                           GNUTLS_PRIVKEY_IMPORT_COPY),
+                ca_key, errp);
     gnutls_x509_privkey_deinit(key);
     return ok;
 }
 
-static bool check_curve(gnutls_x509_crt_t crt, const char *name, Error **errp)
+static bool nsm_check_curve(gnutls_x509_crt_t crt, const char *name,
+                            Error **errp)
 {
     int algorithm = gnutls_x509_crt_get_pk_algorithm(crt, NULL);
     gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
@@ -576,8 +571,8 @@ static bool check_curve(gnutls_x509_crt_t crt, const char *name, Error **errp)
     return true;
 }
 
-static bool check_authority(gnutls_x509_crt_t crt, const char *name,
-                            Error **errp)
+static bool nsm_check_authority(gnutls_x509_crt_t crt, const char *name,
+                                Error **errp)
 {
     unsigned is_ca = 0, usage;
     int path_length = -1;
@@ -603,23 +598,23 @@ static bool check_authority(gnutls_x509_crt_t crt, const char *name,
     return true;
 }
 
-static bool read_root(NsmAttestation *a, const char *ca_cert,
-                      const char *ca_key, Error **errp)
+static bool nsm_read_root(NsmAttestation *a, const char *ca_cert,
+                          const char *ca_key, Error **errp)
 {
     ERRP_GUARD();
     Certificate *root = &a->chain[ROOT];
 
-    if (!read_ca_cert(root, ca_cert, errp) ||
-        !check_curve(root->crt, ca_cert, errp) ||
-        !check_authority(root->crt, ca_cert, errp) ||
-        !read_ca_key(root, ca_cert, ca_key, errp)) {
+    if (!nsm_read_ca_cert(root, ca_cert, errp) ||
+        !nsm_check_curve(root->crt, ca_cert, errp) ||
+        !nsm_check_authority(root->crt, ca_cert, errp) ||
+        !nsm_read_ca_key(root, ca_cert, ca_key, errp)) {
         return false;
     }
     /*
      * What is signed with it repeats its name, which may be long: see now that
      * all of the chain can be made, not when the guest asks for a document.
      */
-    if (!make_der(root, errp) || !renew(a, now_s(a), errp)) {
+    if (!nsm_make_der(root, errp) || !nsm_renew(a, nsm_now_s(a), errp)) {
         error_prepend(errp, "attestation-ca-cert: %s: ", ca_cert);
         return false;
     }
@@ -628,8 +623,8 @@ static bool read_root(NsmAttestation *a, const char *ca_cert,
 
 /* Documents */
 
-static void add_optional(GByteArray *out, const char *name,
-                         const GByteArray *bytes)
+static void nsm_add_optional(GByteArray *out, const char *name,
+                             const GByteArray *bytes)
 {
     cbor_put_text(out, name);
     if (bytes) {
@@ -640,8 +635,8 @@ static void add_optional(GByteArray *out, const char *name,
 }
 
 /* In the order of real documents: there are verifiers that depend on it. */
-static GByteArray *make_payload(const NsmAttestation *a,
-                                const NsmDocument *document, int64_t now_ms)
+static GByteArray *nsm_make_payload(const NsmAttestation *a,
+                                    const NsmDocument *document, int64_t now_ms)
 {
     GByteArray *out = g_byte_array_new();
     int i;
@@ -658,7 +653,7 @@ static GByteArray *make_payload(const NsmAttestation *a,
     for (i = 0; i < NSM_NUM_PCRS; i++) {
         if (document->which_pcrs >> i & 1) {
             cbor_put_uint(out, i);
-            cbor_put_bytes(out, document->pcrs[i], NSM_PCR_SIZE);
+            cbor_put_bytes(out, document->pcrs[i], NITRO_PCR_SIZE);
         }
     }
     cbor_put_text(out, "certificate");
@@ -668,19 +663,19 @@ static GByteArray *make_payload(const NsmAttestation *a,
     for (i = ROOT; i < SIGNER; i++) {
         cbor_put_bytes(out, a->chain[i].der.data, a->chain[i].der.size);
     }
-    add_optional(out, "public_key", document->public_key);
-    add_optional(out, "user_data", document->user_data);
-    add_optional(out, "nonce", document->nonce);
+    nsm_add_optional(out, "public_key", document->public_key);
+    nsm_add_optional(out, "user_data", document->user_data);
+    nsm_add_optional(out, "nonce", document->nonce);
     return out;
 }
 
-static GByteArray *make_protected(void)
+static GByteArray *nsm_make_protected(void)
 {
     GByteArray *out = g_byte_array_new();
 
     cbor_put_map(out, 1);
-    cbor_put_uint(out, COSE_ALG);
-    cbor_put_negint(out, COSE_ES384);
+    cbor_put_uint(out, COSE_HEADER_ALG);
+    cbor_put_negint(out, -1 - COSE_ES384);
     return out;
 }
 
@@ -688,7 +683,7 @@ static GByteArray *make_protected(void)
  * Write the integer @n, of a signature, as COORDINATE_SIZE bytes.  GnuTLS has
  * as many bytes as it takes, and a zero in front where the first bit is set.
  */
-static void put_coordinate(uint8_t *out, const gnutls_datum_t *n)
+static void nsm_put_coordinate(uint8_t *out, const gnutls_datum_t *n)
 {
     size_t size = MIN(n->size, COORDINATE_SIZE);
 
@@ -697,21 +692,21 @@ static void put_coordinate(uint8_t *out, const gnutls_datum_t *n)
 }
 
 /* ECDSA, SHA-384; @signature is r and s (RFC 9053, 2.1). */
-static bool sign(gnutls_privkey_t key, const GByteArray *bytes,
-                 uint8_t signature[2 * COORDINATE_SIZE], Error **errp)
+static bool nsm_sign(gnutls_privkey_t key, const GByteArray *bytes,
+                     uint8_t signature[2 * COORDINATE_SIZE], Error **errp)
 {
     gnutls_datum_t data = { bytes->data, bytes->len };
     gnutls_datum_t der = { }, r = { }, s = { };
-    bool ok = check(gnutls_privkey_sign_data2(key,
-                                              GNUTLS_SIGN_ECDSA_SHA384, 0,
-                                              &data, &der),
-                    "signing a document", errp) &&
-              check(gnutls_decode_rs_value(&der, &r, &s),
-                    "signing a document", errp);
+    bool ok = nsm_ok(gnutls_privkey_sign_data2(key,
+                                               GNUTLS_SIGN_ECDSA_SHA384, 0,
+                                               &data, &der),
+                     "signing a document", errp) &&
+              nsm_ok(gnutls_decode_rs_value(&der, &r, &s),
+                     "signing a document", errp);
 
     if (ok) {
-        put_coordinate(signature, &r);
-        put_coordinate(signature + COORDINATE_SIZE, &s);
+        nsm_put_coordinate(signature, &r);
+        nsm_put_coordinate(signature + COORDINATE_SIZE, &s);
     }
     gnutls_free(der.data);
     gnutls_free(r.data);
@@ -720,23 +715,20 @@ static bool sign(gnutls_privkey_t key, const GByteArray *bytes,
 }
 
 /* COSE_Sign1 without its tag (RFC 9052, 4.2 and 4.4) */
-static bool sign_payload(gnutls_privkey_t key, const GByteArray *payload,
-                         GByteArray *out, Error **errp)
+static bool nsm_sign_payload(gnutls_privkey_t key, const GByteArray *payload,
+                             GByteArray *out, Error **errp)
 {
-    g_autoptr(GByteArray) protected = make_protected();
+    g_autoptr(GByteArray) protected = nsm_make_protected();
     g_autoptr(GByteArray) to_sign = g_byte_array_new();
     uint8_t signature[2 * COORDINATE_SIZE];
 
-    cbor_put_array(to_sign, 4);
-    cbor_put_text(to_sign, "Signature1");
-    cbor_put_bytes(to_sign, protected->data, protected->len);
-    cbor_put_bytes(to_sign, NULL, 0);
-    cbor_put_bytes(to_sign, payload->data, payload->len);
-    if (!sign(key, to_sign, signature, errp)) {
+    cose_sign1_put_sig_structure(to_sign, protected->data, protected->len,
+                                 payload->data, payload->len);
+    if (!nsm_sign(key, to_sign, signature, errp)) {
         return false;
     }
 
-    cbor_put_array(out, 4);
+    cbor_put_array(out, COSE_SIGN1_ITEMS);
     cbor_put_bytes(out, protected->data, protected->len);
     cbor_put_map(out, 0);
     cbor_put_bytes(out, payload->data, payload->len);
@@ -750,26 +742,26 @@ bool nsm_attestation_sign(NsmAttestation *a, const NsmDocument *document,
     int64_t now_ms = a->clock(a->clock_opaque);
     g_autoptr(GByteArray) payload = NULL;
 
-    if (!renew(a, now_ms / 1000, errp)) {
+    if (!nsm_renew(a, now_ms / 1000, errp)) {
         return false;
     }
-    payload = make_payload(a, document, now_ms);
+    payload = nsm_make_payload(a, document, now_ms);
     if (payload->len > NSM_PAYLOAD_MAX) {
         error_setg(errp, "a payload of %u bytes is too long: the limit is %d",
                    payload->len, NSM_PAYLOAD_MAX);
         return false;
     }
-    return sign_payload(a->chain[SIGNER].key, payload, out, errp);
+    return nsm_sign_payload(a->chain[SIGNER].key, payload, out, errp);
 }
 
-/* Life */
+/* Creating and freeing */
 
-static bool make_root_pem(NsmAttestation *a, Error **errp)
+static bool nsm_make_root_pem(NsmAttestation *a, Error **errp)
 {
     gnutls_datum_t pem = { };
-    bool ok = check(gnutls_x509_crt_export2(a->chain[ROOT].crt,
-                                            GNUTLS_X509_FMT_PEM, &pem),
-                    "root certificate", errp);
+    bool ok = nsm_ok(gnutls_x509_crt_export2(a->chain[ROOT].crt,
+                                             GNUTLS_X509_FMT_PEM, &pem),
+                     "root certificate", errp);
 
     if (ok) {
         a->root_pem = g_strndup((char *)pem.data, pem.size);
@@ -785,7 +777,7 @@ NsmAttestation *nsm_attestation_new(const NsmAttestationConfig *config,
     bool ok;
 
     a->module_id = g_strdup(config->module_id);
-    a->clock = config->clock ?: host_clock;
+    a->clock = config->clock ?: nsm_host_clock;
     a->clock_opaque = config->clock_opaque;
 
     if (!config->ca_cert != !config->ca_key) {
@@ -796,9 +788,9 @@ NsmAttestation *nsm_attestation_new(const NsmAttestationConfig *config,
         return NULL;
     }
     ok = config->ca_cert
-         ? read_root(a, config->ca_cert, config->ca_key, errp)
-         : make_certificate(a, ROOT, errp);
-    if (!ok || !make_root_pem(a, errp)) {
+         ? nsm_read_root(a, config->ca_cert, config->ca_key, errp)
+         : nsm_make_certificate(a, ROOT, errp);
+    if (!ok || !nsm_make_root_pem(a, errp)) {
         return NULL;
     }
     return g_steal_pointer(&a);
@@ -812,7 +804,7 @@ void nsm_attestation_free(NsmAttestation *a)
         return;
     }
     for (i = 0; i < NUM_LEVELS; i++) {
-        certificate_clear(&a->chain[i]);
+        nsm_certificate_clear(&a->chain[i]);
     }
     g_free(a->root_pem);
     g_free(a->module_id);

@@ -3,8 +3,9 @@
  *
  * A request is taken in three steps, top to bottom in this file: reading CBOR
  * (RFC 8949) item by item; finding out which operation is asked for, with
- * which arguments; and doing it.  AWS's module was observed to tell how a
- * request that is wrong is answered.
+ * which arguments; and doing it.  How a wrong request is answered follows the
+ * AWS library for the NSM (aws-nitro-enclaves-nsm-api, src/api), which defines
+ * these errors.
  *
  * All of a request is the guest's and hostile.  It is checked as a whole to be
  * well-formed before anything of it is used, so that the steps after that need
@@ -16,11 +17,11 @@
 #include "qemu/osdep.h"
 #include "qemu/cbor.h"
 #include "qemu/error-report.h"
+#include "qemu/guest-random.h"
 #include "qemu/host-utils.h"
 #include "qapi/error.h"
 #include "hw/virtio/nsm.h"
 #include "trace.h"
-#include <gnutls/crypto.h>
 
 #define NSM_RANDOM_SIZE     256     /* bytes */
 
@@ -34,7 +35,7 @@ typedef enum NsmError {
     NSM_INTERNAL_ERROR,
 } NsmError;
 
-static const char *const error_names[] = {
+static const char *const nsm_error_names[] = {
     [NSM_OK] = "done",        /* for the trace alone */
     [NSM_INVALID_INDEX] = "InvalidIndex",
     [NSM_INVALID_OPERATION] = "InvalidOperation",
@@ -49,7 +50,7 @@ static const char *const error_names[] = {
  */
 
 /* One item and nothing after it, with nothing nested too deep */
-static bool is_well_formed(const uint8_t *data, size_t size)
+static bool nsm_is_well_formed(const uint8_t *data, size_t size)
 {
     CborReader r = { .data = data, .size = size };
 
@@ -60,7 +61,7 @@ static bool is_well_formed(const uint8_t *data, size_t size)
  * From here on what is read is known to be well-formed.  Tags are read past:
  * they change what an item means, not what it is.
  */
-static CborHead next_head(CborReader *r)
+static CborHead nsm_next_head(CborReader *r)
 {
     CborHead head;
 
@@ -70,30 +71,19 @@ static CborHead next_head(CborReader *r)
     return head;
 }
 
-/* Pass over what belongs to @head, or over an item: its depth is known. */
-static void skip_rest(CborReader *r, CborHead *head)
-{
-    cbor_skip_rest(r, head, 0, &error_abort);
-}
-
-static void skip_item(CborReader *r)
+/* Pass over an item: its depth is known. */
+static void nsm_skip_item(CborReader *r)
 {
     cbor_skip(r, 0, &error_abort);
 }
 
 /* The bytes of the string that begins with @head, in an array of their own */
-static GByteArray *read_string(CborReader *r, CborHead *head)
+static GByteArray *nsm_read_string(CborReader *r, CborHead *head)
 {
     GByteArray *bytes = g_byte_array_new();
 
     cbor_read_string(r, head, bytes, &error_abort);
     return bytes;
-}
-
-static bool bytes_equal(const GByteArray *bytes, const char *text)
-{
-    return bytes->len == strlen(text) &&
-           !memcmp(bytes->data, text, bytes->len);
 }
 
 /* Operations and their arguments */
@@ -112,7 +102,6 @@ typedef struct Field {
 #define MAX_FIELDS 3
 
 typedef struct Value {
-    bool present;
     uint16_t index;
     GByteArray *bytes;      /* NULL if null or absent */
 } Value;
@@ -128,7 +117,7 @@ typedef struct Operation {
     NsmError (*run)(Nsm *nsm, const Value *values, GByteArray *response);
 } Operation;
 
-static void values_clear(Value *values)
+static void nsm_values_clear(Value *values)
 {
     int i;
 
@@ -139,93 +128,95 @@ static void values_clear(Value *values)
     }
 }
 
-static bool read_value(CborReader *r, FieldType type, Value *value)
+static bool nsm_refuse(const char *name, const char *what, Error **errp)
 {
-    CborHead head;
-
-    if (value->present) {
-        return false;
-    }
-    value->present = true;
-    head = next_head(r);
-    switch (head.kind) {
-    case CBOR_KIND_UINT:
-        value->index = head.value;
-        return type == FIELD_INDEX && head.value <= UINT16_MAX;
-    case CBOR_KIND_BYTES:
-    case CBOR_KIND_TEXT:
-        value->bytes = read_string(r, &head);
-        return type != FIELD_INDEX;
-    case CBOR_KIND_NULL:
-        return type == FIELD_OPTIONAL_BYTES;
-    default:
-        return false;
-    }
+    error_setg(errp, "%s is not %s", name, what);
+    return false;
 }
 
-/* Which field of @op is the next key?  -1 if none. */
-static int find_field(const Operation *op, CborReader *r)
-{
-    g_autoptr(GByteArray) key = NULL;
-    CborHead head = next_head(r);
-    int i;
+/* These three read the value of a field into a Value. */
 
-    if (head.kind != CBOR_KIND_TEXT) {
-        skip_rest(r, &head);
-        return -1;
-    }
-    key = read_string(r, &head);
-    for (i = 0; i < MAX_FIELDS && op->fields[i].name; i++) {
-        if (bytes_equal(key, op->fields[i].name)) {
-            return i;
-        }
-    }
-    return -1;
+static bool nsm_read_index(CborReader *r, const char *name, void *out,
+                           Error **errp)
+{
+    Value *value = out;
+    CborHead head = nsm_next_head(r);
+
+    value->index = head.value;
+    return (head.kind == CBOR_KIND_UINT && head.value <= UINT16_MAX) ||
+           nsm_refuse(name, "an unsigned integer of 16 bits", errp);
 }
 
-/* Read the map of arguments of @op into @values, one for each field. */
-static bool read_arguments(const Operation *op, CborReader *r, Value *values)
+static bool nsm_read_bytes(CborReader *r, const char *name, void *out,
+                           Error **errp)
 {
-    CborHead map = next_head(r);
-    int i;
+    Value *value = out;
+    CborHead head = nsm_next_head(r);
 
-    if (map.kind != CBOR_KIND_MAP) {
-        return false;
+    if (head.kind != CBOR_KIND_BYTES && head.kind != CBOR_KIND_TEXT) {
+        return nsm_refuse(name, "a string", errp);
     }
-    while (cbor_more(r, &map)) {
-        i = find_field(op, r);
-        if (i < 0) {
-            skip_item(r);
-        } else if (!read_value(r, op->fields[i].type, &values[i])) {
-            return false;
-        }
-    }
-    for (i = 0; i < MAX_FIELDS && op->fields[i].name; i++) {
-        if (!values[i].present &&
-            op->fields[i].type != FIELD_OPTIONAL_BYTES) {
-            return false;
-        }
-    }
+    value->bytes = nsm_read_string(r, &head);
     return true;
 }
 
-/* Doing it */
+static bool nsm_read_optional_bytes(CborReader *r, const char *name, void *out,
+                                    Error **errp)
+{
+    CborReader ahead = *r;
 
-static bool is_locked(const Nsm *nsm, unsigned index)
+    if (nsm_next_head(&ahead).kind == CBOR_KIND_NULL) {
+        *r = ahead;
+        return true;
+    }
+    return nsm_read_bytes(r, name, out, errp);
+}
+
+/* Read the map of arguments of @op into @values, one for each field. */
+static bool nsm_read_arguments(const Operation *op, CborReader *r,
+                               Value *values, Error **errp)
+{
+    static bool (*const readers[])(CborReader *, const char *, void *,
+                                   Error **) = {
+        [FIELD_INDEX] = nsm_read_index,
+        [FIELD_BYTES] = nsm_read_bytes,
+        [FIELD_OPTIONAL_BYTES] = nsm_read_optional_bytes,
+    };
+    CborField fields[MAX_FIELDS] = { };
+    CborHead map = nsm_next_head(r);
+    unsigned n;
+
+    if (map.kind != CBOR_KIND_MAP) {
+        return nsm_refuse(op->name, "given a map of arguments", errp);
+    }
+    for (n = 0; n < MAX_FIELDS && op->fields[n].name; n++) {
+        fields[n] = (CborField) {
+            .name = op->fields[n].name,
+            .read = readers[op->fields[n].type],
+            .out = &values[n],
+            .optional = op->fields[n].type == FIELD_OPTIONAL_BYTES,
+        };
+    }
+    return cbor_read_map(r, &map, fields, n, 1, errp);
+}
+
+/* The operations */
+
+static bool nsm_is_locked(const Nsm *nsm, unsigned index)
 {
     return nsm->bank.locked >> index & 1;
 }
 
 /* The guest gets no more than the name; a guest could ask again and again. */
-static NsmError internal_error(Error *err)
+static NsmError nsm_internal_error(Error *err)
 {
     warn_report_once("nsm: %s", error_get_pretty(err));
     error_free(err);
     return NSM_INTERNAL_ERROR;
 }
 
-static NsmError describe_nsm(Nsm *nsm, const Value *values,
-                             GByteArray *response)
+static NsmError nsm_describe_nsm(Nsm *nsm, const Value *values,
+                                 GByteArray *response)
 {
     unsigned i;
 
@@ -241,7 +232,7 @@ static NsmError describe_nsm(Nsm *nsm, const Value *values,
     cbor_put_text(response, "locked_pcrs");
     cbor_put_array(response, ctpop32(nsm->bank.locked));
     for (i = 0; i < NSM_NUM_PCRS; i++) {
-        if (is_locked(nsm, i)) {
+        if (nsm_is_locked(nsm, i)) {
             cbor_put_uint(response, i);
         }
     }
@@ -254,15 +245,15 @@ static NsmError describe_nsm(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-static NsmError get_random(Nsm *nsm, const Value *values, GByteArray *response)
+static NsmError nsm_get_random(Nsm *nsm, const Value *values,
+                               GByteArray *response)
 {
     uint8_t random[NSM_RANDOM_SIZE];
-    int ret = gnutls_rnd(GNUTLS_RND_RANDOM, random, sizeof(random));
     Error *err = NULL;
 
-    if (ret < 0) {
-        error_setg(&err, "random bytes: %s", gnutls_strerror(ret));
-        return internal_error(err);
+    /* The guest's random bytes follow -seed, as those of virtio-rng do. */
+    if (qemu_guest_getrandom(random, sizeof(random), &err) < 0) {
+        return nsm_internal_error(err);
     }
     cbor_put_map(response, 1);
     cbor_put_text(response, "GetRandom");
@@ -272,8 +263,8 @@ static NsmError get_random(Nsm *nsm, const Value *values, GByteArray *response)
     return NSM_OK;
 }
 
-static NsmError describe_pcr(Nsm *nsm, const Value *values,
-                             GByteArray *response)
+static NsmError nsm_describe_pcr(Nsm *nsm, const Value *values,
+                                 GByteArray *response)
 {
     unsigned index = values[0].index;
 
@@ -283,33 +274,15 @@ static NsmError describe_pcr(Nsm *nsm, const Value *values,
     cbor_put_map(response, 1);
     cbor_put_text(response, "DescribePCR");
     cbor_put_map(response, 2);
-    cbor_put_text(response, "lock");
-    cbor_put_bool(response, is_locked(nsm, index));
     cbor_put_text(response, "data");
-    cbor_put_bytes(response, nsm->bank.value[index], NSM_PCR_SIZE);
+    cbor_put_bytes(response, nsm->bank.value[index], NITRO_PCR_SIZE);
+    cbor_put_text(response, "lock");
+    cbor_put_bool(response, nsm_is_locked(nsm, index));
     return NSM_OK;
 }
 
-bool nsm_extend(uint8_t pcr[NSM_PCR_SIZE], const void *data, size_t size,
-                Error **errp)
-{
-    gnutls_hash_hd_t hash;
-    int ret = gnutls_hash_init(&hash, GNUTLS_DIG_SHA384);
-
-    if (ret >= 0) {
-        ret = gnutls_hash(hash, pcr, NSM_PCR_SIZE);
-        if (ret >= 0 && size) {
-            ret = gnutls_hash(hash, data, size);
-        }
-        gnutls_hash_deinit(hash, ret >= 0 ? pcr : NULL);
-    }
-    if (ret < 0) {
-        error_setg(errp, "SHA-384: %s", gnutls_strerror(ret));
-    }
-    return ret >= 0;
-}
-
-static NsmError extend_pcr(Nsm *nsm, const Value *values, GByteArray *response)
+static NsmError nsm_extend_pcr(Nsm *nsm, const Value *values,
+                               GByteArray *response)
 {
     unsigned index = values[0].index;
     const GByteArray *data = values[1].bytes;
@@ -318,28 +291,30 @@ static NsmError extend_pcr(Nsm *nsm, const Value *values, GByteArray *response)
     if (index >= NSM_NUM_PCRS) {
         return NSM_INVALID_INDEX;
     }
-    if (is_locked(nsm, index)) {
+    if (nsm_is_locked(nsm, index)) {
         return NSM_READ_ONLY_INDEX;
     }
-    if (!nsm_extend(nsm->bank.value[index], data->data, data->len, &err)) {
-        return internal_error(err);
+    if (!nitro_pcr_extend(nsm->bank.value[index], data->data, data->len,
+                          &err)) {
+        return nsm_internal_error(err);
     }
     cbor_put_map(response, 1);
     cbor_put_text(response, "ExtendPCR");
     cbor_put_map(response, 1);
     cbor_put_text(response, "data");
-    cbor_put_bytes(response, nsm->bank.value[index], NSM_PCR_SIZE);
+    cbor_put_bytes(response, nsm->bank.value[index], NITRO_PCR_SIZE);
     return NSM_OK;
 }
 
-static NsmError lock_pcr(Nsm *nsm, const Value *values, GByteArray *response)
+static NsmError nsm_lock_pcr(Nsm *nsm, const Value *values,
+                             GByteArray *response)
 {
     unsigned index = values[0].index;
 
     if (index >= NSM_NUM_PCRS) {
         return NSM_INVALID_INDEX;
     }
-    if (is_locked(nsm, index)) {
+    if (nsm_is_locked(nsm, index)) {
         return NSM_READ_ONLY_INDEX;
     }
     nsm->bank.locked |= 1u << index;
@@ -347,7 +322,8 @@ static NsmError lock_pcr(Nsm *nsm, const Value *values, GByteArray *response)
     return NSM_OK;
 }
 
-static NsmError lock_pcrs(Nsm *nsm, const Value *values, GByteArray *response)
+static NsmError nsm_lock_pcrs(Nsm *nsm, const Value *values,
+                              GByteArray *response)
 {
     unsigned range = values[0].index;
 
@@ -359,7 +335,7 @@ static NsmError lock_pcrs(Nsm *nsm, const Value *values, GByteArray *response)
     return NSM_OK;
 }
 
-static NsmError attest(Nsm *nsm, const Value *values, GByteArray *response)
+static NsmError nsm_attest(Nsm *nsm, const Value *values, GByteArray *response)
 {
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     NsmDocument document = {
@@ -373,7 +349,7 @@ static NsmError attest(Nsm *nsm, const Value *values, GByteArray *response)
     Error *err = NULL;
 
     if (!nsm_attestation_sign(nsm->attestation, &document, bytes, &err)) {
-        return internal_error(err);
+        return nsm_internal_error(err);
     }
     cbor_put_map(response, 1);
     cbor_put_text(response, "Attestation");
@@ -383,28 +359,30 @@ static NsmError attest(Nsm *nsm, const Value *values, GByteArray *response)
     return NSM_OK;
 }
 
-static const Operation operations[] = {
-    { "DescribeNSM", .run = describe_nsm },
-    { "GetRandom", .run = get_random },
-    { "DescribePCR", true, { { "index", FIELD_INDEX } }, describe_pcr },
+static const Operation nsm_operations[] = {
+    { "DescribeNSM", .run = nsm_describe_nsm },
+    { "GetRandom", .run = nsm_get_random },
+    { "DescribePCR", true, { { "index", FIELD_INDEX } }, nsm_describe_pcr },
     { "ExtendPCR", true, { { "index", FIELD_INDEX },
-                           { "data", FIELD_BYTES } }, extend_pcr },
-    { "LockPCR", true, { { "index", FIELD_INDEX } }, lock_pcr },
-    { "LockPCRs", true, { { "range", FIELD_INDEX } }, lock_pcrs },
+                           { "data", FIELD_BYTES } }, nsm_extend_pcr },
+    { "LockPCR", true, { { "index", FIELD_INDEX } }, nsm_lock_pcr },
+    { "LockPCRs", true, { { "range", FIELD_INDEX } }, nsm_lock_pcrs },
     { "Attestation", true, { { "user_data", FIELD_OPTIONAL_BYTES },
                              { "nonce", FIELD_OPTIONAL_BYTES },
                              { "public_key", FIELD_OPTIONAL_BYTES } },
-      attest },
+      nsm_attest },
 };
 
-static const Operation *find_operation(const GByteArray *name, bool takes_map)
+static const Operation *nsm_find_operation(const GByteArray *name,
+                                           bool takes_map)
 {
     int i;
 
-    for (i = 0; i < ARRAY_SIZE(operations); i++) {
-        if (takes_map == operations[i].takes_map &&
-            bytes_equal(name, operations[i].name)) {
-            return &operations[i];
+    for (i = 0; i < ARRAY_SIZE(nsm_operations); i++) {
+        if (takes_map == nsm_operations[i].takes_map &&
+            name->len == strlen(nsm_operations[i].name) &&
+            !memcmp(name->data, nsm_operations[i].name, name->len)) {
+            return &nsm_operations[i];
         }
     }
     return NULL;
@@ -414,10 +392,10 @@ static const Operation *find_operation(const GByteArray *name, bool takes_map)
  * Read the head of a request, up to its name: text alone, or the key of the
  * only pair of a map.  Returns NULL if it is neither, or no operation.
  */
-static const Operation *read_operation(CborReader *r)
+static const Operation *nsm_read_operation(CborReader *r)
 {
     g_autoptr(GByteArray) name = NULL;
-    CborHead head = next_head(r);
+    CborHead head = nsm_next_head(r);
     bool in_map = head.kind == CBOR_KIND_MAP;
 
     if (in_map) {
@@ -427,23 +405,23 @@ static const Operation *read_operation(CborReader *r)
             return NULL;
         }
         pair = *r;
-        skip_item(r);
-        skip_item(r);
+        nsm_skip_item(r);
+        nsm_skip_item(r);
         if (cbor_more(r, &head)) {
             return NULL;
         }
         *r = pair;
-        head = next_head(r);
+        head = nsm_next_head(r);
     }
     if (head.kind != CBOR_KIND_TEXT) {
         return NULL;
     }
-    name = read_string(r, &head);
-    return find_operation(name, in_map);
+    name = nsm_read_string(r, &head);
+    return nsm_find_operation(name, in_map);
 }
 
-static NsmError perform(Nsm *nsm, const uint8_t *request, size_t size,
-                        GByteArray *response)
+static NsmError nsm_perform(Nsm *nsm, const uint8_t *request, size_t size,
+                            GByteArray *response)
 {
     CborReader r = { .data = request, .size = size };
     Value values[MAX_FIELDS] = { };
@@ -453,15 +431,16 @@ static NsmError perform(Nsm *nsm, const uint8_t *request, size_t size,
     if (size > NSM_REQUEST_MAX) {
         return NSM_INPUT_TOO_LARGE;
     }
-    if (!is_well_formed(request, size)) {
+    if (!nsm_is_well_formed(request, size)) {
         return NSM_INVALID_OPERATION;
     }
-    op = read_operation(&r);
-    if (op && (!op->takes_map || read_arguments(op, &r, values))) {
+    op = nsm_read_operation(&r);
+    if (op &&
+        (!op->takes_map || nsm_read_arguments(op, &r, values, NULL))) {
         error = op->run(nsm, values, response);
     }
-    values_clear(values);
-    trace_nsm_operation(op ? op->name : "unknown", error_names[error]);
+    nsm_values_clear(values);
+    trace_nsm_operation(op ? op->name : "unknown", nsm_error_names[error]);
     return error;
 }
 
@@ -470,7 +449,7 @@ size_t nsm_request(Nsm *nsm, const uint8_t *request, size_t request_size,
 {
     g_autoptr(GByteArray) answer = g_byte_array_new();
     NsmBank before = nsm->bank;
-    NsmError error = perform(nsm, request, request_size, answer);
+    NsmError error = nsm_perform(nsm, request, request_size, answer);
 
     response_size = MIN(response_size, NSM_RESPONSE_MAX);
     if (error == NSM_OK && answer->len > response_size) {
@@ -481,7 +460,7 @@ size_t nsm_request(Nsm *nsm, const uint8_t *request, size_t request_size,
         g_byte_array_set_size(answer, 0);
         cbor_put_map(answer, 1);
         cbor_put_text(answer, "Error");
-        cbor_put_text(answer, error_names[error]);
+        cbor_put_text(answer, nsm_error_names[error]);
         if (answer->len > response_size) {
             return 0;
         }
@@ -519,10 +498,10 @@ void nsm_init(Nsm *nsm)
 }
 
 void nsm_set_start_pcr(Nsm *nsm, unsigned index,
-                       const uint8_t value[NSM_PCR_SIZE], bool locked)
+                       const uint8_t value[NITRO_PCR_SIZE], bool locked)
 {
     assert(index < NSM_NUM_PCRS);
-    memcpy(nsm->start.value[index], value, NSM_PCR_SIZE);
+    memcpy(nsm->start.value[index], value, NITRO_PCR_SIZE);
     nsm->start.locked &= ~(1u << index);
     nsm->start.locked |= NSM_LOCKED_AT_START | (uint32_t)locked << index;
 }

@@ -34,17 +34,18 @@
 #include "hw/virtio/virtio-nsm.h"
 #include "migration/qemu-file-types.h"
 #include "standard-headers/linux/virtio_ids.h"
+#include "system/rtc.h"
 #include "trace.h"
 
 #define QUEUE_SIZE          64      /* descriptors */
 
-/* In the form of a real one: instance, then enclave */
+/* The form that EC2 gives it: the instance's id, then the enclave's. */
 #define DEFAULT_MODULE_ID   "i-00000000000000000-enc0000000000000000"
 
 /* The queue */
 
-static size_t answer(VirtIONSM *vnsm, VirtQueueElement *request,
-                     VirtQueueElement *response)
+static size_t virtio_nsm_answer(VirtIONSM *vnsm, VirtQueueElement *request,
+                                VirtQueueElement *response)
 {
     /* A byte more than there may be, for nsm_request() to see it. */
     uint8_t in[NSM_REQUEST_MAX + 1];
@@ -60,9 +61,9 @@ static size_t answer(VirtIONSM *vnsm, VirtQueueElement *request,
 }
 
 /* @elem has both parts. */
-static void serve_one_chain(VirtIONSM *vnsm, VirtQueueElement *elem)
+static void virtio_nsm_serve_one_chain(VirtIONSM *vnsm, VirtQueueElement *elem)
 {
-    virtqueue_push(vnsm->vq, elem, answer(vnsm, elem, elem));
+    virtqueue_push(vnsm->vq, elem, virtio_nsm_answer(vnsm, elem, elem));
     g_free(elem);
 }
 
@@ -70,10 +71,11 @@ static void serve_one_chain(VirtIONSM *vnsm, VirtQueueElement *elem)
  * The driver fetches both on the first interrupt, and fails if there is but
  * one: they become visible together.
  */
-static void serve_two_chains(VirtIONSM *vnsm, VirtQueueElement *request,
-                             VirtQueueElement *response)
+static void virtio_nsm_serve_two_chains(VirtIONSM *vnsm,
+                                        VirtQueueElement *request,
+                                        VirtQueueElement *response)
 {
-    size_t size = answer(vnsm, request, response);
+    size_t size = virtio_nsm_answer(vnsm, request, response);
 
     virtqueue_fill(vnsm->vq, request, 0, 0);
     virtqueue_fill(vnsm->vq, response, size, 1);
@@ -83,12 +85,12 @@ static void serve_two_chains(VirtIONSM *vnsm, VirtQueueElement *request,
 }
 
 /* Returns whether something was answered. */
-static bool handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
+static bool virtio_nsm_handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
 {
     VirtQueueElement *request;
 
     if (elem->out_num && elem->in_num) {
-        serve_one_chain(vnsm, elem);
+        virtio_nsm_serve_one_chain(vnsm, elem);
         return true;
     }
     if (elem->out_num) {
@@ -105,7 +107,7 @@ static bool handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
         g_free(elem);
         return false;
     }
-    serve_two_chains(vnsm, request, elem);
+    virtio_nsm_serve_two_chains(vnsm, request, elem);
     return true;
 }
 
@@ -113,7 +115,7 @@ static bool handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
  * Serve what is in the queue, but no more than fits it at once: a guest that
  * fills it as fast as it is emptied must not keep the rest of QEMU waiting.
  */
-static void serve_queue(VirtIONSM *vnsm)
+static void virtio_nsm_serve_queue(VirtIONSM *vnsm)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(vnsm);
     bool answered = false;
@@ -125,7 +127,7 @@ static void serve_queue(VirtIONSM *vnsm)
         if (!elem) {
             break;
         }
-        answered |= handle_element(vnsm, elem);
+        answered |= virtio_nsm_handle_element(vnsm, elem);
     }
     if (answered) {
         virtio_notify(vdev, vnsm->vq);
@@ -137,7 +139,7 @@ static void serve_queue(VirtIONSM *vnsm)
 
 static void virtio_nsm_handle_output(VirtIODevice *vdev, VirtQueue *vq)
 {
-    serve_queue(VIRTIO_NSM(vdev));
+    virtio_nsm_serve_queue(VIRTIO_NSM(vdev));
 }
 
 static void virtio_nsm_bh(void *opaque)
@@ -146,7 +148,7 @@ static void virtio_nsm_bh(void *opaque)
 
     /* If the guest stops now, virtio_nsm_set_status() goes on later. */
     if (vdev->vm_running && (vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
-        serve_queue(VIRTIO_NSM(vdev));
+        virtio_nsm_serve_queue(VIRTIO_NSM(vdev));
     }
 }
 
@@ -186,8 +188,9 @@ static uint64_t virtio_nsm_get_features(VirtIODevice *vdev, uint64_t features,
 /* Migration */
 
 /* The requests that wait, each after a 1; a 0 at the end */
-static int put_requests(QEMUFile *f, void *pv, size_t size,
-                        const VMStateField *field, JSONWriter *vmdesc)
+static int virtio_nsm_put_requests(QEMUFile *f, void *pv, size_t size,
+                                   const VMStateField *field,
+                                   JSONWriter *vmdesc)
 {
     VirtIONSM *vnsm = pv;
     GList *link;
@@ -200,8 +203,8 @@ static int put_requests(QEMUFile *f, void *pv, size_t size,
     return 0;
 }
 
-static int get_requests(QEMUFile *f, void *pv, size_t size,
-                        const VMStateField *field)
+static int virtio_nsm_get_requests(QEMUFile *f, void *pv, size_t size,
+                                   const VMStateField *field)
 {
     VirtIONSM *vnsm = pv;
 
@@ -220,17 +223,17 @@ static int get_requests(QEMUFile *f, void *pv, size_t size,
 
 static const VMStateInfo vmstate_info_requests = {
     .name = "virtio-nsm requests",
-    .get = get_requests,
-    .put = put_requests,
+    .get = virtio_nsm_get_requests,
+    .put = virtio_nsm_put_requests,
 };
 
 static const VMStateDescription vmstate_virtio_nsm_device = {
     .name = "virtio-nsm-device",
     .version_id = 1,
     .minimum_version_id = 1,
-    .fields = (VMStateField[]) {
+    .fields = (const VMStateField[]) {
         VMSTATE_UINT8_2DARRAY(nsm.bank.value, VirtIONSM, NSM_NUM_PCRS,
-                              NSM_PCR_SIZE),
+                              NITRO_PCR_SIZE),
         VMSTATE_UINT32(nsm.bank.locked, VirtIONSM),
         {
             .name = "requests",
@@ -245,13 +248,19 @@ static const VMStateDescription vmstate_virtio_nsm = {
     .name = "virtio-nsm",
     .version_id = 1,
     .minimum_version_id = 1,
-    .fields = (VMStateField[]) {
+    .fields = (const VMStateField[]) {
         VMSTATE_VIRTIO_DEVICE,
         VMSTATE_END_OF_LIST()
     },
 };
 
-/* Start and end */
+/* Creating and deleting */
+
+/* The date that -rtc gives the guest. */
+static int64_t virtio_nsm_clock(void *opaque)
+{
+    return qemu_rtc_host_ms();
+}
 
 static void virtio_nsm_realize(DeviceState *dev, Error **errp)
 {
@@ -261,6 +270,7 @@ static void virtio_nsm_realize(DeviceState *dev, Error **errp)
         .module_id = vnsm->module_id,
         .ca_cert = vnsm->ca_cert,
         .ca_key = vnsm->ca_key,
+        .clock = virtio_nsm_clock,
     };
 
     if (!nsm_check_module_id("module-id", vnsm->module_id, errp)) {
@@ -290,7 +300,7 @@ static void virtio_nsm_unrealize(DeviceState *dev)
 }
 
 void virtio_nsm_set_start_pcr(VirtIONSM *vnsm, unsigned index,
-                              const uint8_t value[NSM_PCR_SIZE], bool locked)
+                              const uint8_t value[NITRO_PCR_SIZE], bool locked)
 {
     assert(!DEVICE(vnsm)->realized);
     nsm_set_start_pcr(&vnsm->nsm, index, value, locked);
@@ -310,14 +320,9 @@ static void virtio_nsm_get_pcr(Object *obj, Visitor *v, const char *name,
                                void *opaque, Error **errp)
 {
     const uint8_t *value = VIRTIO_NSM(obj)->nsm.bank.value[(uintptr_t)opaque];
-    char hex[2 * NSM_PCR_SIZE + 1];
-    char *text = hex;
-    int i;
+    g_autofree char *hex = nitro_pcr_to_hex(value);
 
-    for (i = 0; i < NSM_PCR_SIZE; i++) {
-        snprintf(hex + 2 * i, 3, "%02x", value[i]);
-    }
-    visit_type_str(v, name, &text, errp);
+    visit_type_str(v, name, &hex, errp);
 }
 
 static void virtio_nsm_get_locked(Object *obj, Visitor *v, const char *name,
@@ -328,11 +333,10 @@ static void virtio_nsm_get_locked(Object *obj, Visitor *v, const char *name,
     visit_type_uint32(v, name, &locked, errp);
 }
 
-static Property virtio_nsm_properties[] = {
+static const Property virtio_nsm_properties[] = {
     DEFINE_PROP_STRING("module-id", VirtIONSM, module_id),
     DEFINE_PROP_STRING("attestation-ca-cert", VirtIONSM, ca_cert),
     DEFINE_PROP_STRING("attestation-ca-key", VirtIONSM, ca_key),
-    DEFINE_PROP_END_OF_LIST(),
 };
 
 static void virtio_nsm_instance_init(Object *obj)
@@ -376,7 +380,7 @@ static void virtio_nsm_class_init(ObjectClass *klass, void *data)
         "Bit i: is register i locked? (read-only)");
 
     dc->vmsd = &vmstate_virtio_nsm;
-    dc->reset = virtio_nsm_system_reset;
+    device_class_set_legacy_reset(dc, virtio_nsm_system_reset);
     dc->desc = "Nitro Secure Module";
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     vdc->realize = virtio_nsm_realize;

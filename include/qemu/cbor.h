@@ -110,6 +110,28 @@ bool cbor_skip_rest(CborReader *r, CborHead *head, unsigned depth,
 /* Pass over the next item, which lies in @depth arrays and maps. */
 bool cbor_skip(CborReader *r, unsigned depth, struct Error **errp);
 
+/* A field of a map whose keys are names: how its value is read. */
+typedef struct CborField {
+    const char *name;
+    /* Read the value, an item, into @out; @name is for messages. */
+    bool (*read)(CborReader *r, const char *name, void *out,
+                 struct Error **errp);
+    void *out;
+    bool optional;
+    bool seen;              /* set by cbor_read_map() */
+} CborField;
+
+/*
+ * Read the rest of the map that began with @head and lies in @depth arrays and
+ * maps.  Each of the @num_fields @fields is read by its own function; keys that
+ * are none of them, of whatever kind, are passed over with their values, and
+ * tags before keys are too.  Fails where a field's function does, if a field
+ * comes twice, as readers could differ in which one they take, or if one that
+ * is not optional is missing.
+ */
+bool cbor_read_map(CborReader *r, CborHead *head, CborField *fields,
+                   unsigned num_fields, unsigned depth, struct Error **errp);
+
 /* Fails unless all of the input has been read. */
 bool cbor_end(const CborReader *r, struct Error **errp);
 

@@ -44,7 +44,7 @@ static double hash_file(const char *path)
 {
     g_autofree uint8_t *buf = g_malloc(READ_SIZE);
     int64_t start = g_get_monotonic_time();
-    uint8_t digest[EIF_PCR_SIZE];
+    uint8_t digest[NITRO_PCR_SIZE];
     int fd = qemu_open(path, O_RDONLY, &error_fatal);
     gnutls_hash_hd_t hash;
     off_t offset = 0;

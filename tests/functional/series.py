@@ -47,7 +47,8 @@ class Series(harness.Case):
     def applied(self, base):
         """Export for `base`, and apply to it: the tree and the patches."""
         out, where = self.dir / "out", self.dir / "qemu"
-        self.run_ok(harness.TOP / "scripts/export-series", "--base", base, out)
+        self.run_ok(harness.TOP / "scripts/export-series", "--base", base,
+                    "--with-programs", out)
         patches = sorted(out.glob("*.patch"))[1:]
         self.assertEqual(len(patches), len(list(tree.series())))
         tree.unpack_debian(self.source(), where, base == "upstream")

@@ -1,6 +1,7 @@
-"""Which of the host's apt sources is taken for Debian's."""
+"""What is fetched from Debian: from which of the host's apt sources, and checked."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import hashlib
 import importlib.machinery
 import importlib.util
 import sys
@@ -98,6 +99,48 @@ class Sources(harness.Case):
     def test_none(self):
         with self.assertRaisesRegex(SystemExit, "no Debian entry"):
             self.entry(nodesource__list="deb https://v.example/ nodistro main")
+
+
+class Fetched(harness.Case):
+    """The files of a source package are those that its .dsc lists."""
+
+    def setUp(self):
+        super().setUp()
+        (self.dir / "qemu_10.0.1+ds.orig.tar.xz").write_bytes(b"source")
+        self.write_dsc(hashlib.sha256(b"source").hexdigest())
+
+    def write_dsc(self, digest):
+        (self.dir / "qemu_10.0.1.dsc").write_text(
+            "Format: 3.0 (quilt)\nChecksums-Sha1:\n"
+            " 0123 6 qemu_10.0.1+ds.orig.tar.xz\nChecksums-Sha256:\n"
+            f" {digest} 6 qemu_10.0.1+ds.orig.tar.xz\nFiles:\n")
+
+    def test_good(self):
+        fetch_source.check_sums(self.dir)
+
+    def test_damaged(self):
+        """Nothing of it is kept, so that it is fetched anew."""
+        folder = self.dir / "package"
+        folder.mkdir()
+        for path in list(self.dir.glob("qemu_*")):
+            path.rename(folder / path.name)
+        (folder / "qemu_10.0.1+ds.orig.tar.xz").write_bytes(b"other")
+        with self.assertRaisesRegex(SystemExit, "orig.tar.xz has SHA-256"):
+            fetch_source.check_sums(folder)
+        self.assertFalse(folder.exists())
+
+    def test_suite_that_is_not_there(self):
+        """Said in one line: what, where, and what to do instead."""
+        for what, word in (("qemu", "-Dqemu_source"),
+                           ("linux", "-Dkernel_source"),
+                           ("meson", "Meson 1.5")):
+            with self.assertRaises(SystemExit) as caught:
+                fetch_source.apt_get(["-o", "Dir::Etc::sourcelist=/none"],
+                                     "download", "no-such-package", what=what,
+                                     suite="trixie", cwd=self.dir)
+            line = str(caught.exception.code).splitlines()[0]
+            for part in (what, "trixie", word):
+                self.assertIn(part, line)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The QEMU tree is assembled from whatever source of QEMU 7.2 is given."""
+"""The QEMU tree is assembled from whatever source of QEMU 10.0 is given."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -20,8 +20,8 @@ class Tree(harness.Case):
         super().setUp()
         self.patched = {name for patch, _ in tree.series()
                         for name in tree.patched_files(patch)}
-        self.qemu = self.dir / "qemu-7.2.22"
-        for name in ["VERSION", *self.patched]:
+        self.qemu = self.dir / "qemu-10.0.13"
+        for name in ["VERSION", *self.patched, *tree.all_removed()]:
             if (BUILT / "base" / name).exists():
                 (self.qemu / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(BUILT / "base" / name, self.qemu / name)
@@ -104,13 +104,38 @@ class Tree(harness.Case):
         (self.dir / "empty").mkdir()
         self.refused(self.dir / "empty", "VERSION")
         (self.qemu / "VERSION").write_text("9.2.0\n")
-        self.refused(self.qemu, "9.2.0", "7.2")
+        self.refused(self.qemu, "9.2.0", "10.0")
 
     def test_patch_that_does_not_fit(self):
         """The error names the patch, the file and the place."""
-        (self.qemu / "meson_options.txt").write_text("nothing\n")
-        self.refused(self.qemu, "0007-meson-libcbor.patch",
-                     "meson_options.txt", "Hunk #1")
+        (self.qemu / "Kconfig.host").write_text("nothing\n")
+        self.refused(self.qemu, "0007-hw-core-eif.patch",
+                     "Kconfig.host", "Hunk #1")
+
+    def test_what_upstream_has_goes(self):
+        """Upstream's machine is replaced, and leaves nothing behind."""
+        made = self.assemble(self.qemu)
+        ours = set(tree.overlay_files())
+        removed = tree.all_removed()
+        self.assertIn("hw/virtio/cbor-helpers.c", removed - ours)
+        self.assertIn("hw/core/eif.c", removed & ours)
+        for name in removed:
+            self.assertEqual((made / name).exists(), name in ours, name)
+
+    def test_debians_patches(self):
+        """As they lie in Debian's repository, or as dpkg-source applied them"""
+        patches = self.qemu / "debian/patches"
+        patches.mkdir(parents=True)
+        (patches / "series").write_text("one.patch # of Debian\n")
+        (patches / "one.patch").write_text(
+            "--- a/VERSION\n+++ b/VERSION\n@@ -1 +1,2 @@\n"
+            f" {tree.version(self.qemu)}\n+patched\n")
+        made = self.assemble(self.qemu)
+        self.assertIn("patched", (made / "VERSION").read_text())
+        (self.qemu / ".pc").mkdir()
+        (self.qemu / ".pc/applied-patches").write_text("one.patch\n")
+        made = self.assemble(self.qemu)
+        self.assertNotIn("patched", (made / "VERSION").read_text())
 
 
 if __name__ == "__main__":

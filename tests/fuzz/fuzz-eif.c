@@ -67,21 +67,21 @@ static bool add_piece(void *opaque, const EifSection *section,
 
 static void check_pcr0(Sum *sum, const EifResult *result)
 {
-    uint8_t extended[2 * EIF_PCR_SIZE] = { };
+    uint8_t extended[2 * NITRO_PCR_SIZE] = { };
     g_autofree char *pcr0 = NULL;
-    gsize size = EIF_PCR_SIZE;
+    gsize size = NITRO_PCR_SIZE;
     int i;
 
-    g_checksum_get_digest(sum->pcr0, extended + EIF_PCR_SIZE, &size);
+    g_checksum_get_digest(sum->pcr0, extended + NITRO_PCR_SIZE, &size);
     pcr0 = g_compute_checksum_for_data(G_CHECKSUM_SHA384, extended,
                                        sizeof(extended));
-    for (i = 0; i < EIF_PCR_SIZE; i++) {
+    for (i = 0; i < NITRO_PCR_SIZE; i++) {
         g_autofree char *byte = g_strdup_printf("%02x", result->pcr0[i]);
 
         g_assert_true(g_str_has_prefix(pcr0 + 2 * i, byte));
     }
-    g_assert_cmpmem(result->pcr0, EIF_PCR_SIZE, result->image_pcr0,
-                    EIF_PCR_SIZE);
+    g_assert_cmpmem(result->pcr0, NITRO_PCR_SIZE, result->image_pcr0,
+                    NITRO_PCR_SIZE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -50,8 +50,8 @@ static void check_registers(const NsmBank *before, const NsmBank *after)
     g_assert_cmphex(before->locked & ~after->locked, ==, 0);
     for (i = 0; i < NSM_NUM_PCRS; i++) {
         if (before->locked >> i & 1) {
-            g_assert_cmpmem(before->value[i], NSM_PCR_SIZE, after->value[i],
-                            NSM_PCR_SIZE);
+            g_assert_cmpmem(before->value[i], NITRO_PCR_SIZE, after->value[i],
+                            NITRO_PCR_SIZE);
         }
     }
 }

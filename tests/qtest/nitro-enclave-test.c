@@ -12,7 +12,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "libqtest.h"
-#include "qapi/qmp/qdict.h"
+#include "qobject/qdict.h"
 
 #define EIF_HEADER      548
 #define LOAD_ADDRESS    0x1000000

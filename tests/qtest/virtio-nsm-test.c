@@ -11,7 +11,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "libqtest.h"
-#include "qapi/qmp/qdict.h"
+#include "qobject/qdict.h"
 #include "../unit/nsm-bytes.h"
 
 /* A firmware that never runs, so that none needs to be there */
@@ -293,9 +293,10 @@ static void test_two_chains(void)
     ask(&d, LOCK_16, LOCKED);
     ask(&d, LOCK_16, READ_ONLY);
     ask(&d, "a1 6b'DescribePCR' a1 65'index' 18 1f",
-        "a1 6b'DescribePCR' a2 64'lock' f4 64'data' 58 30"
+        "a1 6b'DescribePCR' a2 64'data' 58 30"
         "00000000 00000000 00000000 00000000 00000000 00000000"
-        "00000000 00000000 00000000 00000000 00000000 00000000");
+        "00000000 00000000 00000000 00000000 00000000 00000000"
+        "64'lock' f4");
     qtest_quit(d.qts);
 }
 
@@ -725,6 +726,105 @@ static void test_properties(void)
     qtest_quit(d.qts);
 }
 
+/* Ask, and read an answer of which only the size is known; uses place 0. */
+static void ask_bytes(Driver *d, const char *request, uint8_t *response,
+                      size_t size)
+{
+    put_two_chains(d, 0, request);
+    offer(d, 0);
+    offer(d, 1);
+    kick(d);
+    expect_used(d, 0, 0);
+    g_assert_cmpuint(qtest_readl(d->qts, USED + 4 + 8 * d->seen + 4), >=, size);
+    d->seen++;
+    qtest_memread(d->qts, RESPONSE(0), response, size);
+}
+
+#define RANDOM_SIZE     (1 + 10 + 1 + 7 + 3 + 256)
+
+/* What GetRandom answers first, where QEMU is started with @options */
+static void first_random(const char *options, uint8_t random[RANDOM_SIZE])
+{
+    Driver d = {
+        .qts = qtest_initf(MACHINE " %s", firmware, options),
+    };
+
+    start_driver(&d);
+    ask_bytes(&d, "69'GetRandom'", random, RANDOM_SIZE);
+    g_assert_cmpmem(random, 12, "\xa1\x69GetRandom\xa1", 12);
+    qtest_quit(d.qts);
+}
+
+/* The guest's random bytes are those that -seed gives. */
+static void test_seed(void)
+{
+    uint8_t one[RANDOM_SIZE], same[RANDOM_SIZE], two[RANDOM_SIZE];
+    uint8_t none[RANDOM_SIZE], other[RANDOM_SIZE];
+
+    first_random("-seed 1", one);
+    first_random("-seed 1", same);
+    first_random("-seed 2", two);
+    first_random("", none);
+    first_random("", other);
+    g_assert_cmpmem(one, RANDOM_SIZE, same, RANDOM_SIZE);
+    g_assert_true(memcmp(one, two, RANDOM_SIZE) != 0);
+    g_assert_true(memcmp(none, other, RANDOM_SIZE) != 0);
+}
+
+/* The date in the first document, in milliseconds since 1970 */
+static uint64_t first_timestamp(const char *options)
+{
+    static const char name[] = "\x69timestamp\x1b";
+    uint8_t response[512];
+    const uint8_t *found;
+    Driver d = {
+        .qts = qtest_initf(MACHINE " %s", firmware, options),
+    };
+
+    start_driver(&d);
+    ask_bytes(&d, "a1 6b'Attestation' a0", response, sizeof(response));
+    qtest_quit(d.qts);
+    found = memmem(response, sizeof(response) - 8, name, strlen(name));
+    g_assert_nonnull(found);
+    return ldq_be_p(found + strlen(name));
+}
+
+/* Documents have the date that -rtc base= gives the guest. */
+static void test_rtc_base(void)
+{
+    const uint64_t base = 1893456000000;    /* 2030-01-01T00:00:00Z */
+    const uint64_t hour = 3600 * 1000;
+    uint64_t now = g_get_real_time() / 1000;
+    uint64_t found;
+
+    found = first_timestamp("-rtc base=2030-01-01T00:00:00");
+    g_assert_cmpuint(found, >=, base);
+    g_assert_cmpuint(found, <, base + hour);
+    found = first_timestamp("");
+    g_assert_cmpuint(found, >=, now);
+    g_assert_cmpuint(found, <, now + hour);
+}
+
+/* The same module behind a PCI transport */
+static void test_pci(void)
+{
+    g_autofree char *root = NULL;
+    QTestState *qts;
+
+    if (!qtest_has_machine("q35") || !qtest_has_device("virtio-nsm-pci")) {
+        g_test_skip("this QEMU has no q35 or no virtio-nsm-pci");
+        return;
+    }
+    qts = qtest_init("-M q35 -device virtio-nsm-pci,module-id=i-1-enc2,"
+                     "addr=4");
+    /* Vendor, device (0x1040 + 33) and the status's bit for capabilities */
+    qtest_outl(qts, 0xcf8, 0x80002000);
+    g_assert_cmphex(qtest_inl(qts, 0xcfc), ==, 0x10611af4);
+    root = get_string(qts, "attestation-root");
+    g_assert_true(g_str_has_prefix(root, "-----BEGIN CERTIFICATE-----\n"));
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -747,6 +847,9 @@ int main(int argc, char **argv)
         { "driver-reset", test_driver_reset },
         { "system-reset", test_system_reset },
         { "migration", test_migration },
+        { "seed", test_seed },
+        { "rtc-base", test_rtc_base },
+        { "pci", test_pci },
     };
     int fd, ret, i;
 

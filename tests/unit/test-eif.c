@@ -13,6 +13,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "hw/core/eif.h"
+#include <sys/resource.h>
 #include "eif-image.h"
 
 /* The validity of the certificates, in seconds since 1970 */
@@ -20,7 +21,7 @@
 #define NOT_AFTER   1800000000  /* 2027-01-15T08:00:00Z */
 #define NOW         1750000000
 
-static const uint8_t zero_pcr[EIF_PCR_SIZE];
+static const uint8_t zero_pcr[NITRO_PCR_SIZE];
 
 static char *tmp_dir;
 static char *image_path;
@@ -81,10 +82,10 @@ static GByteArray *copy_bytes(const GByteArray *bytes)
 /* Measurements */
 
 typedef struct Expected {
-    uint8_t image_pcr0[EIF_PCR_SIZE];
-    uint8_t pcr0[EIF_PCR_SIZE];
-    uint8_t pcr1[EIF_PCR_SIZE];
-    uint8_t pcr2[EIF_PCR_SIZE];
+    uint8_t image_pcr0[NITRO_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
+    uint8_t pcr1[NITRO_PCR_SIZE];
+    uint8_t pcr2[NITRO_PCR_SIZE];
 } Expected;
 
 static void expected_pcrs(const TestEif *eif, const GByteArray *added,
@@ -123,7 +124,7 @@ static void expected_pcrs(const TestEif *eif, const GByteArray *added,
 }
 
 #define assert_pcr(a, b) \
-    g_assert_cmpmem(a, EIF_PCR_SIZE, b, EIF_PCR_SIZE)
+    g_assert_cmpmem(a, NITRO_PCR_SIZE, b, NITRO_PCR_SIZE)
 
 static void assert_pcrs(const EifResult *result, const Expected *expected)
 {
@@ -245,11 +246,11 @@ static void check_image(TestEif *eif, const GByteArray *added)
     eif_check_crc(image, &result, &error_abort);
 }
 
-static void check_hex(const uint8_t pcr[EIF_PCR_SIZE], const char *hex)
+static void check_hex(const uint8_t pcr[NITRO_PCR_SIZE], const char *hex)
 {
     g_autoptr(GByteArray) bytes = test_hex(hex);
 
-    g_assert_cmpmem(pcr, EIF_PCR_SIZE, bytes->data, bytes->len);
+    g_assert_cmpmem(pcr, NITRO_PCR_SIZE, bytes->data, bytes->len);
 }
 
 /* What Python makes of the same image */
@@ -259,7 +260,7 @@ static void test_known_values(void)
     g_autoptr(GByteArray) bytes = NULL;
     g_autoptr(EifImage) image = NULL;
     g_auto(EifResult) result = { };
-    uint8_t pcr[EIF_PCR_SIZE];
+    uint8_t pcr[NITRO_PCR_SIZE];
 
     test_eif_add(&eif, EIF_SECTION_KERNEL, test_eif_bytes(1, 700001));
     test_eif_add(&eif, EIF_SECTION_CMDLINE, test_eif_bytes(2, 100));
@@ -505,9 +506,9 @@ static void test_load_again(void)
     g_assert_cmpint(pwrite(fd, "!", 1, eif.sections[4].at + 20), ==, 1);
     close(fd);
     eif_load(image, NULL, &second, &error_abort);
-    g_assert_cmpmem(first.pcr1, EIF_PCR_SIZE, second.pcr1, EIF_PCR_SIZE);
-    g_assert_true(memcmp(first.pcr0, second.pcr0, EIF_PCR_SIZE) != 0);
-    g_assert_true(memcmp(first.pcr2, second.pcr2, EIF_PCR_SIZE) != 0);
+    g_assert_cmpmem(first.pcr1, NITRO_PCR_SIZE, second.pcr1, NITRO_PCR_SIZE);
+    g_assert_true(memcmp(first.pcr0, second.pcr0, NITRO_PCR_SIZE) != 0);
+    g_assert_true(memcmp(first.pcr2, second.pcr2, NITRO_PCR_SIZE) != 0);
     g_assert_false(eif_check_crc(image, &second, &err));
     expect_error(&err, image_path);
 }
@@ -934,6 +935,36 @@ static void test_shrinking_added(void)
     expect_error(&err, words);
 }
 
+/*
+ * A host that has no thread to give: the address space is as large as it is,
+ * and the buffers, but no further stack.  In a process of its own, as limits
+ * stay.
+ */
+static void test_no_threads(void)
+{
+    g_autoptr(EifImage) image = NULL;
+    g_autofree char *statm = NULL;
+    g_auto(TestEif) eif = { };
+    g_auto(EifResult) result = { };
+    struct rlimit limit;
+    Error *err = NULL;
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    make_standard(&eif);
+    test_eif_write(image_path, test_eif_build(&eif));
+    image = eif_open(image_path, &error_abort);
+    g_assert_true(g_file_get_contents("/proc/self/statm", &statm, NULL, NULL));
+    limit.rlim_cur = limit.rlim_max =
+        g_ascii_strtoull(statm, NULL, 10) * getpagesize() + 10 * MiB;
+    g_assert_cmpint(setrlimit(RLIMIT_AS, &limit), ==, 0);
+    g_assert_false(eif_load(image, NULL, &result, &err));
+    expect_error(&err, "thread");
+}
+
 static void test_no_leaked_files(void)
 {
     unsigned before = count_entries("/proc/self/fd");
@@ -969,14 +1000,14 @@ static const TestSigner *get_signer(unsigned i)
 }
 
 /* The PCR0 of make_standard() */
-static void standard_pcr0(uint8_t pcr0[EIF_PCR_SIZE])
+static void standard_pcr0(uint8_t pcr0[NITRO_PCR_SIZE])
 {
     g_auto(TestEif) eif = { };
     Expected expected;
 
     make_standard(&eif);
     expected_pcrs(&eif, NULL, &expected);
-    memcpy(pcr0, expected.pcr0, EIF_PCR_SIZE);
+    memcpy(pcr0, expected.pcr0, NITRO_PCR_SIZE);
 }
 
 /* Load make_standard() with the signature @section; takes that. */
@@ -1002,7 +1033,7 @@ static void accept_signature(GByteArray *section, const TestSigner *signer)
     const GByteArray *certificate[] = { signer->der, NULL };
     g_auto(EifResult) result = { };
     g_autoptr(EifImage) image = load_signed(section, &result);
-    uint8_t pcr8[EIF_PCR_SIZE];
+    uint8_t pcr8[NITRO_PCR_SIZE];
 
     assert_pcr(result.pcr8, zero_pcr);
     eif_verify_signature(image, &result, NOW, &error_abort);
@@ -1026,7 +1057,7 @@ static void refuse_signature(GByteArray *section, const char *words)
 /* A certificate of each curve, and each way of writing the section */
 static void test_signed(void)
 {
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     unsigned curve, form, flags;
 
     standard_pcr0(pcr0);
@@ -1052,7 +1083,7 @@ static void test_signed(void)
  */
 static void test_signed_often(void)
 {
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     TestSignature how = { .form = FORM_STRING };
     int i;
 
@@ -1070,13 +1101,13 @@ static void test_parsed_signature(void)
         [P384] = EIF_ALGORITHM_ES384,
         [P521] = EIF_ALGORITHM_ES512,
     };
-    uint8_t pcr0[EIF_PCR_SIZE], wrong[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE], wrong[NITRO_PCR_SIZE];
     TestSignature how = { };
     unsigned i;
 
     standard_pcr0(pcr0);
     memcpy(wrong, pcr0, sizeof(wrong));
-    wrong[EIF_PCR_SIZE - 1] ^= 1;
+    wrong[NITRO_PCR_SIZE - 1] ^= 1;
     for (i = P256; i <= P521; i++) {
         const TestSigner *signer = get_signer(i);
         g_auto(EifResult) result = { };
@@ -1107,7 +1138,7 @@ static void test_signed_with_added(void)
     g_autoptr(EifImage) image = NULL;
     g_auto(EifResult) result = { };
     Expected expected;
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     TestSignature how = { };
 
     make_standard(&eif);
@@ -1120,7 +1151,7 @@ static void test_signed_with_added(void)
     eif_add_ramdisk(image, other_path, &error_abort);
     eif_load(image, NULL, &result, &error_abort);
     assert_pcrs(&result, &expected);
-    g_assert_true(memcmp(result.pcr0, pcr0, EIF_PCR_SIZE) != 0);
+    g_assert_true(memcmp(result.pcr0, pcr0, NITRO_PCR_SIZE) != 0);
     eif_verify_signature(image, &result, NOW, &error_abort);
 }
 
@@ -1143,7 +1174,7 @@ static void test_unsigned(void)
 
 static void test_validity(void)
 {
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     TestSignature how = { };
     g_auto(EifResult) result = { };
     g_autoptr(EifImage) image = NULL;
@@ -1170,7 +1201,7 @@ static void test_no_expiration(void)
     g_autoptr(TestSigner) signer =
         test_signer_new(GNUTLS_ECC_CURVE_SECP256R1, NOT_BEFORE,
                         GNUTLS_X509_NO_WELL_DEFINED_EXPIRATION);
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     TestSignature how = { };
     g_auto(EifResult) result = { };
     g_autoptr(EifImage) image = NULL;
@@ -1182,7 +1213,7 @@ static void test_no_expiration(void)
 
 static void test_wrong_signatures(void)
 {
-    uint8_t pcr0[EIF_PCR_SIZE], wrong[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE], wrong[NITRO_PCR_SIZE];
     TestSignature how = { };
     g_autoptr(GByteArray) message = NULL;
     unsigned i, at;
@@ -1219,7 +1250,7 @@ static void test_wrong_signatures(void)
 /* Any change of a signed image's measured contents is found. */
 static void test_tampered_image(void)
 {
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     TestSignature how = { };
     unsigned i;
 
@@ -1268,7 +1299,7 @@ static void test_wrong_algorithms(void)
         { P256, -37, "unsupported|-37" },
         { RSA, -7, "RSA" },
     };
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     int i;
 
     standard_pcr0(pcr0);
@@ -1283,7 +1314,7 @@ static void test_wrong_algorithms(void)
 static void test_wrong_widths(void)
 {
     static const int widths[] = { -64, -2, -1, 1, 2, 32, 64 };
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     int i;
 
     standard_pcr0(pcr0);
@@ -1298,7 +1329,7 @@ static void test_wrong_widths(void)
 
 static void test_certificates(void)
 {
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     const TestSigner *signer = get_signer(P256);
     g_autoptr(GByteArray) certificate = g_byte_array_new();
     TestSignature how = { .certificate = certificate };
@@ -1507,7 +1538,7 @@ static GByteArray *section_with(const char *in_map, unsigned pairs,
     const TestSigner *signer = get_signer(P256);
     g_autoptr(GByteArray) message = NULL;
     GByteArray *out = g_byte_array_new();
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     TestSignature how = { };
 
     standard_pcr0(pcr0);
@@ -1581,7 +1612,7 @@ static void test_nesting(void)
 static void test_cut_short(void)
 {
     TestSignature how = { .form = FORM_STRING, .tagged = true };
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     g_autoptr(GByteArray) good = NULL;
     unsigned i;
 
@@ -1641,7 +1672,7 @@ static bool try_image(const GByteArray *bytes, const uint8_t pcr0[48])
     }
     if (eif_verify_signature(image, &result, NOW, &err)) {
         g_assert_cmpmem(result.image_pcr0, 48, pcr0, 48);
-        g_assert_true(memcmp(result.pcr8, zero_pcr, EIF_PCR_SIZE) != 0);
+        g_assert_true(memcmp(result.pcr8, zero_pcr, NITRO_PCR_SIZE) != 0);
     } else {
         expect_error(&err, image_path);
         assert_pcr(result.pcr8, zero_pcr);
@@ -1655,7 +1686,7 @@ static void test_mutations(void)
     g_auto(TestEif) eif = { };
     g_autoptr(GByteArray) good = NULL;
     TestSignature how = { .form = FORM_STRING };
-    uint8_t pcr0[EIF_PCR_SIZE];
+    uint8_t pcr0[NITRO_PCR_SIZE];
     unsigned loaded = 0;
     int i, changes;
 
@@ -1717,6 +1748,7 @@ int main(int argc, char **argv)
     g_test_add_func("/eif/errors/failing-sink", test_failing_sink);
     g_test_add_func("/eif/errors/shrinking", test_shrinking);
     g_test_add_func("/eif/errors/shrinking-added", test_shrinking_added);
+    g_test_add_func("/eif/errors/no-threads", test_no_threads);
     g_test_add_func("/eif/errors/no-leaked-files", test_no_leaked_files);
     g_test_add_func("/eif/signature/good", test_signed);
     g_test_add_func("/eif/signature/often", test_signed_often);

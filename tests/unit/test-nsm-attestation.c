@@ -268,7 +268,7 @@ static void assert_valid(const Document *d)
 
 /* Making one */
 
-static uint8_t some_pcrs[NSM_NUM_PCRS][NSM_PCR_SIZE];
+static uint8_t some_pcrs[NSM_NUM_PCRS][NITRO_PCR_SIZE];
 
 static NsmAttestation *attestation_with(const char *module_id,
                                         const char *ca_cert,
@@ -1264,7 +1264,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     gnutls_global_set_time_function(gnutls_clock);
     for (i = 0; i < NSM_NUM_PCRS; i++) {
-        for (j = 0; j < NSM_PCR_SIZE; j++) {
+        for (j = 0; j < NITRO_PCR_SIZE; j++) {
             some_pcrs[i][j] = i + 3 * j;
         }
     }

@@ -94,11 +94,11 @@ static void ask_and_expect_error(Fixture *f, const char *request,
     g_assert_cmpmem(&f->nsm.bank, sizeof(NsmBank), &before, sizeof(before));
 }
 
-static void sha384(uint8_t digest[NSM_PCR_SIZE], const void *a, size_t a_size,
+static void sha384(uint8_t digest[NITRO_PCR_SIZE], const void *a, size_t a_size,
                    const void *b, size_t b_size)
 {
     GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA384);
-    gsize size = NSM_PCR_SIZE;
+    gsize size = NITRO_PCR_SIZE;
 
     g_checksum_update(sum, a, a_size);
     g_checksum_update(sum, b, b_size);
@@ -153,9 +153,9 @@ static void test_describe_pcr(Fixture *f, const void *unused)
         "00000000000000000000000000000000 00000000000000000000000000000000"
         " 00000000000000000000000000000000";
     g_autofree char *locked = g_strdup_printf(
-        "a1 6b 'DescribePCR' a2 64 'lock' f5 64 'data' 58 30 %s", zero);
+        "a1 6b 'DescribePCR' a2 64 'data' 58 30 %s 64 'lock' f5", zero);
     g_autofree char *free = g_strdup_printf(
-        "a1 6b 'DescribePCR' a2 64 'lock' f4 64 'data' 58 30 %s", zero);
+        "a1 6b 'DescribePCR' a2 64 'data' 58 30 %s 64 'lock' f4", zero);
 
     ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 00", locked);
     ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 0f", locked);
@@ -190,27 +190,27 @@ static void test_extend(Fixture *f, const void *unused)
                    " 91b971d96ba220fec9fae25a58dffdaa"
                    " f72dbe8f6783d55128c9df4efaf6f8a7");
     ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 18 1f",
-                   "a1 6b 'DescribePCR' a2 64 'lock' f4 64 'data' 58 30"
+                   "a1 6b 'DescribePCR' a2 64 'data' 58 30"
                    " 8f0d145c0368ad6b70be22e41c400eea"
                    " 91b971d96ba220fec9fae25a58dffdaa"
-                   " f72dbe8f6783d55128c9df4efaf6f8a7");
+                   " f72dbe8f6783d55128c9df4efaf6f8a7 64 'lock' f4");
 }
 
 static void test_extend_long(Fixture *f, const void *unused)
 {
-    static const uint8_t zero[NSM_PCR_SIZE];
+    static const uint8_t zero[NITRO_PCR_SIZE];
     g_autoptr(GByteArray) request =
         bytes("a1 69 'ExtendPCR' a2 65 'index' 11 64 'data' 59 0fa0");
     g_autofree uint8_t *data = g_malloc(4000);
-    uint8_t digest[NSM_PCR_SIZE];
+    uint8_t digest[NITRO_PCR_SIZE];
 
     memset(data, 0xa5, 4000);
     repeat(request, 0xa5, 4000);
     ask_bytes(f, request, NSM_RESPONSE_MAX);
     sha384(digest, zero, sizeof(zero), data, 4000);
-    g_assert_cmpmem(f->response + f->response_size - NSM_PCR_SIZE,
-                    NSM_PCR_SIZE, digest, sizeof(digest));
-    g_assert_cmpmem(f->nsm.bank.value[17], NSM_PCR_SIZE, digest,
+    g_assert_cmpmem(f->response + f->response_size - NITRO_PCR_SIZE,
+                    NITRO_PCR_SIZE, digest, sizeof(digest));
+    g_assert_cmpmem(f->nsm.bank.value[17], NITRO_PCR_SIZE, digest,
                     sizeof(digest));
 }
 
@@ -633,7 +633,7 @@ static void test_buffer_too_small(Fixture *f, const void *unused)
 
 static void test_start_values(Fixture *f, const void *unused)
 {
-    uint8_t value[NSM_PCR_SIZE];
+    uint8_t value[NITRO_PCR_SIZE];
 
     memset(value, 0xab, sizeof(value));
     nsm_set_start_pcr(&f->nsm, 3, value, false);
@@ -642,8 +642,9 @@ static void test_start_values(Fixture *f, const void *unused)
     nsm_set_start_pcr(&f->nsm, 21, value, false);
     nsm_reset(&f->nsm);
     g_assert_cmphex(f->nsm.bank.locked, ==, 0x10ffff);
-    g_assert_cmpmem(f->nsm.bank.value[3], NSM_PCR_SIZE, value, sizeof(value));
-    g_assert_cmpmem(f->nsm.bank.value[20], NSM_PCR_SIZE, value, sizeof(value));
+    g_assert_cmpmem(f->nsm.bank.value[3], NITRO_PCR_SIZE, value, sizeof(value));
+    g_assert_cmpmem(f->nsm.bank.value[20], NITRO_PCR_SIZE, value,
+                    sizeof(value));
 
     ask(f, "a1 69 'ExtendPCR' a2 65 'index' 15 64 'data' 43 'abc'");
     ask(f, "a1 68 'LockPCRs' a1 65 'range' 18 20");
@@ -652,7 +653,8 @@ static void test_start_values(Fixture *f, const void *unused)
 
     nsm_reset(&f->nsm);
     g_assert_cmphex(f->nsm.bank.locked, ==, 0x10ffff);
-    g_assert_cmpmem(f->nsm.bank.value[21], NSM_PCR_SIZE, value, sizeof(value));
+    g_assert_cmpmem(f->nsm.bank.value[21], NITRO_PCR_SIZE, value,
+                    sizeof(value));
 }
 
 /*
@@ -669,7 +671,7 @@ static void test_random_changes(Fixture *f, const void *unused)
     };
     GRand *rand = g_rand_new_with_seed(33);
     uint32_t locked = f->nsm.bank.locked;
-    static const uint8_t zero[16 * NSM_PCR_SIZE];
+    static const uint8_t zero[16 * NITRO_PCR_SIZE];
     int i, n;
 
     for (i = 0; i < 200000; i++) {

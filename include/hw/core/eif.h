@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "hw/core/nitro.h"
 
 G_BEGIN_DECLS
 
@@ -35,7 +36,6 @@ struct Error;
 #define EIF_HEADER_SIZE         548     /* bytes */
 #define EIF_SECTION_HEADER_SIZE 12      /* bytes */
 #define EIF_MAX_SIGNATURE_SIZE  32768   /* bytes */
-#define EIF_PCR_SIZE            48      /* bytes: SHA-384 */
 
 typedef enum EifSectionType {
     EIF_SECTION_KERNEL = 1,
@@ -120,11 +120,11 @@ typedef struct EifSink {
  */
 typedef struct EifResult {
     uint32_t crc32;                     /* computed over the file */
-    uint8_t image_pcr0[EIF_PCR_SIZE];   /* without an added ramdisk */
-    uint8_t pcr0[EIF_PCR_SIZE];         /* with it */
-    uint8_t pcr1[EIF_PCR_SIZE];         /* without it */
-    uint8_t pcr2[EIF_PCR_SIZE];         /* with it */
-    uint8_t pcr8[EIF_PCR_SIZE];         /* zero unless eif_verify_signature() */
+    uint8_t image_pcr0[NITRO_PCR_SIZE]; /* without an added ramdisk */
+    uint8_t pcr0[NITRO_PCR_SIZE];       /* with it */
+    uint8_t pcr1[NITRO_PCR_SIZE];       /* without it */
+    uint8_t pcr2[NITRO_PCR_SIZE];       /* with it */
+    uint8_t pcr8[NITRO_PCR_SIZE];       /* zero unless eif_verify_signature() */
     GByteArray *signature;              /* the section's bytes, or NULL */
 } EifResult;
 
@@ -159,7 +159,7 @@ typedef struct EifSignature {
     GByteArray *certificate;            /* of the signer, X.509 DER */
     int64_t not_before;                 /* its validity, both ends included, */
     int64_t not_after;                  /* in seconds since 1970, UTC */
-    uint8_t pcr0[EIF_PCR_SIZE];         /* what was signed */
+    uint8_t pcr0[NITRO_PCR_SIZE];       /* what was signed */
 } EifSignature;
 
 /*
@@ -179,7 +179,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EifSignature, eif_signature_free)
 
 /* Does @signature cover the image whose own measurement is @image_pcr0? */
 bool eif_signature_covers(const EifSignature *signature,
-                          const uint8_t image_pcr0[EIF_PCR_SIZE]);
+                          const uint8_t image_pcr0[NITRO_PCR_SIZE]);
 
 /* Is the certificate valid at @now, in seconds since 1970, UTC? */
 bool eif_signature_check_validity(const EifSignature *signature, int64_t now,
@@ -198,7 +198,7 @@ bool eif_verify_signature(const EifImage *image, EifResult *result,
  * Measure @size bytes at @data: extend a PCR of zeros with their SHA-384.
  * This is how PCR8 comes from a certificate in DER.
  */
-bool eif_measure(const void *data, size_t size, uint8_t pcr[EIF_PCR_SIZE],
+bool eif_measure(const void *data, size_t size, uint8_t pcr[NITRO_PCR_SIZE],
                  struct Error **errp);
 
 G_END_DECLS

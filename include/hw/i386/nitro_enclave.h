@@ -26,7 +26,7 @@ struct NitroEnclaveMachineClass {
     MicrovmMachineClass parent_class;
 
     void (*parent_init)(MachineState *machine);
-    void (*parent_reset)(MachineState *machine, ShutdownCause reason);
+    void (*parent_reset)(MachineState *machine, ResetType type);
 };
 
 struct NitroEnclaveMachineState {

@@ -29,8 +29,6 @@
 #define NE_BOOT_MP_TABLE    0xf0000
 #define NE_BOOT_BIOS_VECTOR 0xffff0
 
-#define NE_BOOT_SETUP_MAX   (256 * 512) /* setup code of a bzImage at most */
-
 typedef struct NitroEnclaveBoot {
     AddressSpace *as;
     uint64_t below_4g;          /* bytes of RAM from 0 */
@@ -62,17 +60,17 @@ typedef struct NitroEnclaveCPU {
  * @ramdisk_size bytes in @as, which has @below_4g bytes of RAM from 0 and
  * @above_4g from 4 GiB.  Called again, it begins anew.
  */
-void nitro_enclave_boot_begin(NitroEnclaveBoot *boot, AddressSpace *as,
+void nitro_enclave_load_begin(NitroEnclaveBoot *boot, AddressSpace *as,
                               uint64_t below_4g, uint64_t above_4g,
                               uint64_t kernel_size, uint64_t ramdisk_size);
 void nitro_enclave_boot_cleanup(NitroEnclaveBoot *boot);
 
 /* The next @size bytes of the kernel. */
-bool nitro_enclave_boot_kernel(NitroEnclaveBoot *boot, const void *data,
+bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
                                size_t size, Error **errp);
 
 /* The next @size bytes of the ramdisks, after the whole kernel. */
-bool nitro_enclave_boot_ramdisk(NitroEnclaveBoot *boot, const void *data,
+bool nitro_enclave_load_ramdisk(NitroEnclaveBoot *boot, const void *data,
                                 size_t size, Error **errp);
 
 /*
@@ -81,7 +79,7 @@ bool nitro_enclave_boot_ramdisk(NitroEnclaveBoot *boot, const void *data,
  * MP table of @num_cpus @cpus, the first of which is the boot processor.  The
  * interrupts in @level_irqs (bit n: ISA interrupt n) are level-triggered.
  */
-bool nitro_enclave_boot_finish(NitroEnclaveBoot *boot, const char *cmdline,
+bool nitro_enclave_load_finish(NitroEnclaveBoot *boot, const char *cmdline,
                                const NitroEnclaveCPU *cpus, unsigned num_cpus,
                                uint16_t level_irqs, Error **errp);
 

@@ -3,9 +3,9 @@
  *
  * An attestation document says what an enclave runs, and is signed, so that
  * somebody far away can rely on it: COSE_Sign1 (RFC 9052) with ECDSA on P-384
- * and SHA-384, a chain of X.509 certificates (RFC 5280) inside, in the form of
- * AWS's documents to the byte.  What differs is the root of the chain: it is
- * one of the user's, or made for this run.
+ * and SHA-384, and a chain of X.509 certificates (RFC 5280), with the fields,
+ * their order and their encodings as AWS's documents have them.  What differs
+ * is the root of the chain: it is one of the user's, or made for this run.
  *
  * This file knows certificates and signatures, and nothing of requests.
  *
@@ -14,8 +14,9 @@
 #ifndef HW_VIRTIO_NSM_ATTESTATION_H
 #define HW_VIRTIO_NSM_ATTESTATION_H
 
+#include "hw/core/nitro.h"
+
 #define NSM_NUM_PCRS                32
-#define NSM_PCR_SIZE                48      /* bytes: SHA-384 */
 #define NSM_CERTIFICATE_MAX         1024    /* bytes of DER */
 #define NSM_PAYLOAD_MAX             16384   /* bytes */
 
@@ -39,10 +40,14 @@ typedef struct NsmAttestationConfig {
     void *clock_opaque;
 } NsmAttestationConfig;
 
-/* What a document says; the bytes belong to the caller. */
+/*
+ * What a document says; the bytes belong to the caller.  public_key, user_data
+ * and nonce have no limit of their own, as on EC2: a nonce of 1025 bytes was
+ * seen accepted there.  NSM_PAYLOAD_MAX bounds them together.
+ */
 typedef struct NsmDocument {
     const char *module_id;
-    const uint8_t (*pcrs)[NSM_PCR_SIZE];    /* NSM_NUM_PCRS of them */
+    const uint8_t (*pcrs)[NITRO_PCR_SIZE];    /* NSM_NUM_PCRS of them */
     uint32_t which_pcrs;                    /* bit i: tell register i */
     const GByteArray *public_key;           /* each may be NULL: null */
     const GByteArray *user_data;

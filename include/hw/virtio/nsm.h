@@ -25,7 +25,7 @@
 #define NSM_LOCKED_AT_START 0xffff      /* bit i: register i */
 
 typedef struct NsmBank {
-    uint8_t value[NSM_NUM_PCRS][NSM_PCR_SIZE];
+    uint8_t value[NSM_NUM_PCRS][NITRO_PCR_SIZE];
     uint32_t locked;                    /* bit i: register i */
 } NsmBank;
 
@@ -48,13 +48,6 @@ typedef struct Nsm {
 bool nsm_check_module_id(const char *option, const char *id, Error **errp);
 
 /*
- * @pcr becomes SHA-384 of itself and the @size bytes at @data.  Fails only
- * where the library does; @pcr is unchanged then.
- */
-bool nsm_extend(uint8_t pcr[NSM_PCR_SIZE], const void *data, size_t size,
-                Error **errp);
-
-/*
  * Registers as they are in an enclave of which nothing is known: all zero,
  * those of NSM_LOCKED_AT_START locked.
  */
@@ -65,7 +58,7 @@ void nsm_init(Nsm *nsm);
  * if @locked; those of NSM_LOCKED_AT_START are locked in any case.
  */
 void nsm_set_start_pcr(Nsm *nsm, unsigned index,
-                       const uint8_t value[NSM_PCR_SIZE], bool locked);
+                       const uint8_t value[NITRO_PCR_SIZE], bool locked);
 
 /* Give all registers their start values and locks. */
 void nsm_reset(Nsm *nsm);

@@ -33,6 +33,6 @@ struct VirtIONSM {
  * are not set are zero at start.  Call it before the device is realized.
  */
 void virtio_nsm_set_start_pcr(VirtIONSM *vnsm, unsigned index,
-                              const uint8_t value[NSM_PCR_SIZE], bool locked);
+                              const uint8_t value[NITRO_PCR_SIZE], bool locked);
 
 #endif
