@@ -300,6 +300,10 @@ void Device::after_message()
                 complain(wrong);
                 dev.broken = true;
             }
+        } else if (vq.started && vq.vra.desc_user_addr) {
+            /* The library would map it again, and not look at its size. */
+            complain("the memory of a queue is gone");
+            dev.broken = true;
         }
     }
     host_.attach(running() ? &multiplexer_ : nullptr);
