@@ -42,6 +42,8 @@ TESTS = [
     "tests/fuzz/fuzz-vsock-packet",
     "tests/unit/test-cbor",
     "tests/unit/test-eif",
+    "tests/unit/test-eif-load",
+    "tests/unit/test-eif-signature",
     "tests/unit/test-nsm",
     "tests/unit/test-nsm-attestation",
     "tests/qtest/nitro-enclave-test",

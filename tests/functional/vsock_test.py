@@ -344,6 +344,41 @@ class Connections(Guests):
         self.boot(path)
         self.transfer_out(50, listener, MIB, MIB)
 
+    def test_back_end_is_killed(self):
+        """In mid-transfer, 20 times: the guest's connections are reset, QEMU
+        finds the next back end, and what listened in the guest works again."""
+        path = self.dir / "vhost16.sock"
+        listener = self.listener(f"{self.dir}/vsock16_50")
+        back_end = self.killable_back_end(path)
+        self.spawn(*self.qemu_command(
+            harness.app_image("vsock-agent"), "-m", "128M", "-serial",
+            f"file:{self.dir}/console16", "-chardev",
+            f"socket,id=r,path={path},reconnect-ms=20", machine=",vsock=r"))
+        self.vsock_connect(AGENT).close()
+        for _ in range(20):
+            job = self.job("listen", 60, STREAM, 1 << 40, 0)
+            job.listening()
+            incoming = self.vsock_connect(60)
+            self.job("connect", PARENT, 50, STREAM, 1 << 40, 0)
+            outgoing = self.accept(listener)
+            for connection in (incoming, outgoing):
+                self.assertNotEqual(connection.recv(LARGEST), b"")
+            back_end.kill()
+            back_end.wait()
+            for connection in (incoming, outgoing):
+                self.drain(connection)
+            back_end = self.killable_back_end(path)
+        self.transfer_out(50, listener, MIB, MIB)
+        self.transfer_in(61, self.vsock_connect, MIB, MIB)
+
+    def killable_back_end(self, path):
+        process = self.spawn(
+            harness.VSOCK, "--vm",
+            f"guest-cid=16,socket={path},uds-path={self.dir}/vsock16",
+            stdout=subprocess.DEVNULL)
+        self.wait_for_listener(self.dir / "vsock16")
+        return process
+
     def drain(self, connection):
         """What is left of a connection that is cut; its end must come."""
         try:

@@ -12,11 +12,14 @@
 #include "qemu/osdep.h"
 #include "qemu/host-utils.h"
 #include "qapi/error.h"
-#include "hw/virtio/nsm.h"
+#include "hw/virtio/nsm-attestation.h"
 #include "nsm-bytes.h"
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
+
+/* The registers that are in a document at start: bit i tells of register i. */
+#define LOCKED_AT_START 0xffff
 
 #define MODULE_ID   "i-0123456789abcdef0-enc0123456789abcdef"
 #define LONGEST_ID  "01234567890123456789012345678901234567890123456789"
@@ -303,7 +306,7 @@ static Document *sign_id(NsmAttestation *a, const char *module_id)
     NsmDocument said = {
         .module_id = module_id,
         .pcrs = some_pcrs,
-        .which_pcrs = NSM_LOCKED_AT_START,
+        .which_pcrs = LOCKED_AT_START,
     };
 
     return sign(a, &said);
@@ -373,7 +376,7 @@ static void test_fields(void)
             NsmDocument said = {
                 .module_id = MODULE_ID,
                 .pcrs = some_pcrs,
-                .which_pcrs = NSM_LOCKED_AT_START,
+                .which_pcrs = LOCKED_AT_START,
                 .public_key = which & 1 ? field : NULL,
                 .user_data = which & 2 ? field : NULL,
                 .nonce = which & 4 ? field : NULL,
