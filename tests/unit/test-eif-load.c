@@ -635,7 +635,8 @@ static void test_no_threads(void)
     image = eif_open(image_path, &error_abort);
     g_assert_true(g_file_get_contents("/proc/self/statm", &statm, NULL, NULL));
     limit.rlim_cur = limit.rlim_max =
-        g_ascii_strtoull(statm, NULL, 10) * getpagesize() + 10 * MiB;
+        g_ascii_strtoull(statm, NULL, 10) * qemu_real_host_page_size() +
+        10 * MiB;
     g_assert_cmpint(setrlimit(RLIMIT_AS, &limit), ==, 0);
     g_assert_false(eif_load(image, NULL, &result, &err));
     expect_error(&err, "thread");
