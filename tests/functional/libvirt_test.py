@@ -138,7 +138,17 @@ class Libvirt(harness.Case):
                 ("/run/hello/vhost.sock", self.dir / "vhost.sock")):
             self.assertEqual(text.count(old), 1, old)
             text = text.replace(old, str(new))
-        return ET.fromstring(text)
+        domain = ET.fromstring(text)
+        if self.version() < (9, 2):
+            # What the manual says of these.
+            ET.SubElement(ET.SubElement(domain, "features"), "acpi")
+        return domain
+
+    @staticmethod
+    def version():
+        out = subprocess.run(["virsh", "--version"], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+        return tuple(int(n) for n in out.strip().split(".")[:2])
 
     def define(self, domain):
         path = self.dir / "domain.xml"
