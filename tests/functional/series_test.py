@@ -1,6 +1,9 @@
 """The exported series applies, and is what was built and tested."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import shutil
+import subprocess
+
 import harness
 from series import Series, tree
 
@@ -41,6 +44,50 @@ class Applied(Series):
         changes = list(tree.series())
         for name in tree.overlay_files():
             self.assertEqual(len(tree.change_of(name, changes)), 1, name)
+
+
+class Drift(harness.Case):
+    """What of the series fits another QEMU is told hunk by hunk."""
+
+    def drift(self, *source):
+        return subprocess.run([harness.TOP / "scripts/drift", *source],
+                              check=False, text=True, timeout=800,
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def test_changed_tree(self):
+        """One edited line and one missing file: these two are told."""
+        base = harness.BUILD / "qemu-tree/base"
+        names = {n for patch, _ in tree.series()
+                 for n in tree.patched_files(patch)} | tree.all_removed()
+        for name in ["VERSION", *names]:
+            if (base / name).exists():
+                (self.dir / "qemu" / name).parent.mkdir(parents=True,
+                                                        exist_ok=True)
+                shutil.copy2(base / name, self.dir / "qemu" / name)
+        result = self.drift(self.dir / "qemu")
+        self.assertEqual((result.returncode, len(result.stdout.splitlines())),
+                         (0, 1), result.stdout)
+        rtc = self.dir / "qemu/include/system/rtc.h"
+        rtc.write_text(rtc.read_text().replace("qemu_timedate_diff(struct tm *",
+                                               "qemu_timedate_diff(tm *"))
+        (self.dir / "qemu/hw/virtio/cbor-helpers.c").unlink()
+        result = self.drift(self.dir / "qemu")
+        self.assertEqual(result.returncode, 1)
+        lines = result.stdout.splitlines()[1:]
+        self.assertEqual(len(lines), 2, lines)
+        self.assertIn("include/system/rtc.h: Hunk #1 FAILED", lines[0])
+        self.assertIn("hw/virtio/cbor-helpers.c", lines[1])
+
+    def test_newest(self):
+        """The newest QEMU of Debian's archive: what drifts is for the log."""
+        result = self.drift()
+        if "cannot be had" in result.stderr:
+            self.skipTest(result.stderr.strip().splitlines()[-1])
+        for line in result.stdout.splitlines():
+            print(f"# {line}")
+        self.assertIn(result.returncode, (0, 1), result.stderr)
+        self.assertRegex(result.stdout, r"^QEMU \d+\.\d+\.\d+: ")
 
 
 if __name__ == "__main__":
