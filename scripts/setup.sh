@@ -21,10 +21,18 @@ install_dependencies() {
     apt-get -q install -y --no-install-recommends $missing >&2
 }
 
-# Build all in $build, with progress on the terminal.
-build_all() {
+# Build in $build, with progress on the terminal: all, or with "programs" what
+# is run, without tests.
+build_project() {
     PATH="/usr/bin:/bin:$PATH"
     export PATH
-    [ -f "$build/build.ninja" ] || meson setup "$build" "$top" >&2
+    if [ ! -f "$build/build.ninja" ]; then
+        tests=true
+        [ "${1-}" != programs ] || tests=false
+        meson setup "-Dtests=$tests" "$build" "$top" >&2
+    elif [ "${1-}" != programs ] && [ ! -e "$build/with-tests" ]; then
+        meson configure "$build" -Dtests=true >&2
+    fi
+    [ "${1-}" = programs ] || touch "$build/with-tests"
     ninja -C "$build" >&2
 }

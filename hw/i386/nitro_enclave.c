@@ -17,6 +17,8 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/rcu.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "chardev/char-socket.h"
@@ -31,6 +33,7 @@
 #include "hw/virtio/virtio-mmio.h"
 #include "qom/object_interfaces.h"
 #include "system/hostmem.h"
+#include "system/hw_accel.h"
 #include "system/kvm.h"
 #include "system/numa.h"
 #include "system/qtest.h"
@@ -82,6 +85,10 @@ static bool ne_load_piece(void *opaque, const EifSection *section,
 {
     NitroEnclaveMachineState *nems = opaque;
 
+    if (qatomic_read(&nems->reload_cancelled)) {
+        error_setg(errp, "cancelled");
+        return false;
+    }
     switch (section->type) {
     case EIF_SECTION_KERNEL:
         return nitro_enclave_load_kernel(&nems->boot, data, size, errp);
@@ -253,6 +260,96 @@ static void ne_park_cpu(X86CPU *cpu)
 #endif
 }
 
+/* Put vCPU 0, which was parked, into the kernel; runs in its thread. */
+static void ne_start_cpu(CPUState *cs, run_on_cpu_data data)
+{
+    NitroEnclaveMachineState *nems = data.host_ptr;
+    X86CPU *cpu = X86_CPU(cs);
+
+    cpu_synchronize_state(cs);
+    nitro_enclave_boot_set_cpu(&nems->boot, cpu);
+#ifdef CONFIG_KVM
+    if (kvm_enabled()) {
+        cpu->env.mp_state = KVM_MP_STATE_RUNNABLE;
+    }
+#endif
+    /* More than what runs: KVM takes mp_state as a part of a reset alone. */
+    cpu_synchronize_post_reset(cs);
+}
+
+static void ne_reload_failed(Error *err)
+{
+    error_report_err(err);
+    qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
+                                           EXIT_FAILURE);
+}
+
+/* The image was loaded again, or could not be; runs in the main loop. */
+static void ne_reload_done(void *opaque)
+{
+    NitroEnclaveMachineState *nems = opaque;
+    Error *err = NULL;
+
+    g_thread_join(g_steal_pointer(&nems->reload_thread));
+    err = g_steal_pointer(&nems->reload_error);
+    if (err || !ne_finish_boot(nems, &err)) {
+        /* What was not measured does not run, even if QEMU goes on. */
+        ne_reload_failed(err);
+        return;
+    }
+    trace_nitro_enclave_reloaded(nems->image->path);
+    nems->guest_ran = runstate_is_running();
+    run_on_cpu(first_cpu, ne_start_cpu, RUN_ON_CPU_HOST_PTR(nems));
+    qemu_cpu_kick(first_cpu);
+}
+
+static void *ne_reload_thread(void *opaque)
+{
+    NitroEnclaveMachineState *nems = opaque;
+
+    rcu_register_thread();
+    ne_reload_image(nems, &nems->reload_error);
+    rcu_unregister_thread();
+    qemu_bh_schedule(nems->reload_bh);
+    return NULL;
+}
+
+static void ne_cancel_reload(NitroEnclaveMachineState *nems)
+{
+    if (nems->reload_thread) {
+        qatomic_set(&nems->reload_cancelled, true);
+        g_thread_join(g_steal_pointer(&nems->reload_thread));
+        qatomic_set(&nems->reload_cancelled, false);
+        qemu_bh_cancel(nems->reload_bh);
+        error_free(g_steal_pointer(&nems->reload_error));
+    }
+}
+
+/*
+ * Load the image again in a thread: it may take seconds, and neither the
+ * monitor nor anybody else who needs the big lock is to wait for it.  No vCPU
+ * runs meanwhile, as the first one is parked and starts the others.
+ */
+static bool ne_start_reload(NitroEnclaveMachineState *nems, Error **errp)
+{
+    g_autoptr(GError) gerr = NULL;
+
+    ne_park_cpu(X86_CPU(first_cpu));
+    nems->reload_thread = g_thread_try_new("ne-reload", ne_reload_thread, nems,
+                                           &gerr);
+    if (!nems->reload_thread) {
+        error_setg(errp, "cannot start a thread to load the image again: %s",
+                   gerr->message);
+        return false;
+    }
+    return true;
+}
+
+static void nitro_enclave_exit(Notifier *notifier, void *data)
+{
+    ne_cancel_reload(container_of(notifier, NitroEnclaveMachineState, exit));
+}
+
 static void nitro_enclave_reset(MachineState *machine, ResetType type)
 {
     NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(machine);
@@ -265,19 +362,12 @@ static void nitro_enclave_reset(MachineState *machine, ResetType type)
         return;
     }
 
-    if (nems->guest_ran) {
-        if (!ne_reload_image(nems, &err) || !ne_finish_boot(nems, &err)) {
-            /* What was not measured does not run, even if QEMU goes on. */
-            error_report_err(err);
-            ne_park_cpu(X86_CPU(first_cpu));
-            qemu_system_shutdown_request_with_code(SHUTDOWN_CAUSE_HOST_ERROR,
-                                                   EXIT_FAILURE);
-            return;
-        }
-        trace_nitro_enclave_reloaded(nems->image->path);
-        nems->guest_ran = runstate_is_running();
+    ne_cancel_reload(nems);
+    if (!nems->guest_ran) {
+        nitro_enclave_boot_set_cpu(&nems->boot, X86_CPU(first_cpu));
+    } else if (!ne_start_reload(nems, &err)) {
+        ne_reload_failed(err);
     }
-    nitro_enclave_boot_set_cpu(&nems->boot, X86_CPU(first_cpu));
 }
 
 /* Memory */
@@ -532,6 +622,9 @@ static void nitro_enclave_init(MachineState *machine)
     nems->machine_done.notify = nitro_enclave_machine_done;
     qemu_add_machine_init_done_notifier(&nems->machine_done);
     qemu_add_vm_change_state_handler(nitro_enclave_state_change, nems);
+    nems->reload_bh = qemu_bh_new(ne_reload_done, nems);
+    nems->exit.notify = nitro_enclave_exit;
+    qemu_add_exit_notifier(&nems->exit);
 }
 
 static char *ne_get_string(char *const *value)
@@ -579,6 +672,11 @@ static bool nitro_enclave_get_debug_mode(Object *obj, Error **errp)
 static void nitro_enclave_set_debug_mode(Object *obj, bool value, Error **errp)
 {
     NITRO_ENCLAVE_MACHINE(obj)->debug_mode = value;
+}
+
+static bool nitro_enclave_get_loading(Object *obj, Error **errp)
+{
+    return NITRO_ENCLAVE_MACHINE(obj)->reload_thread;
 }
 
 static char *ne_measurement(Object *obj, size_t offset)
@@ -671,6 +769,10 @@ static void ne_add_options(ObjectClass *oc)
                                    nitro_enclave_set_debug_mode);
     object_class_property_set_description(oc, "debug-mode",
         "Run the enclave in debug mode: PCR0, 1, 2 and 8 are zero");
+    object_class_property_add_bool(oc, "loading", nitro_enclave_get_loading,
+                                   NULL);
+    object_class_property_set_description(oc, "loading",
+        "Is the image being loaded again, after a reset? (read-only)");
 }
 
 static void nitro_enclave_class_init(ObjectClass *oc, void *data)

@@ -137,6 +137,39 @@ class Reboot(harness.Case):
         self.assertEqual(process.wait(20), 0)
 
 
+    def test_monitor_while_the_image_is_loaded(self):
+        """A reset of a large image does not hold the monitor, and another
+        reset or the end may come meanwhile."""
+        image = self.file("large.eif", harness.image(
+            ramdisks=(b"first", bytes(256 << 20))))
+        qmp = self.dir / "qmp"
+        process = self.spawn(*self.qemu_command(
+            image, "-m", "1G", "-qmp", f"unix:{qmp},server=on,wait=off",
+            vsock=self.backend()))
+        self.wait_for(qmp)
+        monitor = harness.Qmp(qmp)
+
+        def loading():
+            return monitor.command("qom-get", path="/machine",
+                                   property="loading")
+
+        def until(what):
+            end = time.monotonic() + 120
+            while loading() is not what:
+                self.assertLess(time.monotonic(), end)
+
+        self.assertIs(loading(), False)
+        for resets in (1, 3):
+            for _ in range(resets):
+                monitor.command("system_reset")
+                until(True)
+            until(False)
+        monitor.command("system_reset")
+        until(True)
+        monitor.command("quit")
+        self.assertEqual(process.wait(60), 0)
+
+
 class Changed(harness.Case):
     def end_of_second_boot(self, change):
         """Change the image while it runs, then reset; returns the error."""

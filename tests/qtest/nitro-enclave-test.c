@@ -457,6 +457,21 @@ static void test_reset_port(void)
     unlink(image);
 }
 
+/* Wait until the image has been loaded again, after a reset. */
+static void wait_until_loaded(QTestState *qts)
+{
+    bool loading;
+
+    do {
+        QDict *answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
+                                  "{'path': '/machine',"
+                                  " 'property': 'loading'}}");
+
+        loading = qdict_get_bool(answer, "return");
+        qobject_unref(answer);
+    } while (loading);
+}
+
 /* A reset gives the guest the memory that it first had. */
 static void test_reset_memory(void)
 {
@@ -475,6 +490,7 @@ static void test_reset_memory(void)
     }
     qtest_outb(qts, RESET_PORT, 0xfe);
     qtest_qmp_eventwait(qts, "RESET");
+    wait_until_loaded(qts);
     for (i = 0; i < ARRAY_SIZE(places); i++) {
         g_assert_cmphex(qtest_readl(qts, places[i]), ==, before[i]);
     }

@@ -47,7 +47,12 @@ struct NitroEnclaveMachineState {
     EifImage *image;
     EifResult measured;         /* at the first load */
     GString *cmdline;           /* the image's, as it was loaded */
-    bool guest_ran;             /* since memory was last laid */
+    bool guest_ran;             /* since the image was last loaded */
+    GThread *reload_thread;     /* loads the image again after a reset */
+    bool reload_cancelled;      /* accessed atomically */
+    Error *reload_error;        /* of the thread, once it has ended */
+    QEMUBH *reload_bh;          /* scheduled when the thread ends */
+    Notifier exit;
     NitroEnclaveBoot boot;
     VirtIONSM *nsm;
 };
