@@ -5,7 +5,9 @@
  */
 #include "conformance.hh"
 
+#include <atomic>
 #include <future>
+#include <sys/socket.h>
 
 namespace {
 
@@ -135,6 +137,76 @@ TEST_F(Seqpacket, HostEnds)
     EXPECT_TRUE(flow.expect(VIRTIO_VSOCK_OP_SHUTDOWN).header.flags &
                 VIRTIO_VSOCK_SHUTDOWN_SEND);
     flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+    flow.expect(VIRTIO_VSOCK_OP_RST);
+}
+
+/* An empty message is not given to the guest, and is not the end. */
+TEST_F(Seqpacket, EmptyMessagesOfTheHost)
+{
+    for (unsigned order = 0; order < 16; order++) {
+        for (bool close : {false, true}) {
+            Guest guest(socket());
+            auto [flow, socket] = open_messages(guest);
+
+            for (int i = 0; i < 4; i++) {
+                if (order >> i & 1) {
+                    socket.write("hello");
+                } else {
+                    ASSERT_EQ(send(socket.fd(), "", 0, MSG_NOSIGNAL), 0);
+                }
+            }
+            if (close) {
+                socket.close();
+            } else {
+                socket.shutdown_write();
+            }
+            for (int i = 0; i < 4; i++) {
+                if (order >> i & 1) {
+                    EXPECT_EQ(flow.read_message(), "hello") << order;
+                }
+            }
+            EXPECT_EQ(flow.expect(VIRTIO_VSOCK_OP_SHUTDOWN).header.flags,
+                      uint32_t(VIRTIO_VSOCK_SHUTDOWN_SEND)) << order;
+        }
+    }
+}
+
+/* Who sends nothing but empty messages does not keep others from working. */
+TEST_F(Seqpacket, AFloodOfEmptyMessages)
+{
+    Guest guest(socket());
+    auto [flow, socket] = open_messages(guest);
+    std::atomic<bool> stop = false;
+    auto flood = std::async(std::launch::async, [&, fd = socket.fd()] {
+        while (!stop) {
+            send(fd, "", 0, MSG_NOSIGNAL);
+        }
+    });
+
+    for (int i = 0; i < 20; i++) {
+        expect_works(guest);
+    }
+    flow.write_message("from the guest");
+    EXPECT_EQ(socket.read_message(100), "from the guest");
+    stop = true;
+    flood.get();
+    socket.write("from the host");
+    EXPECT_EQ(flow.read_message(), "from the host");
+}
+
+/* A program that has not read all closes: what it sent comes all the same. */
+TEST_F(Seqpacket, HostEndsUnread)
+{
+    Guest guest(socket());
+    auto [flow, socket] = open_messages(guest);
+
+    flow.write_message("unread");
+    flow.barrier();
+    socket.write("first");
+    socket.write("last");
+    socket.close();
+    EXPECT_EQ(flow.read_message(), "first");
+    EXPECT_EQ(flow.read_message(), "last");
     flow.expect(VIRTIO_VSOCK_OP_RST);
 }
 

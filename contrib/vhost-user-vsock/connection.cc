@@ -398,6 +398,9 @@ size_t Connection::use(Rooms &rooms, size_t bytes, uint32_t last_flags)
 
 void Connection::read_failed(ssize_t result)
 {
+    if (result < 0 && errno == EINTR) {
+        return;             /* It goes on in its next turn. */
+    }
     readable_ = false;
     if (result == 0) {
         /*

@@ -516,6 +516,7 @@ TEST_F(ConnectionTest, TurnIsBounded)
 
 struct MessageScript {
     std::deque<std::string> to_read;
+    int turns = 0;      /* without result, before there is one */
     std::vector<std::pair<std::string, bool>> was_written;
     bool full = false;
 };
@@ -525,8 +526,9 @@ public:
     explicit FakeMessages(MessageScript &script) : s_(script) {}
     ssize_t message_size() override
     {
-        if (s_.to_read.empty()) {
-            errno = EAGAIN;
+        if (s_.to_read.empty() || s_.turns) {
+            errno = s_.turns ? EINTR : EAGAIN;
+            s_.turns -= s_.turns > 0;
             return -1;
         }
         return s_.to_read.front().size();
@@ -675,6 +677,22 @@ TEST_F(MessagesTest, ToTheGuest)
     EXPECT_EQ(said[3].header.len, 50u);
     EXPECT_EQ(said[3].header.flags, end_of_message);
     EXPECT_EQ(said[4].payload, "last");
+}
+
+/* To find one can take more than a turn; no event is needed to go on. */
+TEST_F(MessagesTest, FoundInALaterTurn)
+{
+    FakeRooms rooms(1, 100);
+
+    s.to_read = {"late"};
+    s.turns = 2;
+    c.stream_readable();
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(c.say(rooms), 0u);
+        EXPECT_TRUE(c.wants_to_say());
+    }
+    EXPECT_EQ(c.say(rooms), 1u);
+    EXPECT_EQ(rooms.said[0].payload, "late");
 }
 
 /* One for which there are too few buffers goes on when there are more. */

@@ -425,7 +425,9 @@ bool Device::say()
     QueueRooms rooms(queue);
 
     multiplexer_.say(rooms);
-    return rooms.exhausted() && multiplexer_.wants_to_say();
+    /* With buffers left, one has more to do than a turn is for. */
+    return multiplexer_.wants_to_say() &&
+        (rooms.exhausted() || rooms.at(0));
 }
 
 /* Moves what can be moved; true: there may be more. */

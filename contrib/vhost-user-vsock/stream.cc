@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <vector>
 
@@ -66,6 +68,11 @@ ssize_t SocketStream::receive(const iovec *iov, int count, int flags)
     message.msg_iov = const_cast<iovec *>(iov);
     message.msg_iovlen = count;
     ssize_t n = recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
+    if (n < 0 && errno == ECONNRESET && !reset_) {
+        /* SEQPACKET reports it once, before the messages that came earlier. */
+        reset_ = true;
+        n = recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
+    }
     for (int i = 0; i < count; i++) {
         room += iov[i].iov_len;
     }
@@ -76,7 +83,13 @@ ssize_t SocketStream::receive(const iovec *iov, int count, int flags)
 
 ssize_t SocketStream::readv(const iovec *iov, int count)
 {
-    return receive(iov, count, 0);
+    ssize_t n = receive(iov, count, 0);
+
+    if (n == 0 && reset_) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    return n;
 }
 
 ssize_t SocketStream::writev(const iovec *iov, int count)
@@ -89,20 +102,43 @@ ssize_t SocketStream::writev(const iovec *iov, int count)
 }
 
 /*
- * An empty message looks like the end.  It is passed over: a guest's program
- * would take it for the end too.
+ * After POLLRDHUP nothing is added to the queue.  So if that has no byte then,
+ * it has empty messages at most.  (AF_VSOCK may lack SIOCINQ; Linux sends no
+ * empty messages there.)
+ */
+bool SocketStream::no_more_bytes() const
+{
+    pollfd p = {fd_.get(), POLLRDHUP, 0};
+    int bytes = 0;
+
+    return poll(&p, 1, 0) == 1 &&
+           (ioctl(fd_.get(), SIOCINQ, &bytes) || bytes == 0);
+}
+
+/*
+ * An empty message looks like the end: both read 0 bytes.  Empty messages are
+ * discarded, because a guest's program would take one for the end too.
+ *
+ * The first 0 bytes of a turn are the end if no bytes can follow.  Otherwise,
+ * and for the others, a message is discarded; where there is none, that does
+ * nothing, and the next turn finds the end.
  */
 ssize_t SocketStream::message_size()
 {
-    for (;;) {
+    for (int i = 0; i < max_empty_messages; i++) {
         ssize_t n = receive(nullptr, 0, MSG_PEEK | MSG_TRUNC);
-        pollfd p = {fd_.get(), POLLRDHUP, 0};
 
-        if (n != 0 || poll(&p, 1, 0) == 1) {
+        if (n != 0) {
             return n;
+        }
+        if (i == 0 && no_more_bytes()) {
+            errno = ECONNRESET;
+            return reset_ ? -1 : 0;
         }
         receive(nullptr, 0, 0);
     }
+    errno = EINTR;
+    return -1;
 }
 
 size_t SocketStream::max_message() const

@@ -43,7 +43,10 @@ public:
      */
     virtual bool drained() const { return false; }
 
-    /* For SEQPACKET: the size of the next message; 0 at the end, -1 as readv */
+    /*
+     * For SEQPACKET: the size of the next message; 0 at the end, -1 as readv.
+     * With EINTR there may be one, but to find it is work for a later turn.
+     */
     virtual ssize_t message_size() { return 0; }
     /* Does the message just read end a record, and does the next written? */
     virtual bool ends_record() const { return false; }
@@ -62,6 +65,9 @@ public:
     /* The guest has accepted a connection that the host asked for. */
     virtual void accepted(uint32_t) {}
 };
+
+/* Empty messages that are discarded in one turn */
+constexpr int max_empty_messages = 16;
 
 /* A stream over a socket, of type SOCK_STREAM or SOCK_SEQPACKET */
 class SocketStream : public Stream {
@@ -97,6 +103,9 @@ private:
     Greeting greeting_;
     Retry retry_;
     bool drained_ = false;
+    bool reset_ = false;        /* The other end was closed with unread data. */
+
+    bool no_more_bytes() const;
 };
 
 /*

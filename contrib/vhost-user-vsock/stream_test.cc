@@ -198,19 +198,151 @@ TEST_F(StreamTest, MessagesAreWhole)
     EXPECT_EQ(got(), "again");
 }
 
+/* What the messages of a stream are, until it waits or ends */
+class MessageTest : public StreamTest {
+protected:
+    using Texts = std::vector<std::string>;
+
+    Texts messages()
+    {
+        Texts all;
+
+        for (int turn = 0; turn < 1000; turn++) {
+            ssize_t size = stream->message_size();
+
+            if (size > 0) {
+                all.push_back(read(size));
+            } else if (size == 0) {
+                all.push_back("(end)");
+                return all;
+            } else if (errno == EAGAIN) {
+                return all;
+            } else if (errno != EINTR) {
+                all.push_back(strerror(errno));
+                return all;
+            }
+        }
+        all.push_back("(no end of it)");
+        return all;
+    }
+};
+
 /* An empty message is none, and not the end. */
-TEST_F(StreamTest, EmptyMessages)
+TEST_F(MessageTest, EmptyOnes)
 {
     start(SOCK_SEQPACKET);
     send("");
-    EXPECT_EQ(stream->message_size(), -1);
-    EXPECT_EQ(errno, EAGAIN);
+    EXPECT_EQ(messages(), Texts());
     send("");
     send("x");
-    EXPECT_EQ(stream->message_size(), 1);
-    EXPECT_EQ(read(1), "x");
+    EXPECT_EQ(messages(), Texts{"x"});
     program = Fd();
-    EXPECT_EQ(stream->message_size(), 0);
+    EXPECT_EQ(messages(), Texts{"(end)"});
+    EXPECT_EQ(messages(), Texts{"(end)"});
+}
+
+/* All orders of up to five messages, empty or not, and either kind of end */
+TEST_F(MessageTest, EmptyOnesBeforeTheEnd)
+{
+    for (unsigned count = 0; count <= 5; count++) {
+        for (unsigned order = 0; order < 1u << count; order++) {
+            for (bool close : {false, true}) {
+                Texts expected;
+
+                start(SOCK_SEQPACKET);
+                for (unsigned i = 0; i < count; i++) {
+                    bool empty = !(order >> i & 1);
+
+                    send(empty ? "" : "hello");
+                    if (!empty) {
+                        expected.push_back("hello");
+                    }
+                }
+                expected.push_back("(end)");
+                if (close) {
+                    program = Fd();
+                } else {
+                    ::shutdown(program.get(), SHUT_WR);
+                }
+                EXPECT_EQ(messages(), expected)
+                    << count << " " << order << " " << close;
+            }
+        }
+    }
+}
+
+/* The end comes while empty messages are being discarded. */
+TEST_F(MessageTest, ManyEmptyOnesBeforeTheEnd)
+{
+    for (int count : {max_empty_messages - 1, max_empty_messages,
+                      max_empty_messages + 1, 3 * max_empty_messages}) {
+        for (bool last : {false, true}) {
+            start(SOCK_SEQPACKET);
+            for (int i = 0; i < count; i++) {
+                send("");
+            }
+            if (last) {
+                send("hello");
+            }
+            program = Fd();
+            EXPECT_EQ(messages(), (last ? Texts{"hello", "(end)"}
+                                        : Texts{"(end)"})) << count;
+        }
+    }
+}
+
+/* One turn does not discard more than its share. */
+TEST_F(MessageTest, AFloodOfEmptyOnesTakesTurns)
+{
+    start(SOCK_SEQPACKET);
+    for (int i = 0; i < 5 * max_empty_messages; i++) {
+        send("");
+    }
+    send("hello");
+    for (int i = 0; i < 5; i++) {
+        EXPECT_EQ(stream->message_size(), -1);
+        EXPECT_EQ(errno, EINTR);
+    }
+    EXPECT_EQ(stream->message_size(), 5);
+}
+
+/*
+ * A program that closes without having read all: the messages that it has
+ * sent are there, and after them it is known how it ended.
+ */
+TEST_F(MessageTest, BeforeAReset)
+{
+    const std::string reset = strerror(ECONNRESET);
+
+    for (bool empty : {false, true}) {
+        start(SOCK_SEQPACKET);
+        EXPECT_EQ(write("unread"), 6);
+        if (empty) {
+            send("");
+        }
+        send("hello");
+        program = Fd();
+        EXPECT_EQ(messages(), (Texts{"hello", reset}));
+        EXPECT_EQ(messages(), Texts{reset});
+    }
+    start(SOCK_SEQPACKET);
+    EXPECT_EQ(write("unread"), 6);
+    send("hello");
+    EXPECT_EQ(stream->message_size(), 5);
+    program = Fd();     /* between the look and the read */
+    EXPECT_EQ(read(5), "hello");
+    EXPECT_EQ(messages(), Texts{reset});
+}
+
+TEST_F(StreamTest, BytesBeforeAReset)
+{
+    start();
+    EXPECT_EQ(write("unread"), 6);
+    send("hello");
+    program = Fd();
+    EXPECT_EQ(read(9), "hello");
+    EXPECT_EQ(read(9), strerror(ECONNRESET));
+    EXPECT_EQ(read(9), strerror(ECONNRESET));
 }
 
 /* What max_message() says goes at once; much more never would. */
