@@ -580,6 +580,70 @@ TEST_F(Streams, ThousandAtOnce)
     }
 }
 
+class FullBacklog : public Conformance,
+                    public testing::WithParamInterface<uint16_t> {
+protected:
+    int socket_type() const
+    {
+        return GetParam() == VIRTIO_VSOCK_TYPE_STREAM ? SOCK_STREAM
+                                                      : SOCK_SEQPACKET;
+    }
+};
+
+/* All are connected, as the program accepts one after the other. */
+TEST_P(FullBacklog, Waits)
+{
+    constexpr uint32_t count = 50;
+    Guest guest(socket());
+    HostListener listening(listener(50), socket_type());
+    std::vector<Flow> flows;
+
+    ASSERT_EQ(listen(listening.fd(), 5), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        flows.emplace_back(guest, host, 50, 1000 + i, GetParam());
+        flows.back().send(VIRTIO_VSOCK_OP_REQUEST);
+    }
+    std::vector<HostSocket> sockets;
+    for (uint32_t i = 0; i < count; i++) {
+        sockets.push_back(listening.accept());
+    }
+    for (Flow &flow : flows) {
+        flow.expect(VIRTIO_VSOCK_OP_RESPONSE);
+    }
+    for (HostSocket &s : sockets) {
+        s.write("welcome");
+    }
+    for (Flow &flow : flows) {
+        EXPECT_EQ(flow.read(7), "welcome");
+    }
+}
+
+/* Nobody accepts: those that are not in the backlog end, others go on. */
+TEST_P(FullBacklog, Ends)
+{
+    Guest guest(socket());
+    HostListener listening(listener(50), socket_type());
+    Flow first(guest, host, 50, 1000, GetParam());
+    Flow second(guest, host, 50, 1001, GetParam());
+    Flow third(guest, host, 50, 1002, GetParam());
+
+    ASSERT_EQ(listen(listening.fd(), 0), 0);
+    EXPECT_TRUE(first.connect());
+    second.send(VIRTIO_VSOCK_OP_REQUEST);
+    third.send(VIRTIO_VSOCK_OP_REQUEST);
+    expect_works(guest);
+    third.send(VIRTIO_VSOCK_OP_RST);
+    second.expect(VIRTIO_VSOCK_OP_RST);
+    EXPECT_TRUE(guest.arrived().empty());
+    HostSocket socket = listening.accept();
+    socket.write("welcome");
+    EXPECT_EQ(first.read(7), "welcome");
+}
+
+INSTANTIATE_TEST_SUITE_P(, FullBacklog,
+                         testing::Values(VIRTIO_VSOCK_TYPE_STREAM,
+                                         VIRTIO_VSOCK_TYPE_SEQPACKET));
+
 class FromHost : public Conformance {};
 
 TEST_F(FromHost, Connects)

@@ -29,7 +29,7 @@ Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
 {
     guest_limit_ = request.buf_alloc;
     guest_forwarded_ = request.fwd_cnt;
-    ask_stream();
+    ask_stream(Clock::now());
 }
 
 Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
@@ -39,10 +39,16 @@ Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
     request_ = true;
 }
 
-void Connection::ask_stream()
+void Connection::ask_stream(Clock::time_point now)
 {
+    retry_.reset();
     switch (stream_->status()) {
     case Stream::Status::connecting:
+        return;
+    case Stream::Status::backlog_full:
+        retry_ = now + retry_interval_;
+        retry_interval_ = std::min<Clock::duration>(2 * retry_interval_,
+                                                    last_retry);
         return;
     case Stream::Status::connected:
         response_ = true;
@@ -68,6 +74,7 @@ void Connection::reset()
         rst_ = true;
         request_ = response_ = update_ = end_ = false;
         deadline_.reset();
+        retry_.reset();
     }
 }
 
@@ -75,6 +82,8 @@ void Connection::expire(Clock::time_point now)
 {
     if (deadline_ && *deadline_ <= now) {
         reset();
+    } else if (retry_ && *retry_ <= now) {
+        ask_stream(now);
     }
 }
 
@@ -249,11 +258,17 @@ void Connection::guest_shutdown(uint32_t flags)
 
 /* The stream's events */
 
+/* A full backlog has a time to be asked again: it has no events. */
+void Connection::stream_changed()
+{
+    if (state_ == State::waiting && !retry_) {
+        ask_stream(Clock::now());
+    }
+}
+
 void Connection::stream_readable(bool ended)
 {
-    if (state_ == State::waiting) {
-        ask_stream();
-    }
+    stream_changed();
     readable_ = true;
     stream_ended_ = stream_ended_ || ended;
 }
@@ -261,7 +276,7 @@ void Connection::stream_readable(bool ended)
 void Connection::stream_writable()
 {
     if (state_ == State::waiting) {
-        ask_stream();
+        stream_changed();
     } else if (state_ == State::established || state_ == State::closing) {
         flush();
     }

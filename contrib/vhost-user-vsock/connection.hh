@@ -16,6 +16,8 @@
  *                                  v
  *                               [dead] says RST, and is finished
  *
+ * In [waiting], a full backlog is tried again after growing intervals.
+ *
  * From every state to [dead]:
  *   - the guest's RST: nothing is said
  *   - what the guest may not do now (a second REQUEST, data before RESPONSE
@@ -41,6 +43,7 @@
 #ifndef VHOST_USER_VSOCK_CONNECTION_HH
 #define VHOST_USER_VSOCK_CONNECTION_HH
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
@@ -52,6 +55,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto connect_timeout = std::chrono::seconds(2);
 constexpr auto shutdown_timeout = std::chrono::seconds(2);
+/* How long to wait for room in a full backlog, before connect() is tried again:
+ * twice as long each time, up to the second of these */
+constexpr auto first_retry = std::chrono::milliseconds(1);
+constexpr auto last_retry = std::chrono::milliseconds(256);
 /*
  * Two of the largest packets that Linux sends: while one is written to the
  * stream, the guest has the next one under way.  The send buffer of a Unix
@@ -115,9 +122,13 @@ public:
      */
     size_t say(Rooms &rooms);
 
-    /* Ends what has lasted too long. */
+    /* Ends what has lasted too long, and tries again what is to be retried. */
     void expire(Clock::time_point now);
-    std::optional<Clock::time_point> deadline() const { return deadline_; }
+    /* When that is due next */
+    std::optional<Clock::time_point> deadline() const
+    {
+        return retry_ ? std::min(*retry_, *deadline_) : deadline_;
+    }
 
     void reset();
     State state() const { return state_; }
@@ -139,7 +150,8 @@ private:
                uint32_t limit, uint16_t type, bool by_guest);
     bool messages() const { return type_ == type_seqpacket; }
     void establish();
-    void ask_stream();
+    void ask_stream(Clock::time_point now);
+    void stream_changed();
 
     /* guest to stream */
     void take(const PacketHeader &header, const Iov &payload);
@@ -168,6 +180,8 @@ private:
     bool by_guest_, opened_ = false;
     State state_;
     std::optional<Clock::time_point> deadline_;
+    std::optional<Clock::time_point> retry_;    /* only in [waiting] */
+    Clock::duration retry_interval_ = first_retry;
 
     /* what to say */
     bool request_ = false, response_ = false, rst_ = false, update_ = false;

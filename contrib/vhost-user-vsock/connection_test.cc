@@ -20,6 +20,7 @@ struct Script {
     bool read_ended = false, write_ended = false;   /* told by shutdown() */
     uint32_t accepted_port = 0;
     Stream::Status status = Stream::Status::connected;
+    int asked = 0;              /* status() */
 };
 
 class FakeStream : public Stream {
@@ -63,7 +64,11 @@ public:
         errno = s_.broken ? EPIPE : EAGAIN;
         return -1;
     }
-    Status status() override { return s_.status; }
+    Status status() override
+    {
+        s_.asked++;
+        return s_.status;
+    }
     int fd() const override { return 1000; }    /* as good as any */
     void shutdown(int how) override
     {
@@ -398,6 +403,60 @@ TEST_F(ConnectionTest, StreamThatDoesNotAnswer)
     c->expire(Clock::now() + connect_timeout);
     expect_next(Op::rst);
     EXPECT_TRUE(c->finished());
+}
+
+/* It is asked again at times that it gives, and not at events. */
+TEST_F(ConnectionTest, AFullBacklogIsTriedAgain)
+{
+    s.status = Stream::Status::backlog_full;
+    open();
+    auto now = Clock::now();
+
+    for (int i = 0; i < 100; i++) {
+        c->stream_readable();
+        c->stream_writable();
+    }
+    EXPECT_EQ(s.asked, 1);
+    while (c->state() == Connection::State::waiting) {
+        int before = s.asked;
+
+        ASSERT_TRUE(c->deadline());
+        EXPECT_LE(*c->deadline() - now, last_retry);
+        now = *c->deadline();
+        c->expire(now - std::chrono::microseconds(1));
+        EXPECT_EQ(s.asked, before);
+        c->expire(now);
+        ASSERT_LT(s.asked, 20);
+    }
+    EXPECT_GT(s.asked, 5);
+    expect_next(Op::rst);
+    EXPECT_FALSE(c->deadline());
+    EXPECT_TRUE(c->finished());
+}
+
+TEST_F(ConnectionTest, AFullBacklogThatGetsRoom)
+{
+    for (bool failed : {false, true}) {
+        s.status = Stream::Status::backlog_full;
+        open();
+        expect_nothing();
+        c->expire(*c->deadline());
+        expect_nothing();
+        s.status = failed ? Stream::Status::failed
+                          : Stream::Status::connected;
+        c->expire(*c->deadline());
+        expect_next(failed ? Op::rst : Op::response);
+        EXPECT_FALSE(c->deadline());
+    }
+}
+
+TEST_F(ConnectionTest, AFullBacklogAndTheGuestGivesUp)
+{
+    s.status = Stream::Status::backlog_full;
+    open();
+    c->receive(from_guest(Op::rst), {});
+    EXPECT_TRUE(c->finished());
+    EXPECT_FALSE(c->deadline());
 }
 
 TEST_F(ConnectionTest, DataWhileItWaits)

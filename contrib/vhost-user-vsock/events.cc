@@ -94,12 +94,16 @@ Fd open_events(const std::string &where, std::string *error)
         fd = Fd(fcntl(std::stoi(where), F_DUPFD_CLOEXEC, 3));
     } else if (stat(where.c_str(), &st) == 0 && S_ISSOCK(st.st_mode)) {
         std::optional<Endpoint> at = unix_endpoint(where, error);
-        bool connecting;
+        Attempt attempt;
 
         if (!at) {
             return Fd();
         }
-        fd = Sockets().connect(*at, SOCK_STREAM, &connecting);
+        fd = Sockets().connect(*at, SOCK_STREAM, &attempt);
+        if (attempt == Attempt::backlog_full) {
+            fd = Fd();
+            errno = EAGAIN;
+        }
     } else {
         /* Of a FIFO, both ways: it is not to wait for a reader. */
         bool fifo = stat(where.c_str(), &st) == 0 && S_ISFIFO(st.st_mode);

@@ -23,6 +23,21 @@ int socket_type(uint16_t type)
     return type == type_seqpacket ? SOCK_SEQPACKET : SOCK_STREAM;
 }
 
+Stream::Status status_of(Attempt attempt)
+{
+    switch (attempt) {
+    case Attempt::connected:
+        return Stream::Status::connected;
+    case Attempt::connecting:
+        return Stream::Status::connecting;
+    case Attempt::backlog_full:
+        return Stream::Status::backlog_full;
+    case Attempt::failed:
+        break;
+    }
+    return Stream::Status::failed;
+}
+
 /*
  * A stream that may fail to connect, and then another in its place.  The
  * descriptor is that of the first for as long as both live, as the loop
@@ -38,10 +53,13 @@ public:
     }
     Status status() override
     {
-        if (now_->status() == Status::failed) {
+        Status status = now_->status();
+
+        if (status == Status::failed && now_ == first_.get()) {
             now_ = second_.get();
+            status = now_->status();
         }
-        return now_->status();
+        return status;
     }
     ssize_t readv(const iovec *iov, int count) override
     {
@@ -173,27 +191,29 @@ bool Host::listen(std::string *error)
 
 std::unique_ptr<Stream> Host::connect_to(const Endpoint &to, uint16_t type)
 {
-    bool connecting;
-    Fd fd = sockets_.connect(to, socket_type(type), &connecting);
-    auto next = [this, others = to.others](int socket) mutable {
-        while (!others.empty()) {
-            Endpoint other = others.front();
+    Attempt attempt;
+    Fd fd = sockets_.connect(to, socket_type(type), &attempt);
+    auto again = [this, at = to](int socket) mutable {
+        Attempt next = Attempt::failed;
 
-            others.erase(others.begin());
-            if (sockets_.connect_again(socket, other)) {
-                return true;
-            }
+        if (at.family() == AF_UNIX) {
+            return status_of(sockets_.connect_again(socket, at));
         }
-        return false;
+        while (next == Attempt::failed && !at.others.empty()) {
+            Endpoint other = at.others.front();
+
+            at.others.erase(at.others.begin());
+            next = sockets_.connect_again(socket, other);
+        }
+        return status_of(next);
     };
 
     if (!fd) {
         return nullptr;
     }
     return std::make_unique<SocketStream>(
-        std::move(fd), connecting ? Stream::Status::connecting
-                                  : Stream::Status::connected,
-        SocketStream::Greeting::none, std::move(next));
+        std::move(fd), status_of(attempt), SocketStream::Greeting::none,
+        std::move(again));
 }
 
 std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type)

@@ -27,9 +27,9 @@ public:
         return e.family() == AF_VSOCK
             ? unix_endpoint(folder_ / e.text, &error).value_or(e) : e;
     }
-    Fd connect(const Endpoint &to, int type, bool *connecting) override
+    Fd connect(const Endpoint &to, int type, Attempt *attempt) override
     {
-        return Sockets::connect(place(to), type, connecting);
+        return Sockets::connect(place(to), type, attempt);
     }
     ListeningSocket listen(const Endpoint &at, int type,
                            std::string *error) override
@@ -74,8 +74,8 @@ protected:
     }
     Fd program(const Endpoint &to, int type = SOCK_STREAM)
     {
-        bool connecting;
-        Fd fd = sockets.connect(to, type, &connecting);
+        Attempt attempt;
+        Fd fd = sockets.connect(to, type, &attempt);
 
         EXPECT_TRUE(fd) << to.text;
         loop.run_once(0);
@@ -224,6 +224,54 @@ TEST_F(HostTest, GuestReachesThePortsSocket)
     EXPECT_FALSE(host->connect(5, type_seqpacket));
     EXPECT_FALSE(host->connect(6, type_stream));
     EXPECT_FALSE(host->connect(7, type_stream));
+}
+
+/* It is connected when the program has accepted others. */
+TEST_F(HostTest, AFullBacklog)
+{
+    using Status = Stream::Status;
+
+    options.uds_path = folder / "v";
+    start();
+    for (uint32_t port : {5u, heartbeat_port}) {
+        ListeningSocket there = listener(endpoint(folder / "v_"
+                                                  + std::to_string(port)));
+        ASSERT_EQ(listen(there.fd.get(), 0), 0);
+        auto first = host->connect(port, type_stream);
+        auto second = host->connect(port, type_stream);
+        auto third = host->connect(port, type_stream);
+
+        ASSERT_TRUE(first && second && third);
+        EXPECT_EQ(first->status(), Status::connected);
+        EXPECT_EQ(second->status(), Status::backlog_full);
+        EXPECT_EQ(second->status(), Status::backlog_full);
+        EXPECT_TRUE(reached(there));
+        EXPECT_EQ(second->status(), Status::connected);
+        EXPECT_EQ(third->status(), Status::backlog_full);
+        EXPECT_TRUE(reached(there));
+        EXPECT_EQ(third->status(), Status::connected);
+    }
+    EXPECT_EQ(booted, 0);
+}
+
+/* The program is gone before it has accepted. */
+TEST_F(HostTest, AFullBacklogThatGoesAway)
+{
+    options.uds_path = folder / "v";
+    start();
+    for (uint32_t port : {5u, heartbeat_port}) {
+        ListeningSocket there = listener(endpoint(folder / "v_"
+                                                  + std::to_string(port)));
+        ASSERT_EQ(listen(there.fd.get(), 0), 0);
+        auto first = host->connect(port, type_stream);
+        auto second = host->connect(port, type_stream);
+
+        ASSERT_TRUE(first && second);
+        EXPECT_EQ(second->status(), Stream::Status::backlog_full);
+        there = ListeningSocket();
+        EXPECT_EQ(second->status(), port == heartbeat_port
+                  ? Stream::Status::connected : Stream::Status::failed);
+    }
 }
 
 TEST_F(HostTest, ConnectGoesFirst)

@@ -74,15 +74,20 @@ Endpoint mapped(const Endpoint &to)
     return endpoint;
 }
 
-/* Like connect(2), for a socket of common_family() */
-int connect_socket(int fd, int family, const Endpoint &to)
+/* connect(2), for a socket of common_family() */
+Attempt connect_socket(int fd, int family, const Endpoint &to)
 {
-    if (family == AF_INET6 && to.family() == AF_INET) {
-        Endpoint other = mapped(to);
+    bool other_family = family == AF_INET6 && to.family() == AF_INET;
+    const Endpoint at = other_family ? mapped(to) : to;
 
-        return ::connect(fd, generic(other), other.size);
+    if (::connect(fd, generic(at), at.size) == 0) {
+        return Attempt::connected;
     }
-    return ::connect(fd, generic(to), to.size);
+    if (errno == EINPROGRESS) {
+        return Attempt::connecting;
+    }
+    return family == AF_UNIX && errno == EAGAIN ? Attempt::backlog_full
+                                                : Attempt::failed;
 }
 
 /* Makes way at a path, where only a socket that nobody listens on may be. */
@@ -232,37 +237,41 @@ SocketFile::~SocketFile()
     }
 }
 
-Fd Sockets::connect(const Endpoint &to, int type, bool *connecting)
+Fd Sockets::connect(const Endpoint &to, int type, Attempt *attempt)
 {
     int family = common_family(to), off = 0;
     Fd fd = new_socket(family, type);
 
-    *connecting = false;
-    if (fd && family != to.family()) {
-        setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    }
-    if (!fd || connect_socket(fd.get(), family, to) == 0) {
+    *attempt = Attempt::failed;
+    if (!fd) {
         return fd;
     }
-    *connecting = errno == EINPROGRESS ||
-        std::any_of(to.others.begin(), to.others.end(),
-                    [this, &fd](const Endpoint &other) {
-                        return connect_again(fd.get(), other);
-                    });
-    return *connecting ? std::move(fd) : Fd();
+    if (family != to.family()) {
+        setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    }
+    *attempt = connect_socket(fd.get(), family, to);
+    for (const Endpoint &other : to.others) {
+        if (*attempt != Attempt::failed) {
+            break;
+        }
+        *attempt = connect_again(fd.get(), other);
+    }
+    return *attempt == Attempt::failed ? Fd() : std::move(fd);
 }
 
-bool Sockets::connect_again(int fd, const Endpoint &to)
+Attempt Sockets::connect_again(int fd, const Endpoint &to)
 {
     sockaddr none = {};
     int family = 0;
     socklen_t size = sizeof(family);
 
-    /* The failed attempt is first made undone. */
+    /* The failed attempt is first undone; a Unix socket has nothing to undo. */
     none.sa_family = AF_UNSPEC;
-    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 &&
-        ::connect(fd, &none, sizeof(none)) == 0 &&
-        (connect_socket(fd, family, to) == 0 || errno == EINPROGRESS);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) ||
+        (family != AF_UNIX && ::connect(fd, &none, sizeof(none)))) {
+        return Attempt::failed;
+    }
+    return connect_socket(fd, family, to);
 }
 
 ListeningSocket Sockets::listen(const Endpoint &at, int type,

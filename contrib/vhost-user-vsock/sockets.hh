@@ -59,21 +59,29 @@ struct ListeningSocket {
     std::unique_ptr<SocketFile> file;   /* of a Unix socket */
 };
 
+/* What has become of connect() */
+enum class Attempt {
+    connected,
+    connecting,         /* POLLOUT tells when it is done. */
+    backlog_full,       /* of a Unix socket: no event tells when to retry. */
+    failed,             /* errno says why. */
+};
+
 class Sockets {
 public:
     virtual ~Sockets() = default;
 
     /*
-     * A socket of SOCK_STREAM or SOCK_SEQPACKET that does not block, and is
-     * connected, or will be (`*connecting`); empty, with errno, if it cannot.
+     * A socket of SOCK_STREAM or SOCK_SEQPACKET that does not block; empty if
+     * the attempt has failed.
      */
-    virtual Fd connect(const Endpoint &to, int type, bool *connecting);
+    virtual Fd connect(const Endpoint &to, int type, Attempt *attempt);
 
     /*
-     * Connect a socket, which connect() made for an endpoint with others and
-     * which could not be connected, to one of these: whether it is, or will be.
+     * Connect a socket that connect() made, and that is not connected, to the
+     * same endpoint if its backlog was full, or to one of its others.
      */
-    virtual bool connect_again(int fd, const Endpoint &to);
+    virtual Attempt connect_again(int fd, const Endpoint &to);
 
     /*
      * Listen, without blocking.  A Unix socket has mode 0600; one that nobody

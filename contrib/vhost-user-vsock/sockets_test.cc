@@ -33,7 +33,7 @@ protected:
     TemporaryFolder folder;
     Sockets sockets;
     std::string error;
-    bool connecting = false;
+    Attempt attempt = Attempt::failed;
 };
 
 TEST_F(SocketsTest, PathsThatFit)
@@ -90,7 +90,7 @@ TEST_F(SocketsTest, ADeadSocketIsReplaced)
 
     ASSERT_TRUE(s.fd) << error;
     EXPECT_TRUE(sockets.connect(endpoint(folder / "s"), SOCK_STREAM,
-                                &connecting));
+                                &attempt));
 }
 
 TEST_F(SocketsTest, ALiveOneIsNot)
@@ -102,7 +102,7 @@ TEST_F(SocketsTest, ALiveOneIsNot)
         ASSERT_TRUE(live.fd) << error;
         EXPECT_FALSE(sockets.listen(endpoint(path), SOCK_STREAM, &error).fd);
         EXPECT_EQ(error, path + ": another program listens here");
-        EXPECT_TRUE(sockets.connect(endpoint(path), type, &connecting));
+        EXPECT_TRUE(sockets.connect(endpoint(path), type, &attempt));
     }
 }
 
@@ -126,8 +126,33 @@ TEST_F(SocketsTest, NoFolder)
 TEST_F(SocketsTest, NobodyListens)
 {
     EXPECT_FALSE(sockets.connect(endpoint(folder / "s"), SOCK_STREAM,
-                                 &connecting));
+                                 &attempt));
     EXPECT_EQ(errno, ENOENT);
+}
+
+TEST_F(SocketsTest, AFullBacklog)
+{
+    for (int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
+        Endpoint at = endpoint(folder / std::to_string(type));
+        ListeningSocket s = sockets.listen(at, type, &error);
+
+        ASSERT_EQ(listen(s.fd.get(), 0), 0);
+        Fd first = sockets.connect(at, type, &attempt);
+        EXPECT_EQ(attempt, Attempt::connected);
+        Fd second = sockets.connect(at, type, &attempt);
+        ASSERT_TRUE(second);
+        EXPECT_EQ(attempt, Attempt::backlog_full);
+        EXPECT_EQ(sockets.connect_again(second.get(), at),
+                  Attempt::backlog_full);
+
+        EXPECT_TRUE(Fd(accept(s.fd.get(), nullptr, nullptr)));
+        EXPECT_EQ(sockets.connect_again(second.get(), at),
+                  Attempt::connected);
+        Fd third = sockets.connect(at, type, &attempt);
+        EXPECT_EQ(attempt, Attempt::backlog_full);
+        s.fd = Fd();
+        EXPECT_EQ(sockets.connect_again(third.get(), at), Attempt::failed);
+    }
 }
 
 TEST_F(SocketsTest, TcpAddresses)

@@ -40,14 +40,16 @@ Stream::Status SocketStream::status()
     int error = 0;
     socklen_t size = sizeof(error);
 
+    if (status_ == Status::backlog_full) {
+        status_ = retry_(fd_.get());
+        return status_;
+    }
     if (status_ != Status::connecting) {
         return status_;
     }
     if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) || error) {
-        if (retry_ && retry_(fd_.get())) {
-            return status();    /* It may be connected or refused by now. */
-        }
-        status_ = Status::failed;
+        status_ = retry_ ? retry_(fd_.get()) : Status::failed;
+        return status();        /* It may be connected or refused by now. */
     } else if (poll(&p, 1, 0) == 1) {
         /* The other end may be gone by now; it was there all the same. */
         status_ = Status::connected;

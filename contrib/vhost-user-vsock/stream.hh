@@ -19,14 +19,19 @@
 
 class Stream {
 public:
-    enum class Status { connecting, connected, failed };
+    enum class Status {
+        connecting,
+        backlog_full,       /* No event tells of a change: ask again later. */
+        connected,
+        failed,
+    };
 
     Stream() = default;
     Stream(const Stream &) = delete;
     Stream &operator=(const Stream &) = delete;
     virtual ~Stream() = default;
 
-    /* Is the other end there? Asked again at each event on fd(). */
+    /* Is the other end there? Asked again at each event on fd(), or later. */
     virtual Status status() { return Status::connected; }
 
     /*
@@ -77,9 +82,9 @@ public:
         line,       /* the other end waits for "OK <port>\n" */
     };
 
-    /* While it connects: begin again elsewhere with the same socket, which has
-     * failed; false if there is nowhere else. */
-    using Retry = std::function<bool(int fd)>;
+    /* Connect the same socket again, which has failed or found a full backlog:
+     * elsewhere, if there is another address. */
+    using Retry = std::function<Status(int fd)>;
 
     explicit SocketStream(Fd fd, Status status = Status::connected,
                           Greeting greeting = Greeting::none,
