@@ -7,9 +7,16 @@
 
 std::string Conformance::program;
 
-Conformance::Conformance(const std::string &more)
+Conformance::Conformance(const std::string &more, size_t descriptors)
 {
     std::vector<std::string> arguments;
+    std::string command = program;
+
+    if (descriptors) {
+        command = "/bin/sh";
+        arguments = {"-c", "ulimit -n " + std::to_string(descriptors)
+                     + " && exec \"$@\"", command, program};
+    }
 
     for (uint64_t cid : {first, second}) {
         std::string own = more;
@@ -21,7 +28,7 @@ Conformance::Conformance(const std::string &more)
         arguments.push_back("guest-cid=" + std::to_string(cid) + ",socket="
                             + socket(cid) + ",uds-path=" + uds(cid) + own);
     }
-    daemon_ = std::make_unique<Daemon>(program, arguments, folder_ / "daemon");
+    daemon_ = std::make_unique<Daemon>(command, arguments, folder_ / "daemon");
     for (uint64_t cid : {first, second}) {
         HostSocket probe(uds(cid));
     }

@@ -26,8 +26,12 @@ public:
     static std::string program;
 
 protected:
-    /* `more`: options of both guests, as ",key=value"; % is a guest's CID */
-    explicit Conformance(const std::string &more = "");
+    /*
+     * `more`: options of both guests, as ",key=value"; % is a guest's CID.
+     * `descriptors`: how many the back end may have, with no way to more; 0:
+     * as usual.
+     */
+    explicit Conformance(const std::string &more = "", size_t descriptors = 0);
     void TearDown() override;
 
     std::string socket(uint64_t cid = first) const;

@@ -691,6 +691,130 @@ TEST_F(Reconnect, EndsWithoutLeavingSockets)
                                        folder_ / "sleep");
 }
 
+/* Two guests that may have fewer descriptors together than one asks for */
+class Descriptors : public Conformance {
+protected:
+    Descriptors() : Conformance("", 200) {}
+
+    /* Connections to the host until one is refused */
+    std::vector<Pair> fill(Guest &guest)
+    {
+        HostListener listening(listener(50, guest.cid()));
+        std::vector<Pair> pairs;
+
+        while (pairs.size() < 200) {
+            Flow flow(guest, host, 50, 1000 + pairs.size());
+
+            if (!flow.connect()) {
+                break;
+            }
+            pairs.push_back({std::move(flow), listening.accept()});
+        }
+        return pairs;
+    }
+    void expect_works_all(std::vector<Pair> &pairs)
+    {
+        for (Pair &p : pairs) {
+            p.flow.write("to");
+            EXPECT_EQ(p.socket.read(2), "to");
+            p.socket.write("from");
+            EXPECT_EQ(p.flow.read(4), "from");
+        }
+    }
+};
+
+TEST_F(Descriptors, EachGuestHasItsShare)
+{
+    Guest a(socket()), b(socket(second));
+    std::vector<Pair> as = fill(a);
+    std::vector<Pair> bs = fill(b);
+
+    EXPECT_GE(as.size(), 16u);
+    EXPECT_LT(as.size(), 100u);
+    EXPECT_EQ(bs.size(), as.size());
+    expect_works_all(as);
+    expect_works_all(bs);
+
+    /* Host programs are refused at the bound too. */
+    HostSocket beyond(uds());
+    EXPECT_TRUE(beyond.at_end());
+
+    /* One goes, and one has its place, but no second one. */
+    as.back().flow.send(VIRTIO_VSOCK_OP_RST);
+    EXPECT_TRUE(as.back().socket.at_end());
+    as.pop_back();
+    HostListener listening(listener(50));
+    EXPECT_TRUE(Flow(a, host, 50, 5000).connect());
+    EXPECT_FALSE(Flow(a, host, 50, 5001).connect());
+    expect_works_all(as);
+    expect_works_all(bs);
+}
+
+/* Host programs without a command have no more, and not for long. */
+TEST_F(Descriptors, HostProgramsWithoutACommand)
+{
+    Guest a(socket()), b(socket(second));
+    std::vector<Pair> bs = fill(b);
+    std::vector<HostSocket> silent;
+
+    for (size_t i = 0; i < 2 * bs.size(); i++) {
+        silent.emplace_back(uds());
+    }
+    expect_works_all(bs);
+    for (HostSocket &s : silent) {
+        EXPECT_TRUE(s.at_end());
+    }
+    expect_works(a);
+    EXPECT_EQ(fill(a).size(), bs.size());
+}
+
+/* Calls to a sibling are paid by the caller. */
+TEST_F(Descriptors, CallsToASibling)
+{
+    Guest a(socket()), b(socket(second));
+    std::vector<Flow> clients, servers;
+
+    for (uint32_t i = 0; i < 200; i++) {
+        Flow client(a, second, 50, 1000 + i);
+
+        client.send(VIRTIO_VSOCK_OP_REQUEST);
+        /* It is refused at once, or the other guest is asked. */
+        while (a.arrived().empty() && b.arrived().empty()) {
+            usleep(1000);
+        }
+        if (b.arrived().empty()) {
+            break;
+        }
+        servers.push_back(Flow::accept(b, b.receive()));
+        client.expect(VIRTIO_VSOCK_OP_RESPONSE);
+        clients.push_back(std::move(client));
+    }
+    EXPECT_GE(clients.size(), 8u);
+    EXPECT_LT(clients.size(), 100u);
+    std::vector<Pair> bs = fill(b);
+    EXPECT_GE(bs.size(), 2 * clients.size());
+    expect_works_all(bs);
+    clients.front().write("to a sibling");
+    EXPECT_EQ(servers.front().read(12), "to a sibling");
+}
+
+/* With too few for its guests, the daemon says so and does not begin. */
+TEST_F(Descriptors, TooFewAtTheStart)
+{
+    daemon_ = std::make_unique<Daemon>(
+        "/bin/sh", std::vector<std::string>{
+            "-c", "ulimit -n 40 && exec \"$@\"", "sh", program, "--socket",
+            folder_ / "s"}, folder_ / "few");
+    while (daemon_->alive()) {
+        usleep(1000);
+    }
+    int status = daemon_->stop();
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 2) << status;
+    daemon_ = std::make_unique<Daemon>("/bin/sleep",
+                                       std::vector<std::string>{"60"},
+                                       folder_ / "sleep");
+}
+
 class Leaks : public Conformance {
 protected:
     /* One connection, opened and closed in one of the ways there are */

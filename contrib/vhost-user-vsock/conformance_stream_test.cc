@@ -758,6 +758,28 @@ TEST_F(FromHost, HalfACommand)
     EXPECT_LE(daemon_->descriptors(), before);
 }
 
+/* What does not write a command in time ends, and the others go on. */
+TEST_F(FromHost, NoCommand)
+{
+    Guest guest(socket());
+    auto [flow, live] = open_from_host(guest);
+    std::vector<HostSocket> silent;
+
+    for (const char *text : {"", "", "C", "CONNECT 80", "CONNECT "}) {
+        silent.emplace_back(uds());
+        silent.back().write(text);
+    }
+    HostSocket late(uds());
+    late.write("CONNECT ");
+    late.write("80\n");
+    for (HostSocket &s : silent) {
+        EXPECT_TRUE(s.at_end());
+    }
+    EXPECT_TRUE(late.at_end());     /* The guest did not answer. */
+    live.write("still");
+    EXPECT_EQ(flow.read(5), "still");
+}
+
 TEST_F(FromHost, RefusedIsClosedWithoutAWord)
 {
     Guest guest(socket());

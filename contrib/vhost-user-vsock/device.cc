@@ -117,7 +117,7 @@ const VuDevIface Device::Callbacks::interface = {
 Device::Device(Loop &loop, Sockets &sockets, Siblings &siblings,
                Events &events, const VmOptions &options)
     : loop_(loop), siblings_(siblings), events_(events), options_(options),
-      host_(loop, sockets, options.host, [this] { booted(); }),
+      host_(loop, sockets, share_, options.host, [this] { booted(); }),
       multiplexer_(
           loop, options.guest_cid, options.buffer_size,
           [this](const PacketHeader &request) { return connect(request); },
@@ -125,7 +125,7 @@ Device::Device(Loop &loop, Sockets &sockets, Siblings &siblings,
       reader_(options.queue_size), holder_{}
 {
     holder_.self = this;
-    siblings_.add(options_.guest_cid, options_.groups, loop_,
+    siblings_.add(options_.guest_cid, options_.groups, loop_, share_,
                   [this](SiblingCall &call) {
                       if (running()) {
                           multiplexer_.open_from(call.from_cid, call.from_port,

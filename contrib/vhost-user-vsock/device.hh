@@ -46,6 +46,9 @@ public:
     /* Open all listeners; false, with `error` set, if one cannot be. */
     bool listen(std::string *error);
 
+    /* How many descriptors its connections may have */
+    void set_descriptors(size_t count) { share_.set_limit(count); }
+
     /* Serve the guest until the descriptor `stop` can be read. */
     void run(int stop);
 
@@ -73,6 +76,7 @@ private:
     Siblings &siblings_;
     Events &events_;
     const VmOptions options_;
+    DescriptorShare share_;
     Host host_;
     Multiplexer multiplexer_;
     ListeningSocket listener_;

@@ -38,6 +38,14 @@ Stream::Status status_of(Attempt attempt)
     return Stream::Status::failed;
 }
 
+/* Unread, it would make a reset of the end that the program sees. */
+void discard_command(const Fd &fd)
+{
+    std::array<char, max_command> text;
+
+    (void)!recv(fd.get(), text.data(), text.size(), MSG_DONTWAIT);
+}
+
 /*
  * A stream that may fail to connect, and then another in its place.  The
  * descriptor is that of the first for as long as both live, as the loop
@@ -122,17 +130,17 @@ void accept_all(Loop &loop, int listener, const std::function<void(Fd)> &take)
     }
 }
 
-Host::Host(Loop &loop, Sockets &sockets, HostOptions options,
-           std::function<void()> booted)
-    : loop_(loop), sockets_(sockets), options_(std::move(options)),
-      booted_(std::move(booted))
+Host::Host(Loop &loop, Sockets &sockets, DescriptorShare &share,
+           HostOptions options, std::function<void()> booted)
+    : loop_(loop), sockets_(sockets), share_(share),
+      options_(std::move(options)), booted_(std::move(booted))
 {
 }
 
 Host::~Host()
 {
-    for (auto &[fd, owner] : unasked_) {
-        loop_.forget(fd);
+    for (auto &[id, program] : unasked_) {
+        loop_.forget(program.fd.get());
     }
     for (auto &listener : listeners_) {
         loop_.forget(listener->socket.fd.get());
@@ -192,6 +200,10 @@ bool Host::listen(std::string *error)
 std::unique_ptr<Stream> Host::connect_to(const Endpoint &to, uint16_t type)
 {
     Attempt attempt;
+    DescriptorClaim claim = share_.claim();
+    if (!claim) {
+        return nullptr;
+    }
     Fd fd = sockets_.connect(to, socket_type(type), &attempt);
     auto again = [this, at = to](int socket) mutable {
         Attempt next = Attempt::failed;
@@ -211,9 +223,11 @@ std::unique_ptr<Stream> Host::connect_to(const Endpoint &to, uint16_t type)
     if (!fd) {
         return nullptr;
     }
-    return std::make_unique<SocketStream>(
+    auto stream = std::make_unique<SocketStream>(
         std::move(fd), status_of(attempt), SocketStream::Greeting::none,
         std::move(again));
+    stream->set_claim(std::move(claim));
+    return stream;
 }
 
 std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type)
@@ -252,30 +266,69 @@ void Host::accept(const Listener &listener)
 
 void Host::accepted(const Listener &listener, Fd fd)
 {
-    int n = fd.get(), on = 1;
+    DescriptorClaim claim = share_.claim();
+    int on = 1;
 
-    if (listener.guest_port) {
-        if (!multiplexer_) {
-            return;
-        }
+    if (!claim) {
+        return;
+    }
+    if (!listener.guest_port) {
+        return await_command(std::move(claim), std::move(fd));
+    }
+    if (multiplexer_) {
         /* Refused where the socket is no TCP socket: that is as well. */
-        setsockopt(n, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        auto stream = std::make_unique<SocketStream>(std::move(fd));
+        stream->set_claim(std::move(claim));
         multiplexer_->open(*listener.guest_port, listener.type,
-                           std::make_unique<SocketStream>(std::move(fd)));
-    } else if (unasked_.size() < max_unasked &&
-               loop_.watch(n, EPOLLIN | EPOLLRDHUP | EPOLLET,
-                           [this, n](uint32_t events) {
-                               command(n, events & (EPOLLRDHUP | EPOLLHUP
-                                                    | EPOLLERR));
-                           })) {
-        unasked_.emplace(n, std::move(fd));
+                           std::move(stream));
+    }
+}
+
+void Host::await_command(DescriptorClaim claim, Fd fd)
+{
+    uint64_t id = next_unasked_++;
+
+    if (unasked_.size() < max_unasked &&
+        loop_.watch(fd.get(), EPOLLIN | EPOLLRDHUP | EPOLLET,
+                    [this, id](uint32_t events) {
+                        command(id, events & (EPOLLRDHUP | EPOLLHUP
+                                              | EPOLLERR));
+                    })) {
+        unasked_.emplace(id, Unasked{std::move(claim), std::move(fd),
+                                     Clock::now() + connect_timeout});
+        if (!timer_set_) {
+            end_silent();
+        }
+    }
+}
+
+/* End those that have written no command in time, which are the first. */
+void Host::end_silent()
+{
+    auto now = Clock::now();
+
+    while (!unasked_.empty() && unasked_.begin()->second.deadline <= now) {
+        auto first = unasked_.begin();
+
+        loop_.forget(first->second.fd.get());
+        discard_command(first->second.fd);
+        unasked_.erase(first);
+    }
+    timer_set_ = !unasked_.empty();
+    if (timer_set_) {
+        auto left = unasked_.begin()->second.deadline - now;
+
+        loop_.after(std::chrono::ceil<std::chrono::milliseconds>(left),
+                    [this] { end_silent(); });
     }
 }
 
 /* What follows the line is for the guest: look first, then take the line. */
-void Host::command(int fd, bool at_end)
+void Host::command(uint64_t id, bool at_end)
 {
     std::array<char, max_command> text;
+    int fd = unasked_.at(id).fd.get();
     ssize_t size = recv(fd, text.data(), text.size(), MSG_PEEK);
     const char *end = size > 0
         ? static_cast<const char *>(memchr(text.data(), '\n', size)) : nullptr;
@@ -287,23 +340,21 @@ void Host::command(int fd, bool at_end)
         return;     /* more is to come */
     }
     loop_.forget(fd);
-    Fd owner = std::move(unasked_.at(fd));
-    unasked_.erase(fd);
+    Unasked program = std::move(unasked_.at(id));
+    unasked_.erase(id);
     ssize_t length = end ? end + 1 - text.data() : 0;
     if (end && multiplexer_) {
         port = parse_connect(std::string(text.data(), length - 1));
     }
     if (!port) {
-        /* Unread, it would make a reset of the end that the program sees. */
-        if (size > 0) {
-            (void)!recv(fd, text.data(), size, 0);
-        }
-        return;
+        return discard_command(program.fd);
     }
     if (recv(fd, text.data(), length, 0) == length) {
-        multiplexer_->open(*port, type_stream,
-                           std::make_unique<SocketStream>(
-                               std::move(owner), Stream::Status::connected,
-                               SocketStream::Greeting::line));
+        auto stream = std::make_unique<SocketStream>(
+            std::move(program.fd), Stream::Status::connected,
+            SocketStream::Greeting::line);
+
+        stream->set_claim(std::move(program.claim));
+        multiplexer_->open(*port, type_stream, std::move(stream));
     }
 }

@@ -12,7 +12,7 @@
  * A host program reaches the guest through
  *   - <uds-path>: it writes "CONNECT <port>\n", and reads "OK <host port>\n"
  *     when the guest has accepted; a refused connection is closed without a
- *     word;
+ *     word, and so is one without this line after connect_timeout;
  *   - a listener of listen=...: each of its connections goes to one port;
  *   - an AF_VSOCK port of forward-listen: it goes to the same port.
  *
@@ -30,7 +30,7 @@
 
 constexpr uint32_t heartbeat_port = 9000;
 constexpr size_t max_command = 32;          /* bytes of "CONNECT <port>\n" */
-constexpr size_t max_unasked = 1024;        /* host programs that said nothing */
+constexpr size_t max_unasked = 1024;    /* host programs without a command */
 
 struct HostOptions {
     struct Listen {
@@ -51,9 +51,12 @@ std::optional<uint32_t> parse_connect(const std::string &line);
 
 class Host {
 public:
-    /* `booted` is called at each heartbeat. */
-    Host(Loop &loop, Sockets &sockets, HostOptions options,
-         std::function<void()> booted);
+    /*
+     * `booted` is called at each heartbeat; `share` is for the descriptors of
+     * all connections.
+     */
+    Host(Loop &loop, Sockets &sockets, DescriptorShare &share,
+         HostOptions options, std::function<void()> booted);
     ~Host();
 
     /* Open all listeners; false, with `error` set, if one cannot be. */
@@ -76,16 +79,28 @@ private:
     std::unique_ptr<Stream> connect_to(const Endpoint &to, uint16_t type);
     void accept(const Listener &listener);
     void accepted(const Listener &listener, Fd fd);
+    void await_command(DescriptorClaim claim, Fd fd);
     /* `at_end`: it writes no more. */
-    void command(int fd, bool at_end);
+    void command(uint64_t id, bool at_end);
+    void end_silent();
+
+    /* A host program whose command is not complete */
+    struct Unasked {
+        DescriptorClaim claim;
+        Fd fd;
+        Clock::time_point deadline;
+    };
 
     Loop &loop_;
     Sockets &sockets_;
+    DescriptorShare &share_;
     const HostOptions options_;
     std::function<void()> booted_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     Multiplexer *multiplexer_ = nullptr;
-    std::map<int, Fd> unasked_;
+    std::map<uint64_t, Unasked> unasked_;   /* in their order */
+    uint64_t next_unasked_ = 0;
+    bool timer_set_ = false;                /* for end_silent() */
 };
 
 /*

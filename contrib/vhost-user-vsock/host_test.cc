@@ -55,7 +55,7 @@ protected:
     }
     void start()
     {
-        host = std::make_unique<Host>(loop, sockets, options,
+        host = std::make_unique<Host>(loop, sockets, share, options,
                                       [this] { booted++; });
         ASSERT_TRUE(host->listen(&error)) << error;
         host->attach(&m);
@@ -136,6 +136,7 @@ protected:
     TemporaryFolder folder;
     FakeSockets sockets;
     Loop loop;
+    DescriptorShare share;
     HostOptions options;
     std::string error;
     int booted = 0;
@@ -186,6 +187,55 @@ TEST_F(HostTest, WhatIsNoCommandIsClosed)
         EXPECT_EQ(read(p), "(end)") << text;
     }
     EXPECT_EQ(m.size(), 0U);
+}
+
+/* At the bound of its share, either kind is refused, and others go on. */
+TEST_F(HostTest, AShareOfDescriptors)
+{
+    options.uds_path = folder / "v";
+    options.listens = {{endpoint(folder / "a"), SOCK_STREAM, 1}};
+    start();
+    share.set_limit(3);
+    ListeningSocket there = listener(endpoint(folder / "v_5"));
+    Fd a = program(endpoint(folder / "a"));
+    Fd v = program(endpoint(folder / "v"));
+    auto stream = host->connect(5, type_stream);
+
+    expect_request(1);
+    EXPECT_TRUE(stream);
+    EXPECT_EQ(share.used(), 3u);
+    EXPECT_FALSE(host->connect(5, type_stream));
+    EXPECT_EQ(read(program(endpoint(folder / "a"))), "(end)");
+    EXPECT_EQ(read(program(endpoint(folder / "v"))), "(end)");
+    EXPECT_EQ(share.used(), 3u);
+
+    write(v, "CONNECT 7\n");
+    expect_request(7);
+    EXPECT_EQ(share.used(), 3u);
+    EXPECT_EQ(read(a), "");
+    stream.reset();
+    EXPECT_EQ(share.used(), 2u);
+    EXPECT_TRUE(host->connect(5, type_stream));
+    m.clear();
+    EXPECT_EQ(share.used(), 0u);
+    EXPECT_EQ(read(a), "(end)");
+    EXPECT_EQ(read(v), "(end)");
+}
+
+/* A listener that is not there takes none. */
+TEST_F(HostTest, FailedConnectionsGiveTheirDescriptorsBack)
+{
+    options.uds_path = folder / "v";
+    start();
+    share.set_limit(1);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_FALSE(host->connect(5, type_stream));
+        Fd p = program(endpoint(folder / "v"));
+
+        write(p, "nonsense\n");
+        EXPECT_EQ(read(p), "(end)");
+        EXPECT_EQ(share.used(), 0u);
+    }
 }
 
 TEST_F(HostTest, ListenersGoToTheirPorts)
@@ -312,7 +362,7 @@ TEST_F(HostTest, HostWithoutAfVsock)
 {
     options.forward_cid = 1;
     sockets.missing = "it is not here";
-    Host h(loop, sockets, options, [] {});
+    Host h(loop, sockets, share, options, [] {});
 
     EXPECT_FALSE(h.listen(&error));
     EXPECT_EQ(error, "forward-cid=1: it is not here");

@@ -4,6 +4,7 @@
  * A daemon of one thread for each guest.  From the bottom up:
  *
  *   packet        what is on the wire
+ *   descriptors   a guest's share of the process's descriptors
  *   stream        the other end of a connection: a socket, the heartbeat
  *   backlog       what a stream did not take at once
  *   connection    one connection, as a state machine
@@ -33,15 +34,19 @@ namespace {
 
 constexpr int exit_usage = 2;
 
-/* Each connection has a descriptor: the usual soft limit is far too low. */
-void allow_descriptors()
+/*
+ * Each connection has a descriptor: the usual soft limit is far too low.
+ * Returns how many there may be.
+ */
+size_t allow_descriptors()
 {
-    rlimit limit;
+    rlimit limit = {};
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
 }
 
 /* One line, whatever the value has that was wrong */
@@ -81,7 +86,7 @@ void run(std::vector<std::unique_ptr<Device>> &devices)
     }
 }
 
-int serve(const Options &options)
+int serve(const Options &options, size_t limit)
 {
     std::string error;
     Sockets sockets;
@@ -107,6 +112,18 @@ int serve(const Options &options)
             return fail(error);
         }
     }
+    size_t open = count_descriptors();
+    size_t share = descriptor_share(limit, open, devices.size());
+    if (!share) {
+        return fail("RLIMIT_NOFILE is " + std::to_string(limit) + ", but "
+                    + std::to_string(devices.size()) + " guests need more than "
+                    + std::to_string(open + devices.size() * fixed_descriptors)
+                    + " descriptors: raise it (ulimit -n), or serve fewer"
+                    " guests");
+    }
+    for (auto &device : devices) {
+        device->set_descriptors(share);
+    }
     run(devices);
     return 0;
 }
@@ -127,9 +144,9 @@ int main(int argc, char **argv)
         return 0;
     }
     signal(SIGPIPE, SIG_IGN);
-    allow_descriptors();
+    size_t limit = allow_descriptors();
     try {
-        return serve(*options);
+        return serve(*options, limit);
     } catch (const std::exception &e) {
         return fail(e.what());
     }

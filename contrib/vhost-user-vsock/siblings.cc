@@ -11,7 +11,7 @@
 
 namespace {
 
-bool share(const std::set<std::string> &a, const std::set<std::string> &b)
+bool have_common(const std::set<std::string> &a, const std::set<std::string> &b)
 {
     return std::any_of(a.begin(), a.end(), [&b](const std::string &group) {
         return b.count(group) != 0;
@@ -21,9 +21,9 @@ bool share(const std::set<std::string> &a, const std::set<std::string> &b)
 } // namespace
 
 void Siblings::add(uint64_t cid, const std::set<std::string> &groups,
-                   Loop &loop, const Take &take)
+                   Loop &loop, DescriptorShare &share, const Take &take)
 {
-    guests_.try_emplace(cid, groups, loop, take);
+    guests_.try_emplace(cid, groups, loop, share, take);
 }
 
 std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,
@@ -34,8 +34,13 @@ std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,
     std::array<int, 2> pair;
 
     if (from == guests_.end() || to == guests_.end() || from == to ||
-        !share(from->second.groups, to->second.groups) ||
-        to->second.pending >= max_pending_calls ||
+        !have_common(from->second.groups, to->second.groups) ||
+        to->second.pending >= max_pending_calls) {
+        return nullptr;
+    }
+    DescriptorClaim first = from->second.share.claim();
+    DescriptorClaim second = from->second.share.claim();
+    if (!first || !second ||
         socketpair(AF_UNIX, SOCK_CLOEXEC | SOCK_NONBLOCK |
                    (messages ? SOCK_SEQPACKET : SOCK_STREAM), 0,
                    pair.data())) {
@@ -45,6 +50,8 @@ std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,
         Fd(pair[0]), SiblingStream::Role::caller, messages);
     auto theirs = std::make_unique<SiblingStream>(
         Fd(pair[1]), SiblingStream::Role::called, messages);
+    mine->set_claim(std::move(first));
+    theirs->set_claim(std::move(second));
     /* Shared, for a task can be copied. */
     auto call = std::make_shared<SiblingCall>(SiblingCall{
         from_cid, request.src_port, request.dst_port, request.type,

@@ -39,10 +39,10 @@ public:
     /*
      * A guest that can be called.  `take` is called in the thread of `loop`;
      * what it does not take of the call is closed.  All are added before a
-     * thread runs.
+     * thread runs.  `share` is for the calls that this guest makes.
      */
     void add(uint64_t cid, const std::set<std::string> &groups, Loop &loop,
-             const Take &take);
+             DescriptorShare &share, const Take &take);
 
     /*
      * For the guest `from_cid` that asks for a connection: its end, or
@@ -55,10 +55,11 @@ private:
     struct Guest {
         std::set<std::string> groups;
         Loop &loop;
+        DescriptorShare &share;
         Take take;
         std::atomic<size_t> pending = 0;
-        Guest(std::set<std::string> g, Loop &l, Take t)
-            : groups(std::move(g)), loop(l), take(std::move(t)) {}
+        Guest(std::set<std::string> g, Loop &l, DescriptorShare &s, Take t)
+            : groups(std::move(g)), loop(l), share(s), take(std::move(t)) {}
     };
     std::map<uint64_t, Guest> guests_;
 };

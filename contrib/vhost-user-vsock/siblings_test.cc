@@ -18,13 +18,16 @@ class SiblingsTest : public testing::Test {
 protected:
     SiblingsTest()
     {
-        siblings.add(anne, {"b", "c"}, annes, [](SiblingCall &) {});
-        siblings.add(emily, {"a", "b"}, emilys, [this](SiblingCall &call) {
+        siblings.add(anne, {"b", "c"}, annes, annes_share,
+                     [](SiblingCall &) {});
+        siblings.add(emily, {"a", "b"}, emilys, emilys_share,
+                     [this](SiblingCall &call) {
             calls++;
             taken = {call.from_cid, call.from_port, call.to_port, call.type,
                      takes ? std::move(call.stream) : nullptr};
         });
-        siblings.add(stranger, {"d"}, strangers, [](SiblingCall &) {});
+        siblings.add(stranger, {"d"}, strangers, strangers_share,
+                     [](SiblingCall &) {});
     }
     std::unique_ptr<Stream> call(uint64_t to, uint16_t type = type_stream)
     {
@@ -62,6 +65,7 @@ protected:
     }
 
     Loop annes, emilys, strangers;
+    DescriptorShare annes_share, emilys_share, strangers_share;
     Siblings siblings;
     SiblingCall taken = {};
     bool takes = true;
@@ -130,6 +134,31 @@ TEST_F(SiblingsTest, MessagesKeepTheirBoundsAndRecords)
     EXPECT_EQ(taken.stream->message_size(), 6);
     EXPECT_EQ(read(*taken.stream), "second");
     EXPECT_FALSE(taken.stream->ends_record());
+}
+
+/* Both ends are the caller's, until they are closed. */
+TEST_F(SiblingsTest, DescriptorsAreOfTheCallersShare)
+{
+    annes_share.set_limit(5);
+    auto one = call(emily);
+    emilys.run_once(0);
+    std::unique_ptr<Stream> other_end = std::move(taken.stream);
+    auto two = call(emily);
+
+    EXPECT_TRUE(one && two);
+    EXPECT_EQ(annes_share.used(), 4u);
+    EXPECT_FALSE(call(emily));      /* one is left, but it needs two */
+    EXPECT_EQ(annes_share.used(), 4u);
+    EXPECT_EQ(emilys_share.used(), 0u);
+    emilys.run_once(0);
+    one.reset();
+    EXPECT_EQ(annes_share.used(), 3u);
+    EXPECT_TRUE(call(emily));
+    emilys.run_once(0);
+    other_end.reset();
+    two.reset();
+    taken.stream.reset();
+    EXPECT_EQ(annes_share.used(), 0u);
 }
 
 TEST_F(SiblingsTest, CallsThatWaitAreBounded)

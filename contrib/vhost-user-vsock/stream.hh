@@ -15,6 +15,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "descriptors.hh"
 #include "fd.hh"
 
 class Stream {
@@ -99,10 +100,14 @@ public:
     int fd() const override { return fd_.get(); }
     void accepted(uint32_t port) override;
 
+    /* What its descriptor is counted by */
+    void set_claim(DescriptorClaim claim) { claim_ = std::move(claim); }
+
 protected:
     ssize_t receive(const iovec *iov, int count, int flags);
 
 private:
+    DescriptorClaim claim_;     /* given back when the descriptor is closed */
     Fd fd_;
     Status status_;
     Greeting greeting_;

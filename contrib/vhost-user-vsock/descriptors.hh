@@ -1,0 +1,76 @@
+/*
+ * A guest's share of the descriptors that the process may have
+ *
+ * A guest decides how many connections it asks for, and each has a descriptor.
+ * All guests of the daemon have theirs from the same RLIMIT_NOFILE, so each
+ * gets a share, and at its bound is refused: it cannot take what belongs to
+ * others.  A connection to a sibling has two, both of the caller's share.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VHOST_USER_VSOCK_DESCRIPTORS_HH
+#define VHOST_USER_VSOCK_DESCRIPTORS_HH
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+/* One descriptor of a share, given back at the end; any thread may do that. */
+class DescriptorClaim {
+public:
+    DescriptorClaim() = default;
+    DescriptorClaim(DescriptorClaim &&other) noexcept = default;
+    DescriptorClaim &operator=(DescriptorClaim &&other) noexcept
+    {
+        std::swap(used_, other.used_);
+        return *this;
+    }
+    DescriptorClaim(const DescriptorClaim &) = delete;
+    DescriptorClaim &operator=(const DescriptorClaim &) = delete;
+    ~DescriptorClaim()
+    {
+        if (used_) {
+            --*used_;
+        }
+    }
+    explicit operator bool() const { return used_ != nullptr; }
+
+private:
+    friend class DescriptorShare;
+    explicit DescriptorClaim(std::shared_ptr<std::atomic<size_t>> used)
+        : used_(std::move(used)) {}
+
+    /* Shared, because a claim may outlive the guest. */
+    std::shared_ptr<std::atomic<size_t>> used_;
+};
+
+class DescriptorShare {
+public:
+    void set_limit(size_t limit) { limit_ = limit; }
+
+    /* One more descriptor; empty if the share has no other. */
+    DescriptorClaim claim();
+    size_t used() const { return *used_; }
+
+private:
+    size_t limit_ = SIZE_MAX;
+    std::shared_ptr<std::atomic<size_t>> used_ =
+        std::make_shared<std::atomic<size_t>>(0);
+};
+
+/* What a guest has besides its connections: QEMU's connection and a second one
+ * that is turned away, descriptors of its messages and queues, an accept() */
+constexpr size_t fixed_descriptors = 32;
+
+/*
+ * The share of each of `guests` guests, where the process may have `limit`
+ * descriptors and has `open` of them already; 0 if there are too few.
+ */
+size_t descriptor_share(size_t limit, size_t open, size_t guests);
+
+/* How many descriptors this process has open */
+size_t count_descriptors();
+
+#endif
