@@ -5,6 +5,7 @@
  */
 #include "conformance.hh"
 
+#include <array>
 #include <atomic>
 #include <future>
 #include <set>
@@ -861,6 +862,193 @@ TEST_F(FromHost, SocketsAreTheOwnersAlone)
 
         ASSERT_EQ(stat(path.c_str(), &st), 0);
         EXPECT_EQ(st.st_mode & 0777, 0600u) << path;
+    }
+}
+
+/* What is written right after connect(), or right before close(), comes. */
+class FirstBytes : public Conformance,
+                   public testing::WithParamInterface<uint16_t> {
+protected:
+    bool messages() const { return GetParam() == VIRTIO_VSOCK_TYPE_SEQPACKET; }
+    int socket_type() const { return messages() ? SOCK_SEQPACKET
+                                                : SOCK_STREAM; }
+    void write(Flow &flow, std::string_view data)
+    {
+        messages() ? flow.write_message(data) : flow.write(data);
+    }
+    std::string read(Flow &flow, size_t size)
+    {
+        return messages() ? flow.read_message() : flow.read(size);
+    }
+    /* What is left for a host program, and whether it ends without an error */
+    static std::string rest(HostSocket &socket)
+    {
+        std::string all;
+        std::array<char, 4096> data;
+        ssize_t n;
+
+        while ((n = recv(socket.fd(), data.data(), data.size(), 0)) > 0) {
+            all.append(data.data(), n);
+        }
+        return all + (n == 0 ? "(end)" : "(error)");
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(, FirstBytes,
+                         testing::Values(VIRTIO_VSOCK_TYPE_STREAM,
+                                         VIRTIO_VSOCK_TYPE_SEQPACKET));
+
+/* The guest does not wait for the program to accept, and closes at once. */
+TEST_P(FirstBytes, OfTheGuest)
+{
+    Guest guest(socket());
+    HostListener listening(listener(50), socket_type());
+
+    for (uint32_t i = 0; i < 20; i++) {
+        Flow flow(guest, host, 50, 1000 + i, GetParam());
+
+        ASSERT_TRUE(flow.connect());
+        write(flow, "first");
+        flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+        flow.expect(VIRTIO_VSOCK_OP_RST);
+        HostSocket socket = listening.accept();
+        EXPECT_EQ(rest(socket), "first(end)");
+    }
+}
+
+/* The same, where the guest has not read what the program wrote. */
+TEST_P(FirstBytes, OfTheGuestWithUnreadData)
+{
+    Guest guest(socket());
+    HostListener listening(listener(50), socket_type());
+    Flow flow(guest, host, 50, 1000, GetParam());
+
+    flow.buf_alloc = 0;
+    ASSERT_TRUE(flow.connect());
+    HostSocket socket = listening.accept();
+    socket.write("unread");
+    socket.write("unread too");
+    flow.barrier();
+    write(flow, "first");
+    flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+    flow.expect(VIRTIO_VSOCK_OP_RST);
+    EXPECT_EQ(rest(socket), "first(end)");
+}
+
+/* The program writes and closes as soon as it has accepted. */
+TEST_P(FirstBytes, OfTheHost)
+{
+    Guest guest(socket());
+    HostListener listening(listener(50), socket_type());
+
+    for (uint32_t i = 0; i < 20; i++) {
+        Flow flow(guest, host, 50, 1000 + i, GetParam());
+
+        flow.send(VIRTIO_VSOCK_OP_REQUEST);
+        {
+            HostSocket socket = listening.accept();
+            socket.write("first");
+        }
+        flow.expect(VIRTIO_VSOCK_OP_RESPONSE);
+        EXPECT_EQ(read(flow, 5), "first");
+        flow.expect(VIRTIO_VSOCK_OP_SHUTDOWN);
+        flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+        flow.expect(VIRTIO_VSOCK_OP_RST);
+    }
+}
+
+/* The same, and it has not read what the guest wrote, which writes on. */
+TEST_P(FirstBytes, OfTheHostWithUnreadData)
+{
+    for (bool writes_on : {false, true}) {
+        Guest guest(socket());
+        HostListener listening(listener(50), socket_type());
+        Flow flow(guest, host, 50, 1000, GetParam());
+
+        flow.buf_alloc = 0;
+        ASSERT_TRUE(flow.connect());
+        HostSocket socket = listening.accept();
+        write(flow, "unread");
+        flow.barrier();
+        socket.write("first");
+        socket.close();
+        if (writes_on) {
+            write(flow, "for nobody");
+            write(flow, "for nobody");
+            flow.barrier();
+        }
+        flow.buf_alloc = 1000;
+        flow.send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+        EXPECT_EQ(read(flow, 5), "first");
+        flow.expect(VIRTIO_VSOCK_OP_RST);
+    }
+}
+
+/* Before it has read "OK", the program writes, and may close. */
+TEST_F(FromHost, FirstBytesBeforeOk)
+{
+    const std::string data = pattern(50000);
+    Guest guest(socket());
+
+    for (bool closes : {false, true}) {
+        for (bool guest_writes : {false, true}) {
+            HostSocket socket(uds());
+
+            socket.write("CONNECT 80\n" + data);
+            if (closes) {
+                socket.close();
+            }
+            Packet request = guest.find([](const Packet &p) {
+                return p.header.op == VIRTIO_VSOCK_OP_REQUEST;
+            });
+            Flow flow(guest, request.header.src_cid, request.header.src_port,
+                      80);
+            flow.buf_alloc = 0;
+            flow.account(request.header);
+            flow.send(VIRTIO_VSOCK_OP_RESPONSE);
+            if (guest_writes) {
+                flow.write("welcome");
+                flow.barrier();
+            }
+            flow.buf_alloc = 1 << 20;
+            flow.send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+            EXPECT_TRUE(flow.read(data.size()) == data);
+            if (closes) {
+                flow.expect(guest_writes ? VIRTIO_VSOCK_OP_RST
+                                         : VIRTIO_VSOCK_OP_SHUTDOWN);
+            } else {
+                EXPECT_EQ(socket.read_line().substr(0, 3), "OK ");
+                EXPECT_EQ(socket.read(guest_writes ? 7 : 0),
+                          guest_writes ? "welcome" : "");
+            }
+            flow.send(VIRTIO_VSOCK_OP_RST);
+        }
+    }
+}
+
+/* The guest writes at once and closes, with the program's data unread. */
+TEST_F(FromHost, FirstBytesOfTheGuest)
+{
+    Guest guest(socket());
+
+    for (uint32_t i = 0; i < 20; i++) {
+        HostSocket socket(uds());
+
+        socket.write("CONNECT 80\nunread");
+        Packet request = guest.find([](const Packet &p) {
+            return p.header.op == VIRTIO_VSOCK_OP_REQUEST;
+        });
+        Flow flow(guest, request.header.src_cid, request.header.src_port, 80);
+        flow.buf_alloc = 0;
+        flow.account(request.header);
+        flow.send(VIRTIO_VSOCK_OP_RESPONSE);
+        flow.write("first");
+        flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+        flow.expect(VIRTIO_VSOCK_OP_RST);
+        EXPECT_EQ(socket.read_line().substr(0, 3), "OK ");
+        EXPECT_EQ(socket.read(5), "first");
+        char byte;
+        EXPECT_EQ(recv(socket.fd(), &byte, 1, 0), 0);
     }
 }
 

@@ -39,6 +39,13 @@ Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
     request_ = true;
 }
 
+void Connection::retry_after(Clock::time_point now)
+{
+    retry_ = now + retry_interval_;
+    retry_interval_ = std::min<Clock::duration>(2 * retry_interval_,
+                                                last_retry);
+}
+
 void Connection::ask_stream(Clock::time_point now)
 {
     retry_.reset();
@@ -46,10 +53,7 @@ void Connection::ask_stream(Clock::time_point now)
     case Stream::Status::connecting:
         return;
     case Stream::Status::backlog_full:
-        retry_ = now + retry_interval_;
-        retry_interval_ = std::min<Clock::duration>(2 * retry_interval_,
-                                                    last_retry);
-        return;
+        return retry_after(now);
     case Stream::Status::connected:
         response_ = true;
         return establish();
@@ -62,6 +66,7 @@ void Connection::establish()
 {
     state_ = State::established;
     opened_ = true;
+    retry_interval_ = first_retry;
     /* Events of before now are not told again. */
     readable_ = stream_->fd() >= 0;
     deadline_.reset();
@@ -83,7 +88,11 @@ void Connection::expire(Clock::time_point now)
     if (deadline_ && *deadline_ <= now) {
         reset();
     } else if (retry_ && *retry_ <= now) {
-        ask_stream(now);
+        if (state_ == State::waiting) {
+            ask_stream(now);
+        } else {
+            finish(now);
+        }
     }
 }
 
@@ -134,7 +143,11 @@ void Connection::take(const PacketHeader &h, const Iov &payload)
     received_ += h.len;
     bytes_from_guest_ += h.len;
 
-    size_t done = backlog_.empty() ? write_through(h, payload) : 0;
+    size_t done = backlog_.empty() && !write_broken_
+        ? write_through(h, payload) : 0;
+    if (write_broken_) {
+        return forwarded(h.len);
+    }
     if (state_ == State::dead || (done && done == h.len)) {
         return;
     }
@@ -166,12 +179,28 @@ size_t Connection::write_through(const PacketHeader &h, const Iov &payload)
     ssize_t n = stream_->writev(payload.data(), pieces);
     if (n < 0) {
         if (errno != EAGAIN) {
-            reset();
+            write_failed();
         }
         return 0;
     }
     forwarded(n);
     return n;
+}
+
+/*
+ * The other end takes no more.  It may be closed, but the guest has a right to
+ * what it wrote before that.
+ */
+void Connection::write_failed()
+{
+    if (state_ != State::established || end_ || end_said_ ||
+        (guest_shutdown_ & shutdown_receive)) {
+        return reset();
+    }
+    write_broken_ = true;
+    readable_ = true;
+    forwarded(backlog_.size());
+    backlog_ = Backlog();
 }
 
 /* Writes what comes first of what waits; false if it could not. */
@@ -185,7 +214,7 @@ bool Connection::write_waiting()
     ssize_t n = stream_->writev(&v, 1);
     if (n < 0) {
         if (errno != EAGAIN) {
-            reset();
+            write_failed();
         }
         return false;
     }
@@ -208,11 +237,21 @@ void Connection::flush()
             return;
         }
     }
-    if (guest_shutdown_ == shutdown_both) {
-        reset();
+    if (state_ == State::closing) {
+        finish(Clock::now());
     } else if ((guest_shutdown_ & shutdown_send) && !write_ended_) {
         write_ended_ = true;
         stream_->shutdown(SHUT_WR);
+    }
+}
+
+void Connection::finish(Clock::time_point now)
+{
+    retry_.reset();
+    if (stream_->finish()) {
+        reset();
+    } else {
+        retry_after(now);
     }
 }
 
@@ -247,6 +286,9 @@ void Connection::guest_shutdown(uint32_t flags)
         stream_->shutdown(SHUT_RD);
         end_ = false;
         message_.clear();
+        if (write_broken_) {
+            return reset();
+        }
     }
     guest_shutdown_ |= flags;
     if (guest_shutdown_ == shutdown_both && state_ == State::established) {
@@ -417,7 +459,9 @@ void Connection::read_failed(ssize_t result)
         return;             /* It goes on in its next turn. */
     }
     readable_ = false;
-    if (result == 0) {
+    if (write_broken_) {
+        reset();            /* It has nothing more for the guest. */
+    } else if (result == 0) {
         /*
          * Even one that is gone is closed one way only: Linux drops what its
          * program has not read once both ways are closed.

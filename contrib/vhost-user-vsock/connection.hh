@@ -12,11 +12,15 @@
  *                                  | in one packet or two
  *                                  v
  *                              [closing]
- *                                  | all is written to the stream
+ *                                  | all is written and received
  *                                  v
  *                               [dead] says RST, and is finished
  *
- * In [waiting], a full backlog is tried again after growing intervals.
+ * A stream that cannot be written to any more is read as long as it has
+ * something for the guest, whose data is discarded; then RST is said.
+ *
+ * After growing intervals, [waiting] tries a full backlog again, and [closing]
+ * asks whether the stream has sent all.
  *
  * From every state to [dead]:
  *   - the guest's RST: nothing is said
@@ -55,7 +59,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto connect_timeout = std::chrono::seconds(2);
 constexpr auto shutdown_timeout = std::chrono::seconds(2);
-/* How long to wait for room in a full backlog, before connect() is tried again:
+/* How long to wait before a stream is asked again that has no event for it:
  * twice as long each time, up to the second of these */
 constexpr auto first_retry = std::chrono::milliseconds(1);
 constexpr auto last_retry = std::chrono::milliseconds(256);
@@ -151,13 +155,16 @@ private:
     bool messages() const { return type_ == type_seqpacket; }
     void establish();
     void ask_stream(Clock::time_point now);
+    void retry_after(Clock::time_point now);
     void stream_changed();
 
     /* guest to stream */
     void take(const PacketHeader &header, const Iov &payload);
     size_t write_through(const PacketHeader &header, const Iov &payload);
     bool write_waiting();
+    void write_failed();
     void flush();
+    void finish(Clock::time_point now);
     void forwarded(size_t bytes);
     void tell_of_room();
     void guest_shutdown(uint32_t flags);
@@ -180,7 +187,7 @@ private:
     bool by_guest_, opened_ = false;
     State state_;
     std::optional<Clock::time_point> deadline_;
-    std::optional<Clock::time_point> retry_;    /* only in [waiting] */
+    std::optional<Clock::time_point> retry_;    /* in [waiting], [closing] */
     Clock::duration retry_interval_ = first_retry;
 
     /* what to say */
@@ -192,7 +199,7 @@ private:
     Backlog backlog_;
     uint32_t received_ = 0, forwarded_ = 0, forwarded_told_ = 0;
     uint32_t guest_shutdown_ = 0;
-    bool write_ended_ = false;
+    bool write_ended_ = false, write_broken_ = false;
     uint64_t bytes_from_guest_ = 0;
 
     /* stream to guest */

@@ -17,6 +17,8 @@ struct Script {
     std::string to_read, was_written;
     size_t room = SIZE_MAX;     /* bytes that it takes */
     bool at_end = false, broken = false;
+    bool takes_nothing = false; /* EPIPE, but there may be something to read */
+    bool finished = true;       /* finish() */
     bool read_ended = false, write_ended = false;   /* told by shutdown() */
     uint32_t accepted_port = 0;
     Stream::Status status = Stream::Status::connected;
@@ -51,7 +53,7 @@ public:
     {
         size_t size = 0;
 
-        for (int i = 0; i < count && s_.room; i++) {
+        for (int i = 0; i < count && s_.room && !s_.takes_nothing; i++) {
             size_t n = std::min(iov[i].iov_len, s_.room);
 
             s_.was_written.append(static_cast<char *>(iov[i].iov_base), n);
@@ -61,7 +63,7 @@ public:
         if (size) {
             return size;
         }
-        errno = s_.broken ? EPIPE : EAGAIN;
+        errno = s_.broken || s_.takes_nothing ? EPIPE : EAGAIN;
         return -1;
     }
     Status status() override
@@ -75,6 +77,7 @@ public:
         (how == SHUT_WR ? s_.write_ended : s_.read_ended) = true;
     }
     void accepted(uint32_t port) override { s_.accepted_port = port; }
+    bool finish() override { return s_.finished; }
 
 private:
     Script &s_;
@@ -356,6 +359,59 @@ TEST_F(ConnectionTest, BrokenStream)
     EXPECT_TRUE(c->finished());
 }
 
+/* What was written before the other end went is for the guest. */
+TEST_F(ConnectionTest, ReadsAllOfAStreamThatTakesNothing)
+{
+    for (bool waits : {false, true}) {
+        s = {};
+        guest_limit = 4;
+        guest_forwarded = 0;
+        open_established();
+        s.room = waits ? 0 : 100;
+        data("taken");
+        s.to_read = "goodbye";
+        s.takes_nothing = true;
+        s.at_end = true;
+        if (waits) {
+            c->stream_writable();
+        } else {
+            data("not taken");
+        }
+        EXPECT_EQ(next().len, 4u);
+        EXPECT_EQ(said.payload, "good");
+        EXPECT_EQ(said.header.fwd_cnt, waits ? 5u : 14u);
+        data(std::string(limit, 'x'));      /* discarded, not waited for */
+        guest_forwarded = 4;
+        c->receive(from_guest(Op::credit_update), {});
+        EXPECT_EQ(next().len, 3u);
+        EXPECT_EQ(said.payload, "bye");
+        EXPECT_FALSE(c->wants_writable());
+        guest_forwarded = 7;
+        c->receive(from_guest(Op::credit_update), {});
+        expect_next(Op::rst);
+        EXPECT_TRUE(c->finished());
+    }
+}
+
+TEST_F(ConnectionTest, TakesNothingAndHasNothing)
+{
+    open_established();
+    s.takes_nothing = true;
+    data("x");
+    expect_next(Op::rst);
+
+    /* Or the guest does not want it */
+    for (uint32_t flags : {shutdown_receive, shutdown_both}) {
+        open_established();
+        s.to_read = "unwanted";
+        data("x");
+        PacketHeader h = from_guest(Op::shutdown);
+        h.flags = flags;
+        c->receive(h, {});
+        expect_next(Op::rst);
+    }
+}
+
 TEST_F(ConnectionTest, OutOfTurn)
 {
     for (Op op : {Op::request, Op::response, static_cast<Op>(99)}) {
@@ -537,6 +593,32 @@ TEST_F(ConnectionTest, ProgressWhileItClosesGivesTime)
     c->stream_writable();
     EXPECT_GT(*c->deadline(), before);
     EXPECT_EQ(c->state(), Connection::State::closing);
+}
+
+/* It is asked again, and not for ever, whether it can be closed. */
+TEST_F(ConnectionTest, WaitsUntilAllIsSent)
+{
+    for (bool comes : {false, true}) {
+        PacketHeader h = from_guest(Op::shutdown);
+
+        s = {};
+        open_established();
+        data("last");
+        s.finished = false;
+        h.flags = shutdown_both;
+        c->receive(h, {});
+        for (int i = 0; i < 3; i++) {
+            EXPECT_EQ(c->state(), Connection::State::closing);
+            c->expire(*c->deadline());
+            expect_nothing();
+        }
+        s.finished = comes;
+        for (int i = 0; i < 100 && c->deadline(); i++) {
+            c->expire(*c->deadline());
+        }
+        expect_next(Op::rst);
+        EXPECT_TRUE(c->finished());
+    }
 }
 
 TEST_F(ConnectionTest, AnotherType)

@@ -79,6 +79,7 @@ public:
     }
     bool drained() const override { return now_->drained(); }
     void shutdown(int how) override { now_->shutdown(how); }
+    bool finish() override { return now_->finish(); }
     int fd() const override { return first_->fd(); }
     bool ready() const override { return now_->ready(); }
 

@@ -6,6 +6,7 @@
 #include "stream.hh"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <linux/sockios.h>
@@ -153,9 +154,63 @@ size_t SocketStream::max_message() const
     return std::max(bytes - 1024, 0);
 }
 
+bool SocketStream::is_tcp() const
+{
+    int domain = 0;
+    socklen_t size = sizeof(domain);
+
+    getsockopt(fd_.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    return domain == AF_INET || domain == AF_INET6;
+}
+
+/*
+ * SHUT_RD stops a program that writes to a Unix socket.  One of TCP it does
+ * not, but its data would then make a reset once SHUT_WR is done too.
+ */
 void SocketStream::shutdown(int how)
 {
-    ::shutdown(fd_.get(), how);
+    if (how != SHUT_RD || !is_tcp()) {
+        ::shutdown(fd_.get(), how);
+    }
+}
+
+/* Read what there is and forget it; true at the end */
+bool SocketStream::discard()
+{
+    constexpr int most = 256;
+    std::array<char, 16384> data;
+    int type = 0, empty = 0;
+    socklen_t size = sizeof(type);
+
+    getsockopt(fd_.get(), SOL_SOCKET, SO_TYPE, &type, &size);
+    for (int i = 0; i < most; i++) {
+        iovec iov = {data.data(), data.size()};
+        ssize_t n = receive(&iov, 1, 0);
+
+        if (n < 0) {
+            return errno != EAGAIN;
+        }
+        if (n == 0 &&
+            (type != SOCK_SEQPACKET || ++empty == max_empty_messages)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * To close a socket with unread data makes a reset.  A program that uses
+ * SEQPACKET would then read an error before the guest's last messages, and
+ * TCP would drop what it has not sent, so that waits for its receipt.
+ */
+bool SocketStream::finish()
+{
+    int unsent = 0;
+    bool tcp = is_tcp();
+
+    ::shutdown(fd_.get(), SHUT_WR);
+    return discard() || !tcp || ioctl(fd_.get(), SIOCOUTQ, &unsent) ||
+           unsent == 0;
 }
 
 void SocketStream::accepted(uint32_t port)

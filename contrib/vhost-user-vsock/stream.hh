@@ -63,6 +63,12 @@ public:
     /* SHUT_RD: the guest takes no more; SHUT_WR: it sends no more. */
     virtual void shutdown(int how) = 0;
 
+    /*
+     * The guest has closed and all is written: may this be closed now, without
+     * loss of what the other end has not received?  If not, ask again later.
+     */
+    virtual bool finish() { return true; }
+
     /* To wait on, or -1 for a stream that answers by itself */
     virtual int fd() const { return -1; }
     /* For one without a descriptor: is there something to read? */
@@ -97,6 +103,7 @@ public:
     ssize_t message_size() override;
     size_t max_message() const override;
     void shutdown(int how) override;
+    bool finish() override;
     int fd() const override { return fd_.get(); }
     void accepted(uint32_t port) override;
 
@@ -116,6 +123,8 @@ private:
     bool reset_ = false;        /* The other end was closed with unread data. */
 
     bool no_more_bytes() const;
+    bool is_tcp() const;
+    bool discard();
 };
 
 /*

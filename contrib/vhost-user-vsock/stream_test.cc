@@ -180,6 +180,29 @@ TEST_F(StreamTest, GreetsWhoWaitsForALine)
     EXPECT_EQ(got(), "OK 1073741824\n");
 }
 
+/*
+ * The guest has closed, and not read all: a program reads what the guest has
+ * sent and then the end, without an error before or between.
+ */
+TEST_F(StreamTest, FinishedUnread)
+{
+    for (int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
+        start(type);
+        EXPECT_EQ(write("one"), 3);
+        for (int i = 0; i < 20; i++) {
+            send("unread");
+            if (type == SOCK_SEQPACKET && i % 3 == 0) {
+                send("");
+            }
+        }
+        stream->shutdown(SHUT_RD);
+        EXPECT_TRUE(stream->finish());
+        stream.reset();
+        EXPECT_EQ(got(), "one");
+        EXPECT_EQ(got(), "(end)");
+    }
+}
+
 TEST_F(StreamTest, MessagesAreWhole)
 {
     start(SOCK_SEQPACKET);
@@ -409,6 +432,40 @@ TEST_F(ConnectingTest, WhereNobodyDoes)
 
     EXPECT_EQ(stream.status(), Stream::Status::failed);
     EXPECT_EQ(stream.status(), Stream::Status::failed);
+}
+
+/* With TCP, nothing is left to send when it is closed. */
+TEST_F(ConnectingTest, FinishedUnread)
+{
+    const std::string block(4096, 'x');
+    std::array<char, 4096> data;
+    iovec iov = {const_cast<char *>(block.data()), block.size()};
+    size_t written = 0, got = 0;
+    ssize_t n;
+
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    auto stream = std::unique_ptr<SocketStream>(new SocketStream(connect()));
+    ASSERT_EQ(stream->status(), Stream::Status::connected);
+    Fd program(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK));
+    while ((n = stream->writev(&iov, 1)) > 0) {
+        written += n;
+    }
+    EXPECT_EQ(send(program.get(), "unread", 6, MSG_NOSIGNAL), 6);
+    stream->shutdown(SHUT_RD);
+    EXPECT_FALSE(stream->finish());
+    EXPECT_EQ(send(program.get(), "more", 4, MSG_NOSIGNAL), 4);
+    while (stream) {
+        if (stream->finish()) {
+            stream.reset();
+        }
+        while ((n = recv(program.get(), data.data(), data.size(), 0)) > 0) {
+            got += n;
+        }
+        EXPECT_TRUE(n == 0 || errno == EAGAIN);
+        usleep(1000);
+    }
+    EXPECT_EQ(got, written);
+    EXPECT_EQ(n, 0);
 }
 
 /* A socket that has not begun to connect is not connected either. */
