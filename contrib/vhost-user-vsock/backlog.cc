@@ -7,11 +7,12 @@
 
 void Backlog::append(const Iov &iov)
 {
-    for (const iovec &v : iov) {
+    iov.each([this](const iovec &v) {
         auto *p = static_cast<const uint8_t *>(v.iov_base);
 
         bytes_.insert(bytes_.end(), p, p + v.iov_len);
-    }
+        return true;
+    });
 }
 
 void Backlog::end_message(bool ends_record)

@@ -11,6 +11,7 @@
 #ifndef VHOST_USER_VSOCK_BACKLOG_HH
 #define VHOST_USER_VSOCK_BACKLOG_HH
 
+#include <cstdint>
 #include <vector>
 
 #include "packet.hh"

@@ -15,8 +15,10 @@ protected:
     /* Appends both, as pieces of one payload. */
     void append(std::string first, std::string second = "")
     {
-        backlog.append({{first.data(), first.size()},
-                        {second.data(), second.size()}});
+        const iovec pieces[] = {{first.data(), first.size()},
+                                {second.data(), second.size()}};
+
+        backlog.append(Iov(pieces, 2));
     }
     static std::string text(iovec v)
     {

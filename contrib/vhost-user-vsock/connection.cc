@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <sys/socket.h>
 
 Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
@@ -151,7 +150,7 @@ void Connection::take(const PacketHeader &h, const Iov &payload)
     if (state_ == State::dead || (done && done == h.len)) {
         return;
     }
-    backlog_.append(iov_slice(payload, done));
+    backlog_.append(payload.slice(done));
     /* The rest of a message needs what earlier ones have left. */
     tell_of_room();
     /* An empty packet can end one; an empty message is none: see stream.cc. */
@@ -164,19 +163,19 @@ void Connection::take(const PacketHeader &h, const Iov &payload)
 /* From the guest's memory to the stream, as far as it takes it */
 size_t Connection::write_through(const PacketHeader &h, const Iov &payload)
 {
-    constexpr size_t max_pieces = IOV_MAX - 1;  /* one may be the stream's */
-    size_t pieces = std::min(payload.size(), max_pieces);
+    IovArray all;
 
     if (h.len == 0) {
         return 0;
     }
+    bool fits = all.append(payload);
     if (messages()) {
-        if (!(h.flags & end_of_message) || payload.size() > max_pieces) {
+        if (!(h.flags & end_of_message) || !fits) {
             return 0;       /* it goes when all of it is there */
         }
         stream_->set_ends_record(h.flags & end_of_record);
     }
-    ssize_t n = stream_->writev(payload.data(), pieces);
+    ssize_t n = stream_->writev(all.pieces, all.count);
     if (n < 0) {
         if (errno != EAGAIN) {
             write_failed();
@@ -412,26 +411,16 @@ size_t Connection::say(Rooms &rooms)
 }
 
 /* Room for up to so many packets and bytes */
-Iov Connection::gather(Rooms &rooms, size_t packets, size_t bytes) const
+void Connection::gather(Rooms &rooms, size_t packets, size_t bytes,
+                        IovArray *all)
 {
-    Iov all;
+    for (size_t i = 0; i < packets && all->size < bytes; i++) {
+        std::optional<Iov> room = rooms.at(i);
 
-    for (size_t i = 0; i < packets && bytes; i++) {
-        const Iov *room = rooms.at(i);
-
-        if (!room || all.size() + room->size() >= IOV_MAX) {
-            break;
-        }
-        for (const iovec &v : *room) {
-            size_t take = std::min(v.iov_len, bytes);
-
-            if (take) {
-                all.push_back({v.iov_base, take});
-                bytes -= take;
-            }
+        if (!room || !all->append(*room, bytes - all->size)) {
+            return;
         }
     }
-    return all;
 }
 
 /* `bytes` of payload are in the rooms: make them packets. */
@@ -444,7 +433,7 @@ size_t Connection::use(Rooms &rooms, size_t bytes, uint32_t last_flags)
     while (bytes) {
         PacketHeader h = header(Op::rw);
 
-        h.len = std::min(bytes, iov_size(*rooms.at(0)));
+        h.len = std::min(bytes, rooms.at(0)->size());
         bytes -= h.len;
         h.flags = bytes ? 0 : last_flags;
         rooms.use(h);
@@ -475,20 +464,21 @@ void Connection::read_failed(ssize_t result)
 size_t Connection::say_data(Rooms &rooms)
 {
     size_t limit = std::min<size_t>(credit(), max_turn_bytes);
-    Iov room = gather(rooms, burst_, limit);
+    IovArray room;
 
-    if (room.empty()) {
+    gather(rooms, burst_, limit, &room);
+    if (!room.size) {
         /* A buffer for a header alone: it is used up, to come to others. */
         return say_one(rooms, Op::credit_update);
     }
-    ssize_t n = stream_->readv(room.data(), room.size());
+    ssize_t n = stream_->readv(room.pieces, room.count);
     if (n <= 0) {
         read_failed(n);
         return 0;
     }
     readable_ = !stream_->drained() || stream_ended_;
 
-    bool all = static_cast<size_t>(n) == iov_size(room);
+    bool all = static_cast<size_t>(n) == room.size;
     size_t packets = use(rooms, n, 0);
     burst_ = all ? std::min(2 * burst_, max_turn_packets) : packets;
     return packets;
@@ -516,13 +506,15 @@ size_t Connection::say_message(Rooms &rooms)
     }
     needed_credit_ = 1;
 
-    Iov room = gather(rooms, SIZE_MAX, size);
-    bool fits = iov_size(room) == static_cast<size_t>(size);
+    IovArray room;
+    gather(rooms, SIZE_MAX, size, &room);
+    bool fits = room.size == static_cast<size_t>(size);
     if (!fits) {
         message_.resize(size);
-        room = {{message_.data(), message_.size()}};
+        room.pieces[0] = {message_.data(), message_.size()};
+        room.count = 1;
     }
-    if (stream_->readv(room.data(), room.size()) != size) {
+    if (stream_->readv(room.pieces, room.count) != size) {
         reset();
         return 0;
     }
@@ -540,15 +532,16 @@ size_t Connection::say_rest(Rooms &rooms)
 {
     size_t left = message_.size() - message_start_;
     auto limit = std::min<size_t>({left, credit(), max_turn_bytes});
-    Iov room = gather(rooms, max_turn_packets, limit);
-    size_t n = iov_size(room);
+    IovArray room;
+    gather(rooms, max_turn_packets, limit, &room);
+    size_t n = room.size;
     uint32_t flags = n < left ? 0 : end_of_message |
         (message_ends_record_ ? end_of_record : 0);
 
     if (!n) {
         return say_one(rooms, Op::credit_update);
     }
-    iov_copy_in(room, message_.data() + message_start_, n);
+    Iov(room.pieces, room.count).copy_in(message_.data() + message_start_, n);
     message_start_ += n;
     if (n == left) {
         std::vector<uint8_t>().swap(message_);

@@ -90,9 +90,9 @@ public:
     virtual ~Rooms() = default;
     /*
      * What the buffer has behind the header, for the one at `index` of those
-     * not yet used; nullptr if there is none.
+     * not yet used; nothing if there is none.
      */
-    virtual const Iov *at(size_t index) = 0;
+    virtual std::optional<Iov> at(size_t index) = 0;
     /* Use the first one for a packet whose payload is in it. */
     virtual void use(const PacketHeader &header) = 0;
 };
@@ -174,7 +174,8 @@ private:
     uint32_t credit() const;
     PacketHeader header(Op op);
     size_t say_one(Rooms &rooms, Op op, uint32_t flags = 0);
-    Iov gather(Rooms &rooms, size_t packets, size_t bytes) const;
+    static void gather(Rooms &rooms, size_t packets, size_t bytes,
+                       IovArray *all);
     size_t say_data(Rooms &rooms);
     size_t say_message(Rooms &rooms);
     size_t say_rest(Rooms &rooms);

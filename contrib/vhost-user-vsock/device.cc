@@ -27,9 +27,6 @@ constexpr unsigned int seqpacket_feature = 1;   /* virtio 1.2, 5.10.3 */
 /* How long the rest of a message may take */
 constexpr std::chrono::seconds message_patience{5};
 
-/* Packets of one direction before the other has its turn */
-constexpr size_t max_batch = 256;
-
 } // namespace
 
 /* What libvhost-user calls */
@@ -348,23 +345,18 @@ bool Device::running() const
 /* Takes what the guest has sent; true: there may be more. */
 bool Device::receive()
 {
-    Queue queue(holder_.dev, tx_queue);
-    size_t packets = 0;
+    Batch queue(holder_.dev, tx_queue);
 
     while (multiplexer_.can_receive()) {
         const Element *e = queue.first();
 
         if (!e) {
-            return false;
+            return queue.exhausted();
         }
-        if (packets++ == max_batch) {
-            return true;
-        }
-        Iov chain(e->out_sg, e->out_sg + e->out_num);
+        Iov chain(e->out_sg, e->out_num);
         /* What is too short for a header is nobody's packet. */
         if (std::optional<PacketHeader> header = read_header(chain)) {
-            multiplexer_.receive(*header, iov_slice(chain,
-                                                    packet_header_size));
+            multiplexer_.receive(*header, chain.slice(packet_header_size));
         }
         queue.use(0);
     }
@@ -376,41 +368,31 @@ namespace {
 /* The guest's buffers of its receive queue */
 class QueueRooms : public Rooms {
 public:
-    explicit QueueRooms(Queue &queue) : queue_(queue) {}
-    const Iov *at(size_t index) override
+    explicit QueueRooms(Batch &queue) : queue_(queue) {}
+    std::optional<Iov> at(size_t index) override
     {
-        while (rooms_.size() <= index) {
-            const Element *e = used_ + rooms_.size() < max_batch
-                ? queue_.at(rooms_.size()) : nullptr;
+        const Element *e = queue_.at(index);
 
-            if (!e) {
-                return nullptr;
-            }
-            Iov whole(e->in_sg, e->in_sg + e->in_num);
-            if (iov_size(whole) < packet_header_size) {
-                queue_.give_up("a receive buffer is too small for a header");
-                return nullptr;
-            }
-            rooms_.push_back(iov_slice(whole, packet_header_size));
-            headers_.push_back(iov_slice(whole, 0, packet_header_size));
+        if (!e) {
+            return std::nullopt;
         }
-        return &rooms_[index];
+        Iov whole(e->in_sg, e->in_num);
+        if (whole.size() < packet_header_size) {
+            queue_.give_up("a receive buffer is too small for a header");
+            return std::nullopt;
+        }
+        return whole.slice(packet_header_size);
     }
     void use(const PacketHeader &header) override
     {
-        write_header(headers_.front(), header);
+        const Element *e = queue_.first();
+
+        write_header(Iov(e->in_sg, e->in_num), header);
         queue_.use(packet_header_size + header.len);
-        rooms_.pop_front();
-        headers_.pop_front();
-        used_++;
     }
-    /* It gave all that it may give in one batch. */
-    bool exhausted() const { return used_ + rooms_.size() >= max_batch; }
 
 private:
-    Queue &queue_;
-    std::deque<Iov> rooms_, headers_;
-    size_t used_ = 0;
+    Batch &queue_;
 };
 
 } // namespace
@@ -421,13 +403,13 @@ bool Device::say()
     if (!multiplexer_.wants_to_say()) {
         return false;
     }
-    Queue queue(holder_.dev, rx_queue);
+    Batch queue(holder_.dev, rx_queue);
     QueueRooms rooms(queue);
 
     multiplexer_.say(rooms);
     /* With buffers left, one has more to do than a turn is for. */
     return multiplexer_.wants_to_say() &&
-        (rooms.exhausted() || rooms.at(0));
+        (queue.exhausted() || rooms.at(0));
 }
 
 /* Moves what can be moved; true: there may be more. */

@@ -23,13 +23,14 @@ public:
         : buffers_(count, std::string(size, '\0'))
     {
         for (std::string &buffer : buffers_) {
-            iovs_.push_back({{buffer.data(), buffer.size()}});
+            iovs_.push_back({buffer.data(), buffer.size()});
         }
     }
-    const Iov *at(size_t index) override
+    std::optional<Iov> at(size_t index) override
     {
         index += said.size();
-        return index < iovs_.size() ? &iovs_[index] : nullptr;
+        return index < iovs_.size() ? std::optional<Iov>(iovs_[index])
+                                    : std::nullopt;
     }
     void use(const PacketHeader &header) override
     {
@@ -39,7 +40,7 @@ public:
 
 private:
     std::vector<std::string> buffers_;
-    std::vector<Iov> iovs_;
+    std::vector<iovec> iovs_;
 };
 
 #endif

@@ -10,7 +10,10 @@
 struct Multiplexer::Entry {
     Key key;
     std::unique_ptr<Connection> connection;
-    std::list<Entry *>::iterator place;     /* in ready_, if it is queued */
+    /* Its place among those that are ready; while it is not queued, it waits
+     * in a list of its own, so that to queue it takes no memory. */
+    std::list<Entry *> unqueued{this};
+    std::list<Entry *>::iterator place = unqueued.begin();
     std::optional<Clock::time_point> deadline;
     bool queued = false, watched = false, reported = false;
 };
@@ -94,10 +97,10 @@ void Multiplexer::receive(const PacketHeader &h, const Iov &payload)
         return;
     }
     Entry &entry = *found->second;
-    if (h.len > iov_size(payload)) {
+    if (h.len > payload.size()) {
         entry.connection->reset();
     } else {
-        entry.connection->receive(h, iov_slice(payload, 0, h.len));
+        entry.connection->receive(h, payload.slice(0, h.len));
     }
     update(entry);
 }
@@ -203,7 +206,7 @@ void Multiplexer::update(Entry &entry)
     }
     if (!entry.queued && c.wants_to_say()) {
         entry.queued = true;
-        entry.place = ready_.insert(ready_.end(), &entry);
+        ready_.splice(ready_.end(), entry.unqueued);
     }
     set_deadline(entry);
 }
@@ -252,7 +255,7 @@ void Multiplexer::say(Rooms &rooms)
             continue;
         }
         Entry &entry = *ready_.front();
-        ready_.pop_front();
+        entry.unqueued.splice(entry.unqueued.end(), ready_, entry.place);
         entry.queued = false;
         silent = entry.connection->say(rooms) ? 0 : silent + 1;
         update(entry);

@@ -28,51 +28,62 @@ template <typename T> void put(uint8_t *&p, T value)
 
 } // namespace
 
-size_t iov_size(const Iov &iov)
+Iov::Iov(const iovec *pieces, size_t count) : pieces_(pieces)
 {
-    size_t size = 0;
-
-    for (const iovec &v : iov) {
-        size += v.iov_len;
+    for (size_t i = 0; i < count; i++) {
+        size_ += pieces[i].iov_len;
     }
-    return size;
 }
 
-Iov iov_slice(const Iov &iov, size_t skip, size_t limit)
+Iov Iov::slice(size_t skip, size_t limit) const
 {
-    Iov out;
+    Iov part;
 
-    for (const iovec &v : iov) {
-        size_t drop = std::min(skip, v.iov_len);
-        size_t take = std::min(v.iov_len - drop, limit);
-
-        skip -= drop;
-        limit -= take;
-        if (take) {
-            out.push_back({static_cast<uint8_t *>(v.iov_base) + drop, take});
+    if (skip < size_) {
+        part = *this;
+        part.size_ = std::min(size_ - skip, limit);
+        for (part.skip_ += skip; part.skip_ >= part.pieces_->iov_len;) {
+            part.skip_ -= part.pieces_++->iov_len;
         }
     }
-    return out;
+    return part;
 }
 
-void iov_copy_out(const Iov &iov, void *data, size_t size)
+void Iov::copy_out(void *data, size_t size) const
 {
     auto *p = static_cast<uint8_t *>(data);
 
-    for (const iovec &v : iov_slice(iov, 0, size)) {
+    slice(0, size).each([&p](const iovec &v) {
         memcpy(p, v.iov_base, v.iov_len);
         p += v.iov_len;
-    }
+        return true;
+    });
 }
 
-void iov_copy_in(const Iov &iov, const void *data, size_t size)
+void Iov::copy_in(const void *data, size_t size) const
 {
     auto *p = static_cast<const uint8_t *>(data);
 
-    for (const iovec &v : iov_slice(iov, 0, size)) {
+    slice(0, size).each([&p](const iovec &v) {
         memcpy(v.iov_base, p, v.iov_len);
         p += v.iov_len;
-    }
+        return true;
+    });
+}
+
+bool IovArray::append(const Iov &iov, size_t limit)
+{
+    bool fits = true;
+
+    iov.slice(0, limit).each([this, &fits](const iovec &v) {
+        fits = count < most;
+        if (fits) {
+            pieces[count++] = v;
+            size += v.iov_len;
+        }
+        return fits;
+    });
+    return fits;
 }
 
 std::optional<PacketHeader> read_header(const Iov &iov)
@@ -81,10 +92,10 @@ std::optional<PacketHeader> read_header(const Iov &iov)
     const uint8_t *p = raw.data();
     PacketHeader h;
 
-    if (iov_size(iov) < raw.size()) {
+    if (iov.size() < raw.size()) {
         return {};
     }
-    iov_copy_out(iov, raw.data(), raw.size());
+    iov.copy_out(raw.data(), raw.size());
     get(p, &h.src_cid);
     get(p, &h.dst_cid);
     get(p, &h.src_port);
@@ -113,5 +124,5 @@ void write_header(const Iov &iov, const PacketHeader &h)
     put(p, h.flags);
     put(p, h.buf_alloc);
     put(p, h.fwd_cnt);
-    iov_copy_in(iov, raw.data(), raw.size());
+    iov.copy_in(raw.data(), raw.size());
 }

@@ -9,11 +9,12 @@
 #ifndef VHOST_USER_VSOCK_PACKET_HH
 #define VHOST_USER_VSOCK_PACKET_HH
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <sys/uio.h>
-#include <vector>
 
 constexpr size_t packet_header_size = 44;   /* bytes */
 
@@ -51,17 +52,63 @@ struct PacketHeader {
     uint32_t fwd_cnt = 0;       /* bytes that left it, modulo 2^32 */
 };
 
-using Iov = std::vector<iovec>;
+/*
+ * Scattered bytes, or a part of them.  It refers to iovecs of someone else's,
+ * so that a part of a queue's element needs no memory of its own.
+ */
+class Iov {
+public:
+    Iov() = default;
+    Iov(const iovec *pieces, size_t count);
+    /* One piece, which has to stay where it is too */
+    Iov(const iovec &piece) : Iov(&piece, 1) {}
 
-/* The bytes in all of `iov` */
-size_t iov_size(const Iov &iov);
+    size_t size() const { return size_; }       /* bytes */
 
-/* `iov` without its first `skip` bytes, and at most `limit` bytes of that */
-Iov iov_slice(const Iov &iov, size_t skip, size_t limit = SIZE_MAX);
+    /* Without the first `skip` bytes, and at most `limit` bytes of that */
+    Iov slice(size_t skip, size_t limit = SIZE_MAX) const;
 
-/* Copy from or to the beginning of `iov`, which has at least `size` bytes. */
-void iov_copy_out(const Iov &iov, void *data, size_t size);
-void iov_copy_in(const Iov &iov, const void *data, size_t size);
+    /* Call `take` with each piece that is not empty, as long as it says so. */
+    template <typename Take> void each(const Take &take) const
+    {
+        size_t skip = skip_, left = size_;
+
+        for (size_t i = 0; left; i++) {
+            size_t size = std::min(pieces_[i].iov_len - skip, left);
+            auto *at = static_cast<uint8_t *>(pieces_[i].iov_base) + skip;
+
+            if (size && !take(iovec{at, size})) {
+                return;
+            }
+            left -= size;
+            skip = 0;
+        }
+    }
+
+    /* Copy from or to the beginning, of at least `size` bytes. */
+    void copy_out(void *data, size_t size) const;
+    void copy_in(const void *data, size_t size) const;
+
+private:
+    const iovec *pieces_ = nullptr;
+    size_t skip_ = 0;           /* bytes of the first piece, less than it has */
+    size_t size_ = 0;
+};
+
+/* Pieces for one system call, in memory of the caller's */
+struct IovArray {
+    /* One less than the kernel takes, as a stream may add one of its own */
+    static constexpr size_t most = 1023;
+
+    /* Append up to `limit` bytes; false if there are more pieces than fit. */
+    bool append(const Iov &iov, size_t limit = SIZE_MAX);
+
+    std::span<const iovec> span() const { return {pieces, count}; }
+
+    iovec pieces[most];         /* Only the first `count` are initialized. */
+    size_t count = 0;
+    size_t size = 0;            /* bytes */
+};
 
 /* The header at the beginning of `iov`; nothing if that is too short. */
 std::optional<PacketHeader> read_header(const Iov &iov);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <gtest/gtest.h>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -21,7 +22,7 @@ const uint8_t wire[packet_header_size] = {
 
 TEST(Packet, HeaderFromTheWire)
 {
-    Iov iov = {{const_cast<uint8_t *>(wire), sizeof(wire)}};
+    const iovec iov = {const_cast<uint8_t *>(wire), sizeof(wire)};
     std::optional<PacketHeader> h = read_header(iov);
 
     ASSERT_TRUE(h);
@@ -42,43 +43,76 @@ TEST(Packet, HeaderOverDescriptorsOfAnySize)
     for (size_t cut = 0; cut <= sizeof(wire); cut++) {
         uint8_t copy[sizeof(wire)];
         memcpy(copy, wire, sizeof(wire));
-        Iov iov = {{copy, cut}, {nullptr, 0}, {copy + cut, sizeof(wire) - cut}};
+        const iovec source[] = {{copy, cut}, {nullptr, 0},
+                                {copy + cut, sizeof(wire) - cut}};
+        Iov iov(source, 3);
         uint8_t out[sizeof(wire)] = {};
-        Iov target = {{out, sizeof(wire) - cut},
-                      {out + sizeof(wire) - cut, cut}};
+        const iovec target[] = {{out, sizeof(wire) - cut},
+                                {out + sizeof(wire) - cut, cut}};
 
         ASSERT_TRUE(read_header(iov));
-        write_header(target, *read_header(iov));
+        write_header(Iov(target, 2), *read_header(iov));
         EXPECT_EQ(memcmp(out, wire, sizeof(wire)), 0) << cut;
     }
 }
 
 TEST(Packet, ShortOneHasNoHeader)
 {
-    Iov iov = {{const_cast<uint8_t *>(wire), sizeof(wire) - 1}};
+    const iovec iov = {const_cast<uint8_t *>(wire), sizeof(wire) - 1};
 
     EXPECT_FALSE(read_header(iov));
-    EXPECT_FALSE(read_header({}));
+    EXPECT_FALSE(read_header(Iov()));
 }
 
 TEST(Packet, Slices)
 {
     char a[] = "abc", b[] = "defgh";
-    Iov iov = {{a, 3}, {b, 5}};
+    const iovec pieces[] = {{nullptr, 0}, {a, 3}, {a, 0}, {b, 5}, {b, 0}};
+    Iov iov(pieces, std::size(pieces));
     auto text = [](const Iov &v) {
         std::string s;
-        for (const iovec &e : v) {
+        v.each([&s](const iovec &e) {
+            EXPECT_GT(e.iov_len, 0u);
             s.append(static_cast<char *>(e.iov_base), e.iov_len);
-        }
+            return true;
+        });
+        EXPECT_EQ(s.size(), v.size());
         return s;
     };
+    const std::string all = "abcdefgh";
 
-    EXPECT_EQ(text(iov_slice(iov, 0)), "abcdefgh");
-    EXPECT_EQ(text(iov_slice(iov, 2, 3)), "cde");
-    EXPECT_EQ(text(iov_slice(iov, 3, 1)), "d");
-    EXPECT_EQ(text(iov_slice(iov, 8)), "");
-    EXPECT_EQ(text(iov_slice(iov, 100)), "");
-    EXPECT_EQ(iov_size(iov), 8u);
+    for (size_t skip = 0; skip <= 9; skip++) {
+        for (size_t limit = 0; limit <= 9; limit++) {
+            std::string expected = skip < 8 ? all.substr(skip, limit) : "";
+            Iov part = iov.slice(skip, limit);
+
+            EXPECT_EQ(text(part), expected);
+            EXPECT_EQ(text(part.slice(1)), expected.substr(
+                std::min<size_t>(1, expected.size())));
+        }
+    }
+    EXPECT_EQ(text(iov), all);
+    EXPECT_EQ(text(iov.slice(SIZE_MAX)), "");
+    EXPECT_EQ(iov.size(), 8u);
+    EXPECT_EQ(text(Iov()), "");
+    EXPECT_EQ(text(Iov().slice(1)), "");
+}
+
+TEST(Packet, ArraysForSystemCalls)
+{
+    char a[] = "abc";
+    std::vector<iovec> pieces(IovArray::most, {a, 1});
+    IovArray all;
+
+    EXPECT_TRUE(all.append(Iov(pieces.data(), pieces.size()), 10));
+    EXPECT_EQ(all.count, 10u);
+    EXPECT_EQ(all.size, 10u);
+    EXPECT_FALSE(all.append(Iov(pieces.data(), pieces.size())));
+    EXPECT_EQ(all.count, IovArray::most);
+    EXPECT_EQ(all.size, IovArray::most);
+    EXPECT_TRUE(all.append(Iov()));
+    EXPECT_FALSE(all.append(pieces[0]));
+    EXPECT_EQ(all.count, IovArray::most);
 }
 
 } // namespace

@@ -5,18 +5,18 @@
  */
 #include "queue.hh"
 
-Queue::Queue(VuDev &dev, int index) : dev_(dev), vq_(dev.vq[index])
+Batch::Batch(VuDev &dev, int queue) : dev_(dev), vq_(dev.vq[queue])
 {
     vu_queue_set_notification(&dev_, &vq_, 0);
 }
 
-Queue::~Queue()
+Batch::~Batch()
 {
     if (dev_.broken) {
         return;
     }
-    if (!taken_.empty()) {
-        vu_queue_rewind(&dev_, &vq_, taken_.size());
+    if (taken_ > used_) {
+        vu_queue_rewind(&dev_, &vq_, taken_ - used_);
     }
     if (used_) {
         vu_queue_flush(&dev_, &vq_, used_);
@@ -26,14 +26,19 @@ Queue::~Queue()
     }
 }
 
-Element *Queue::pop()
+Element *Batch::pop()
 {
     return static_cast<Element *>(vu_queue_pop(&dev_, &vq_, sizeof(Element)));
 }
 
-const Element *Queue::at(size_t index)
+const Element *Batch::at(size_t index)
 {
-    while (taken_.size() <= index) {
+    size_t wanted = used_ + index;
+
+    if (dev_.broken || wanted >= max_batch) {
+        return nullptr;
+    }
+    while (taken_ <= wanted) {
         Element *e = pop();
 
         if (!e && !dev_.broken) {
@@ -44,18 +49,18 @@ const Element *Queue::at(size_t index)
         if (!e) {
             return nullptr;
         }
-        taken_.emplace_back(e);
+        elements_[taken_++].reset(e);
     }
-    return taken_[index].get();
+    return elements_[wanted].get();
 }
 
-void Queue::use(size_t size)
+void Batch::use(size_t size)
 {
-    vu_queue_fill(&dev_, &vq_, taken_.front().get(), size, used_++);
-    taken_.pop_front();
+    vu_queue_fill(&dev_, &vq_, elements_[used_].get(), size, used_);
+    elements_[used_++].reset();
 }
 
-void Queue::give_up(const char *why)
+void Batch::give_up(const char *why)
 {
     dev_.panic(&dev_, why);
     dev_.broken = true;

@@ -13,27 +13,36 @@
 #ifndef VHOST_USER_VSOCK_QUEUE_HH
 #define VHOST_USER_VSOCK_QUEUE_HH
 
+#include <array>
 #include <cstdlib>
-#include <deque>
 #include <memory>
 
 #include "message.hh"
 
 using Element = VuVirtqElement;
 
-class Queue {
-public:
-    Queue(VuDev &dev, int index);
-    Queue(const Queue &) = delete;
-    Queue &operator=(const Queue &) = delete;
-    ~Queue();
+/* Elements of one queue before another has its turn */
+constexpr size_t max_batch = 256;
 
-    /* The one at `index` of those not yet used; nullptr if there is none */
+class Batch {
+public:
+    Batch(VuDev &dev, int queue);
+    Batch(const Batch &) = delete;
+    Batch &operator=(const Batch &) = delete;
+    ~Batch();
+
+    /*
+     * The one at `index` of those not yet used; nullptr if there is none, or
+     * if that is more than a batch has.
+     */
     const Element *at(size_t index);
     const Element *first() { return at(0); }
 
     /* Use the first one, of which `size` bytes were written. */
     void use(size_t size);
+
+    /* It gave all that it may give: there may be more in the queue. */
+    bool exhausted() const { return taken_ == max_batch; }
 
     /* The queue is broken: there is no more to have of it. */
     void give_up(const char *why);
@@ -46,8 +55,9 @@ private:
 
     VuDev &dev_;
     VuVirtq &vq_;
-    std::deque<std::unique_ptr<Element, Free>> taken_;
-    unsigned int used_ = 0;
+    /* The library allocates an element, and knows no other way. */
+    std::array<std::unique_ptr<Element, Free>, max_batch> elements_;
+    size_t taken_ = 0, used_ = 0;       /* the first so many of them */
 };
 
 #endif

@@ -13,18 +13,21 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <vector>
+
+#include "packet.hh"
 
 namespace {
 
-/* `iov` behind one byte of ours */
-std::vector<iovec> with_flag(uint8_t *flag, const iovec *iov, int count)
-{
-    std::vector<iovec> all = {{flag, 1}};
-
-    all.insert(all.end(), iov, iov + count);
-    return all;
-}
+/* `iov`, of up to IovArray::most pieces, behind one byte of ours */
+struct Flagged {
+    Flagged(uint8_t *flag, const iovec *iov, int n) : count(n + 1)
+    {
+        pieces[0] = {flag, 1};
+        std::copy_n(iov, n, pieces + 1);
+    }
+    iovec pieces[IovArray::most + 1];
+    int count;
+};
 
 } // namespace
 
@@ -265,8 +268,8 @@ ssize_t SiblingStream::readv(const iovec *iov, int count)
     if (!messages_) {
         return SocketStream::readv(iov, count);
     }
-    std::vector<iovec> all = with_flag(&read_flag_, iov, count);
-    ssize_t n = SocketStream::readv(all.data(), all.size());
+    Flagged all(&read_flag_, iov, count);
+    ssize_t n = SocketStream::readv(all.pieces, all.count);
 
     return n > 0 ? n - 1 : n;
 }
@@ -276,8 +279,8 @@ ssize_t SiblingStream::writev(const iovec *iov, int count)
     if (!messages_) {
         return SocketStream::writev(iov, count);
     }
-    std::vector<iovec> all = with_flag(&written_flag_, iov, count);
-    ssize_t n = SocketStream::writev(all.data(), all.size());
+    Flagged all(&written_flag_, iov, count);
+    ssize_t n = SocketStream::writev(all.pieces, all.count);
 
     return n > 0 ? n - 1 : n;
 }
