@@ -138,11 +138,13 @@ void World::packet(Input &input)
 {
     static std::array<uint8_t, 65536> filler;
     auto raw = input.take<std::array<uint8_t, packet_header_size>>();
-    std::optional<PacketHeader> h = read_header({{raw.data(), raw.size()}});
+    iovec header = {raw.data(), raw.size()};
+    std::optional<PacketHeader> h = read_header(header);
     size_t size = input.take<uint16_t>();
     /* In two pieces, as descriptors may be */
-    Iov payload = {{filler.data(), size / 3},
-                   {filler.data() + size / 3, size - size / 3}};
+    iovec pieces[] = {{filler.data(), size / 3},
+                      {filler.data() + size / 3, size - size / 3}};
+    Iov payload(pieces, std::size(pieces));
 
     if (!m_.can_receive()) {
         return;
