@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <fstream>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
@@ -129,6 +131,27 @@ void add_settings(Cpio &cpio, const Container &container)
     }
 }
 
+/* A program that root runs misses nothing: say it, and go on. */
+void warn_of_left_out(const Cpio &cpio)
+{
+    Cpio::LeftOut all = cpio.left_out();
+
+    if (!all.files) {
+        return;
+    }
+    std::cerr << "warning: a ramdisk cannot hold extended attributes: those of "
+              << all.files << (all.files == 1 ? " file" : " files")
+              << " are left out (the first: "
+              << printable(all.first.substr(strlen("rootfs"))) << ")";
+    if (all.capabilities) {
+        std::cerr << "; " << all.capabilities << " of them "
+                  << (all.capabilities == 1 ? "is" : "are")
+                  << " security.capability, without which a program has its"
+                     " capabilities only if root runs it";
+    }
+    std::cerr << ".\n";
+}
+
 ContentPtr second_ramdisk(const BuildOptions &options)
 {
     Cpio cpio;
@@ -142,6 +165,7 @@ ContentPtr second_ramdisk(const BuildOptions &options)
     } else {
         cpio.add_tree(options.rootfs, "rootfs");
     }
+    warn_of_left_out(cpio);
     cpio.add("cmd", S_IFREG | 0644, lines("the command", options.cmd));
     cpio.add("env", S_IFREG | 0644, lines("the environment", options.env));
     return cpio.write();

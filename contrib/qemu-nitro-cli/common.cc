@@ -16,6 +16,19 @@ std::string error_text(int error)
     return std::generic_category().message(error);
 }
 
+std::string printable(const std::string &text)
+{
+    std::string out;
+
+    for (unsigned char c : text) {
+        char code[5];
+
+        snprintf(code, sizeof(code), "\\x%02x", c);
+        out += c < ' ' || c == 0x7f ? std::string(code) : std::string(1, c);
+    }
+    return out;
+}
+
 Bytes read_file(const std::string &path)
 {
     const char *advice = "Check that the file exists and can be read.";

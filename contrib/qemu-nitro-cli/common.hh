@@ -81,6 +81,12 @@ private:
 std::string error_text(int error);
 
 /*
+ * A text for a terminal, in one line: control characters, which names of
+ * files may have, become \xNN.
+ */
+std::string printable(const std::string &text);
+
+/*
  * The whole of a file that has to be small: a certificate, a text.  Throws
  * Error if it cannot be read, or goes on and on.
  */

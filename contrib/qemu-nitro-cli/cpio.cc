@@ -5,12 +5,15 @@
  */
 #include "cpio.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <dirent.h>
 #include <memory>
+#include <set>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -43,22 +46,51 @@ Bytes header_of(const std::string &name, const Cpio::Entry &e, uint32_t inode,
     throw Error(Code::file, path + ": " + error_text(errno), check_tree);
 }
 
-/* Extended attributes would be lost: say so rather than lose them. */
-void refuse_attributes(const std::string &path)
+/* The names of a file's extended attributes, whatever their number */
+std::vector<std::string> attributes_of(const std::string &path)
 {
-    char names[4096];
-    ssize_t size = llistxattr(path.c_str(), names, sizeof(names));
+    std::vector<std::string> found;
+    std::string names;
+    ssize_t size;
 
-    for (ssize_t i = 0; i < size;) {
-        std::string name(names + i);
-
-        if (name.rfind("security.selinux", 0) != 0) {
-            throw Error(Code::file, path + ": a ramdisk cannot hold its"
-                        " extended attribute " + name,
-                        "Remove the attribute, with setfattr -x.");
-        }
-        i += name.size() + 1;
+    do {
+        size = llistxattr(path.c_str(), nullptr, 0);
+        names.resize(std::max<ssize_t>(size, 0));
+        /* A size of 0 would ask for the size again. */
+        size = names.empty() ? size : llistxattr(path.c_str(), names.data(),
+                                                 names.size());
+    } while (size < 0 && errno == ERANGE);
+    if (size < 0 && errno != ENOTSUP) {
+        fail(path);
     }
+    for (ssize_t i = 0; i < size; i += strlen(&names[i]) + 1) {
+        if (is_worth_a_warning(&names[i])) {
+            found.emplace_back(&names[i]);
+        }
+    }
+    return found;
+}
+
+/*
+ * Where a file has an access control list, the group's bits of its mode are
+ * the list's mask.  Without the list they would give the group what others in
+ * it have, so they become what the list gives the group.
+ */
+mode_t mode_without_list(const std::string &path, mode_t mode)
+{
+    constexpr uint16_t group_entry = 4;     /* ACL_GROUP_OBJ */
+    constexpr size_t first = 4, step = 8;   /* bytes; Linux, posix_acl_xattr.h */
+    uint8_t list[4096];
+    ssize_t size = lgetxattr(path.c_str(), "system.posix_acl_access", list,
+                             sizeof(list));
+
+    for (size_t at = first; at + step <= static_cast<size_t>(
+             std::max<ssize_t>(size, 0)); at += step) {
+        if (list[at] + (list[at + 1] << 8) == group_entry) {
+            mode &= ~S_IRWXG | (list[at + 2] & 7) << 3;
+        }
+    }
+    return mode;
 }
 
 /* An archive: what stands between the files, and the files */
@@ -113,7 +145,7 @@ void Cpio::add(const std::string &name, Entry entry)
 
 void Cpio::add(const std::string &name, uint32_t mode, ContentPtr data)
 {
-    add(name, Entry{mode, 0, 0, {}, std::move(data), {}});
+    add(name, Entry{mode, 0, 0, {}, std::move(data), {}, {}});
 }
 
 void Cpio::add_path(const std::string &path, const std::string &name,
@@ -125,7 +157,7 @@ void Cpio::add_path(const std::string &path, const std::string &name,
     if (lstat(path.c_str(), &st)) {
         fail(path);
     }
-    refuse_attributes(path);
+    entry.attributes = attributes_of(path);
     if (S_ISREG(st.st_mode)) {
         if (st.st_size > UINT32_MAX) {
             throw Error(Code::file, path + ": " + std::to_string(st.st_size)
@@ -147,7 +179,8 @@ void Cpio::add_path(const std::string &path, const std::string &name,
         throw Error(Code::file, path + ": a socket cannot be in a ramdisk",
                     "Remove it.");
     }
-    entry.mode = st.st_mode;
+    entry.mode = S_ISLNK(st.st_mode) ? st.st_mode
+                                     : mode_without_list(path, st.st_mode);
     entry.uid = st.st_uid == top.st_uid ? 0 : st.st_uid;
     entry.gid = st.st_gid == top.st_gid ? 0 : st.st_gid;
     if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
@@ -198,6 +231,25 @@ void Cpio::add_tree(const std::string &dir, const std::string &prefix,
             add_path(path, prefix + "/" + name, top);
         }
     }
+}
+
+Cpio::LeftOut Cpio::left_out() const
+{
+    std::set<std::pair<uint64_t, uint64_t>> seen;
+    LeftOut all;
+
+    for (const auto &[name, e] : entries_) {
+        if (e.attributes.empty() ||
+            (e.link && !seen.insert(*e.link).second)) {
+            continue;
+        }
+        if (!all.files++) {
+            all.first = name + ", " + e.attributes[0];
+        }
+        all.capabilities += std::ranges::count(e.attributes,
+                                               "security.capability");
+    }
+    return all;
 }
 
 ContentPtr Cpio::write() const

@@ -14,8 +14,18 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "content.hh"
+
+/*
+ * Whether a build says that it leaves an extended attribute out.  Labels of
+ * SELinux mean nothing without the policy that they were made for.
+ */
+inline bool is_worth_a_warning(const std::string &attribute)
+{
+    return attribute != "security.selinux";
+}
 
 class Cpio {
 public:
@@ -26,6 +36,14 @@ public:
         ContentPtr data;            /* of a file or symbolic link; or null */
         /* for a file with several names: the same numbers for each */
         std::optional<std::pair<uint64_t, uint64_t>> link;
+        /* extended attributes that a ramdisk cannot hold: they are left out */
+        std::vector<std::string> attributes;
+    };
+
+    /* What is left out of all entries, for one warning about it */
+    struct LeftOut {
+        uint64_t files = 0, capabilities = 0;
+        std::string first;          /* a name, and its attribute */
     };
 
     /*
@@ -48,6 +66,8 @@ public:
      * is read when the archive is.
      */
     ContentPtr write() const;
+
+    LeftOut left_out() const;
 
 private:
     void add_folders(const std::string &name);

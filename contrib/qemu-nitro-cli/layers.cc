@@ -83,26 +83,54 @@ void refuse_changed(const ArchiveReader &reader, const char *name)
     }
 }
 
-/* What a ramdisk cannot hold is refused rather than lost. */
-void refuse_attributes(const ArchiveReader &reader, archive_entry *entry)
+/* Each once: an attribute may stand in a header in two forms. */
+std::vector<std::string> attributes_of(archive_entry *entry)
 {
+    std::vector<std::string> found;
     const char *name;
     const void *value;
     size_t size;
-    std::string path = archive_entry_pathname(entry);
 
     archive_entry_xattr_reset(entry);
     while (archive_entry_xattr_next(entry, &name, &value, &size)
            == ARCHIVE_OK) {
-        if (strcmp(name, "security.selinux") != 0) {
-            reader.fail(path + ": a ramdisk cannot hold its extended"
-                        " attribute " + name);
+        if (is_worth_a_warning(name) &&
+            std::ranges::find(found, name) == found.end()) {
+            found.emplace_back(name);
         }
     }
-    if (archive_entry_acl_count(entry, ARCHIVE_ENTRY_ACL_TYPE_POSIX1E |
-                                ARCHIVE_ENTRY_ACL_TYPE_NFS4)) {
-        reader.fail(path + ": a ramdisk cannot hold its access control list");
+    for (auto [type, list] : {
+             std::pair{ARCHIVE_ENTRY_ACL_TYPE_ACCESS |
+                       ARCHIVE_ENTRY_ACL_TYPE_NFS4, "system.posix_acl_access"},
+             {ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default"}}) {
+        if (archive_entry_acl_count(entry, type)) {
+            found.emplace_back(list);
+        }
     }
+    std::ranges::sort(found);       /* libarchive has them in no order */
+    return found;
+}
+
+/*
+ * An access control list bounds what it gives the group by its mask, which a
+ * mode cannot say.
+ */
+mode_t mode_without_list(archive_entry *entry)
+{
+    mode_t mode = archive_entry_filetype(entry) | archive_entry_perm(entry);
+    int type, permissions, tag, id;
+    const char *name;
+
+    if (archive_entry_acl_reset(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS)) {
+        while (archive_entry_acl_next(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS,
+                                      &type, &permissions, &tag, &id, &name)
+               == ARCHIVE_OK) {
+            if (tag == ARCHIVE_ENTRY_ACL_MASK) {
+                mode &= ~S_IRWXG | (permissions & 7) << 3;
+            }
+        }
+    }
+    return mode;
 }
 
 uint32_t id_of(const ArchiveReader &reader, int64_t id)
@@ -257,7 +285,8 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
 {
     Cpio::Entry made;
 
-    made.mode = archive_entry_filetype(entry) | archive_entry_perm(entry);
+    made.mode = mode_without_list(entry);
+    made.attributes = attributes_of(entry);
     made.uid = id_of(reader, archive_entry_uid(entry));
     made.gid = id_of(reader, archive_entry_gid(entry));
     switch (archive_entry_filetype(entry)) {
@@ -314,7 +343,6 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
         }
         return whiteout(folder, name);
     }
-    refuse_attributes(reader, entry);
     if (path.empty()) {
         folder.clear();
     }

@@ -102,7 +102,7 @@ int main(int argc, char **argv)
         return 0;
     } catch (const Error &e) {
         fprintf(stderr, "[ E%02d ] %s\n%s\n", static_cast<int>(e.code),
-                e.what(), e.advice.c_str());
+                printable(e.what()).c_str(), printable(e.advice).c_str());
         return static_cast<int>(e.code);
     } catch (const std::exception &e) {
         fprintf(stderr, "qemu-nitro-cli: %s\n", e.what());

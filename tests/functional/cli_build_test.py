@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import struct
@@ -180,6 +181,11 @@ class Case(harness.Case):
         return self.build("--docker-archive", self.file("image.tar", data),
                           *options, **kwargs)
 
+    def count_left_out(self):
+        """How many files have lost attributes, by the one warning"""
+        self.assertEqual(len(self.warned.splitlines()), 1, self.warned)
+        return int(re.search(r"those of (\d+) files? ", self.warned)[1])
+
     def fails(self, code, words, *options, **kwargs):
         """Two lines, the code as exit status, and nothing is left behind."""
         before = sorted(os.listdir(self.dir))
@@ -304,6 +310,39 @@ class Rootfs(Case):
         for epoch in ("", "x", "-1", "253402300800"):
             self.fails(3, ["SOURCE_DATE_EPOCH"], *self.options,
                        env={"SOURCE_DATE_EPOCH": epoch})
+
+    def test_attributes(self):
+        """Also where their names are too many for one page"""
+        try:
+            for i in range(100):
+                os.setxattr(self.root / "a", f"user.{i:0100}", b"x")
+        except OSError as error:
+            self.skipTest(f"no extended attributes here: {error}")
+        self.build(*self.options)
+        self.assertEqual(self.count_left_out(), 1)
+        if os.geteuid() == 0:
+            # version 2, CAP_NET_RAW permitted and effective
+            os.setxattr(self.root / "bin/run", "security.capability",
+                        struct.pack("<5I", 0x2000001, 1 << 13, 0, 0, 0))
+            self.build(*self.options)
+            self.assertEqual(self.count_left_out(), 2)
+            self.assertIn("1 of them is security.capability", self.warned)
+
+    def test_access_control_list(self):
+        """Without it the group has no more than it had with it."""
+        path = self.root / "a"
+        path.chmod(0o600)
+        entries = [(1, 6, -1), (2, 7, 5), (4, 4, -1), (0x10, 7, -1),
+                   (0x20, 0, -1)]
+        try:
+            os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2)
+                        + b"".join(struct.pack("<HHi", *e) for e in entries))
+        except OSError as error:
+            self.skipTest(f"no access control lists here: {error}")
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o670)
+        found = self.build(*self.options)
+        self.assertEqual(found["rootfs/a"]["mode"], 0o100640)
+        self.assertEqual(self.count_left_out(), 1)
 
     def test_output_in_its_own_root(self):
         self.output = self.root / "bin/image.eif"
@@ -435,12 +474,42 @@ class Layers(Case):
         self.refuses_layer(["symbolic link"], symlink("a", "x" * 4096))
         self.refuses_layer(["normal form"], entry("e\u0301"))
         self.refuses_layer(["255"], entry("x" * 256))
-        info, data = entry("a")
-        info.pax_headers = {"SCHILY.xattr.security.capability": "x"}
-        self.refuses_layer(["security.capability"], (info, data))
-        info.pax_headers = {"SCHILY.acl.access": "user::rw-,user:5:rw-,"
-                            "group::r--,mask::rw-,other::r--"}
-        self.refuses_layer(["access control"], (info, data))
+
+    def test_attributes(self):
+        """A ramdisk cannot hold them; the image is built without."""
+        def with_headers(name, **headers):
+            info, data = entry(name, b"data", mode=0o4755)
+            info.pax_headers = {"SCHILY.xattr." + k.replace("__", "."): v
+                                for k, v in headers.items()}
+            return info, data
+
+        gone = with_headers("gone", user__gone="x")
+        labelled = with_headers("plain", security__selinux="label")
+        found = self.archive(docker([tar([gone, labelled])]),
+                             "--docker-uri", "repo/name:1")
+        self.assertEqual(self.count_left_out(), 1)
+        found = self.archive(docker([tar([gone, labelled]), tar([
+            entry(".wh.gone"),
+            with_headers("a", com__apple__provenance="\1\2",
+                         user__more="x"),
+            with_headers("b", security__capability="\1\0\0\2"),
+            hardlink("c", "b"), with_headers("d", trusted__overlay__opaque="y")
+        ])]))
+        self.assertEqual(self.count_left_out(), 3)
+        self.assertIn("/a, com.apple.provenance", self.warned)
+        self.assertIn("1 of them is security.capability", self.warned)
+        for name in "abcd":
+            self.assertEqual(found["rootfs/" + name]["mode"], 0o104755)
+        self.archive(docker([tar([labelled])]))
+        self.assertEqual(self.warned, "")
+
+    def test_access_control_list(self):
+        info, data = entry("a", mode=0o664)
+        info.pax_headers = {"SCHILY.acl.access": "user::rw-,user:5:rwx,"
+                            "group::rwx,mask::r-x,other::r--"}
+        found = self.archive(docker([tar([(info, data)])]))
+        self.assertEqual(found["rootfs/a"]["mode"], 0o100654)
+        self.assertEqual(self.count_left_out(), 1)
 
     def test_link_loop(self):
         path = self.file("image.tar", docker([tar([
