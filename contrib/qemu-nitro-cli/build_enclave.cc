@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <ctime>
 #include <fstream>
@@ -18,20 +19,79 @@
 
 namespace {
 
-/* Items of /cmd and /env are lines: one cannot hold a line's end. */
-ContentPtr lines(const char *what, const std::vector<std::string> &items)
+/* What Linux gives a new program at most (execve(2), of 8 MiB of stack) */
+constexpr size_t max_item = (128 << 10) - 1;    /* bytes of a word */
+constexpr size_t max_items = 2 << 20;           /* of all, with pointers */
+constexpr size_t max_groups = 65536;            /* setgroups(2) */
+
+const char *const limits_advice = "Shorten it: Linux would not start the"
+    " command.  Put long texts into files of the image.";
+
+std::string joined(const std::vector<std::string> &items, char mark)
 {
     std::string text;
 
     for (const std::string &item : items) {
-        if (item.find('\n') != std::string::npos) {
-            throw Error(Code::invalid_argument, std::string(what)
-                        + ": an item has a line's end in it, which the"
-                        " enclave cannot be told", "Leave it out.");
-        }
-        text += item + "\n";
+        text += item + mark;
     }
-    return content_of(text);
+    return text;
+}
+
+bool has_line_end(const std::string &item)
+{
+    return item.find('\n') != std::string::npos;
+}
+
+/*
+ * A list for init, as AWS's builder writes it: a line for each item.  Lines
+ * cannot hold an item with a line's end in it; then the list is in another
+ * file, and the usual one is left out: an init that does not know the other
+ * fails, where it would run something else.
+ */
+void add_list(Cpio &cpio, const std::string &name,
+              const std::vector<std::string> &items)
+{
+    if (std::ranges::any_of(items, has_line_end)) {
+        cpio.add(name + "0", S_IFREG | 0644, content_of(joined(items, '\0')));
+    } else {
+        cpio.add(name, S_IFREG | 0644, content_of(joined(items, '\n')));
+    }
+}
+
+void check_length(const std::string &what, const std::string &item)
+{
+    if (item.size() > max_item) {
+        throw Error(Code::building, what + " has "
+                    + std::to_string(item.size()) + " bytes, more than "
+                    + std::to_string(max_item), limits_advice);
+    }
+}
+
+/* What the kernel would refuse comes to light here, not in the enclave. */
+void check_lists(const std::vector<std::string> &cmd,
+                 const std::vector<std::string> &env)
+{
+    size_t size = PATH_MAX;         /* of the program, once it is found */
+
+    if (cmd.empty() || cmd[0].empty()) {
+        throw Error(Code::building, "the command begins with an empty word,"
+                    " which is no program", "Give the command with --cmd.");
+    }
+    for (size_t i = 0; i < cmd.size(); i++) {
+        check_length("word " + std::to_string(i + 1) + " of the command",
+                     cmd[i]);
+        size += cmd[i].size() + 1 + sizeof(char *);
+    }
+    for (const std::string &item : env) {
+        check_length("the variable " + item.substr(0, std::min<size_t>(
+                         item.find('='), 100)) + " of the environment", item);
+        size += item.size() + 1 + sizeof(char *);
+    }
+    if (size > max_items) {
+        throw Error(Code::building, "the command and its environment take "
+                    + std::to_string(size) + " bytes, more than "
+                    + std::to_string(max_items), limits_advice);
+    }
 }
 
 std::string rfc3339(int64_t seconds)
@@ -116,18 +176,30 @@ void add_settings(Cpio &cpio, const Container &container)
 {
     const ContainerUser &user = container.user;
 
+    if (container.working_folder.size() >= PATH_MAX) {
+        throw Error(Code::building, "WorkingDir has "
+                    + std::to_string(container.working_folder.size())
+                    + " bytes, more than " + std::to_string(PATH_MAX - 1),
+                    "Give the container image a shorter WorkingDir.");
+    }
     if (container.working_folder != "/") {
         cpio.add("cwd", S_IFREG | 0644,
-                 lines("WorkingDir", {container.working_folder}));
+                 content_of(container.working_folder + "\n"));
     }
     if (!user.is_root()) {
         std::vector<std::string> ids = {std::to_string(user.uid),
                                         std::to_string(user.gid)};
 
+        if (user.groups.size() > max_groups) {
+            throw Error(Code::building, "the user is in "
+                        + std::to_string(user.groups.size()) + " groups, more"
+                        " than " + std::to_string(max_groups), "Give the"
+                        " container image a User with its group: USER:GROUP.");
+        }
         for (uint32_t group : user.groups) {
             ids.push_back(std::to_string(group));
         }
-        cpio.add("user", S_IFREG | 0644, lines("User", ids));
+        cpio.add("user", S_IFREG | 0644, content_of(joined(ids, '\n')));
     }
 }
 
@@ -166,8 +238,9 @@ ContentPtr second_ramdisk(const BuildOptions &options)
         cpio.add_tree(options.rootfs, "rootfs");
     }
     warn_of_left_out(cpio);
-    cpio.add("cmd", S_IFREG | 0644, lines("the command", options.cmd));
-    cpio.add("env", S_IFREG | 0644, lines("the environment", options.env));
+    check_lists(options.cmd, options.env);
+    add_list(cpio, "cmd", options.cmd);
+    add_list(cpio, "env", options.env);
     return cpio.write();
 }
 

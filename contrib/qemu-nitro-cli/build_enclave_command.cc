@@ -5,6 +5,7 @@
  */
 #include "commands.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
@@ -40,7 +41,8 @@ const char *const build_usage =
     "  --cmd WORD             of the command that runs; once for each.  A\n"
     "                         container image's own is its Cmd, or else its\n"
     "                         Entrypoint, never both, as on EC2.\n"
-    "  --env NAME=VALUE       of its environment; once for each\n"
+    "  --env NAME=VALUE       of its environment; once for each.  It replaces a\n"
+    "                         variable of the container image.\n"
     "  --output-file FILE     where the image goes\n"
     "  --name, --version TEXT of the image, for its metadata\n"
     "  --metadata FILE        JSON: more metadata, of any kind\n"
@@ -217,6 +219,30 @@ void check_output_is_elsewhere(const std::string &output,
     }
 }
 
+/*
+ * The image's environment with what the options add: a variable that is there
+ * is replaced, as getenv(3) would find the first.
+ */
+std::vector<std::string> merged(std::vector<std::string> env,
+                                const std::vector<std::string> &added)
+{
+    for (const std::string &item : added) {
+        std::string name = item.substr(0, item.find('=') + 1);
+        auto same = [&](const std::string &other) {
+            return other.starts_with(name);
+        };
+        auto first = std::ranges::find_if(env, same);
+
+        if (first == env.end()) {
+            env.push_back(item);
+        } else {
+            *first = item;
+            env.erase(std::remove_if(first + 1, env.end(), same), env.end());
+        }
+    }
+    return env;
+}
+
 /* What the command and the names are where no option says it */
 void take_defaults(BuildOptions &options,
                    const std::optional<std::string> &uri)
@@ -227,8 +253,7 @@ void take_defaults(BuildOptions &options,
     if (options.cmd.empty()) {
         options.cmd = command_of(container);
     }
-    options.env.insert(options.env.begin(), container.env.begin(),
-                       container.env.end());
+    options.env = merged(container.env, options.env);
     name = name.substr(0, name.find(':'));
     options.name = name.empty() ? "enclave" : name;
     options.version = container.id;
@@ -261,7 +286,7 @@ void build_enclave_command(int argc, char **argv)
     options.blobs = find_blobs();
     options.rootfs = arguments.single("rootfs").value_or("");
     options.cmd = arguments.all("cmd");
-    options.env = arguments.all("env");
+    options.env = merged({}, arguments.all("env"));
     options.cmdline = arguments.single("cmdline");
     options.name = "enclave";
     options.version = "1";

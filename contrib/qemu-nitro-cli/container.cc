@@ -172,18 +172,20 @@ public:
         if (found && !found->is_string()) {
             files_.fail(where_ + ": " + key + " is not a text");
         }
-        return found ? found->get<std::string>() : "";
+        std::string text = found ? found->get<std::string>() : "";
+        refuse_zero(key, text);
+        return text;
     }
     std::vector<std::string> texts(const char *key) const
     {
         std::vector<std::string> all;
 
         for (const json &item : items(key)) {
-            if (!item.is_string() ||
-                item.get<std::string>().find('\0') != std::string::npos) {
+            if (!item.is_string()) {
                 files_.fail(where_ + ": " + key + " is not a list of texts");
             }
             all.push_back(item);
+            refuse_zero(key, all.back());
         }
         return all;
     }
@@ -204,6 +206,17 @@ public:
     }
 
 private:
+    /* Nowhere that a text goes can it have a zero byte. */
+    void refuse_zero(const char *key, const std::string &text) const
+    {
+        size_t zero = text.find('\0');
+
+        if (zero != std::string::npos) {
+            files_.fail(where_ + ": " + key + " has a text with a zero byte in"
+                        " it, behind " + text.substr(0, std::min(
+                            zero, text.find('='))));
+        }
+    }
     const json *at(const char *key) const
     {
         auto found = value_.find(key);

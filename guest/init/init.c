@@ -7,9 +7,11 @@
  * vsock, which the parent gives back), makes /rootfs the root and runs the
  * command there.  When that ends, the enclave does: it reboots.
  *
- * Two files more may be there, which that builder does not write: /cwd, the
- * folder in which the command starts; and /user, the numbers of the user, the
- * group and further groups that it runs as, one a line.
+ * More files may be there, which that builder does not write: /cwd, the folder
+ * in which the command starts; /user, the numbers of the user, the group and
+ * further groups that it runs as, one a line; and /cmd0 and /env0 in the place
+ * of /cmd and /env, where an item has a line's end in it: there each item ends
+ * in a zero byte.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,7 +34,6 @@
 #define PARENT_CID      3
 #define HEARTBEAT_PORT  9000
 #define HEARTBEAT       0xb7
-#define LIST_MAX        4096    /* items of /cmd or /env */
 
 static void end(void)
 {
@@ -112,37 +113,90 @@ static void send_heartbeat(void)
     close(fd);
 }
 
-/* The lines of a file, as a list that ends in NULL. */
-static char **read_list(const char *path)
+/* All of a file, with a zero byte behind it; it is not left there. */
+static char *read_file(const char *path, size_t *size)
 {
-    char **list = calloc(LIST_MAX + 1, sizeof(*list));
-    FILE *f = fopen(path, "re");
-    char *line = NULL;
-    size_t size = 0;
-    int n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    char *data;
+    ssize_t n;
 
-    if (!f || !list) {
+    if (fd < 0 || fstat(fd, &st)) {
         fail(path);
     }
-    while (n < LIST_MAX && getline(&line, &size, f) > 0) {
-        line[strcspn(line, "\n")] = '\0';
-        if (line[0]) {
-            list[n++] = strdup(line);
+    data = malloc(st.st_size + 1);
+    if (!data) {
+        fail(path);
+    }
+    for (*size = 0; *size < (size_t)st.st_size; *size += n) {
+        n = read(fd, data + *size, st.st_size - *size);
+        if (n <= 0) {
+            fail(path);
         }
     }
-    free(line);
-    fclose(f);
+    data[*size] = '\0';
+    close(fd);
+    unlink(path);
+    return data;
+}
+
+/*
+ * The items of a file, each up to `mark`, as a list that ends in NULL.  An
+ * item may be empty, and the last one may lack its mark.
+ */
+static char **read_items(const char *path, char mark)
+{
+    size_t size, items = 1, n = 0;
+    char *data = read_file(path, &size), *end = data + size, *next;
+    char **list;
+
+    for (char *p = data; p < end; p++) {
+        items += *p == mark;
+    }
+    list = calloc(items + 1, sizeof(*list));
+    if (!list) {
+        fail(path);
+    }
+    for (char *item = data; item < end; item = next) {
+        char *stop = memchr(item, mark, end - item);
+
+        stop = stop ? stop : end;
+        *stop = '\0';
+        list[n++] = item;
+        next = stop + 1;
+    }
     return list;
 }
 
-/* The same, of a file that need not be there and is not left there */
+/* /cmd or /env, or what stands in its place */
+static char **read_list(const char *lines, const char *items)
+{
+    return access(items, F_OK) ? read_items(lines, '\n')
+                               : read_items(items, '\0');
+}
+
+/* The lines of a file that need not be there */
 static char **read_settings(const char *path)
 {
     static char *none[1];
-    char **list = access(path, F_OK) ? none : read_list(path);
 
-    unlink(path);
-    return list;
+    return access(path, F_OK) ? none : read_items(path, '\n');
+}
+
+/* The folder's name, which may have line ends in it; or NULL */
+static char *read_folder(const char *path)
+{
+    size_t size;
+    char *name;
+
+    if (access(path, F_OK)) {
+        return NULL;
+    }
+    name = read_file(path, &size);
+    if (size && name[size - 1] == '\n') {
+        name[size - 1] = '\0';
+    }
+    return name;
 }
 
 /* The first file system cannot be pivoted away from: move over it. */
@@ -170,14 +224,21 @@ static void enter_rootfs(void)
 /* Nobody but the user: nothing of root's is kept. */
 static void become(char **user)
 {
-    gid_t groups[LIST_MAX];
+    gid_t *groups;
     size_t n = 0;
 
     if (!user[0]) {
         return;
     }
-    for (char **group = user + 1; *group; group++) {
-        groups[n++] = strtoul(*group, NULL, 10);
+    while (user[n + 1]) {
+        n++;
+    }
+    groups = calloc(n + 1, sizeof(*groups));
+    if (!groups) {
+        n = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        groups[i] = strtoul(user[i + 1], NULL, 10);
     }
     if (!n) {
         errno = EINVAL;
@@ -192,7 +253,7 @@ static void become(char **user)
 /* As in a container, a folder that is not there is made. */
 static void enter_folder(char *path)
 {
-    if (!path) {
+    if (!path || !path[0]) {
         return;
     }
     for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
@@ -226,7 +287,7 @@ static pid_t start(char **command, char **environment, char *folder,
 
 int main(void)
 {
-    char **command, **environment, **folder, **user;
+    char **command, **environment, **user, *folder;
     pid_t pid, ended;
     int status;
 
@@ -235,19 +296,17 @@ int main(void)
     load_nsm();
     send_heartbeat();
 
-    command = read_list("/cmd");
-    environment = read_list("/env");
-    folder = read_settings("/cwd");
+    command = read_list("/cmd", "/cmd0");
+    environment = read_list("/env", "/env0");
+    folder = read_folder("/cwd");
     user = read_settings("/user");
     if (!command[0]) {
         errno = EINVAL;
         fail("/cmd");
     }
-    unlink("/cmd");
-    unlink("/env");
     enter_rootfs();
 
-    pid = start(command, environment, folder[0], user);
+    pid = start(command, environment, folder, user);
     if (pid < 0) {
         fail("fork");
     }

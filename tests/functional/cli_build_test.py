@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import struct
 import subprocess
@@ -301,7 +302,6 @@ class Rootfs(Case):
                    "--docker-dir", "x")
         self.fails(19, ["gone"], "--rootfs", self.dir / "gone", "--cmd", "x")
         self.fails(19, ["gone"], "--docker-archive", self.dir / "gone")
-        self.fails(3, ["line"], "--rootfs", self.root, "--cmd", "a\nb")
         for option, value in (("--env", "A"), ("--env", "=b"),
                               ("--name", b"\xff"), ("--version", b"\xff"),
                               ("--cmdline", "a\nb")):
@@ -377,8 +377,9 @@ class Rootfs(Case):
 
     def test_what_was_there_stays(self):
         self.output.write_bytes(b"before")
-        (self.root / "fifo").mkdir()
-        self.fails(3, ["line"], "--rootfs", self.root, "--cmd", "a\nb")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(str(self.root / "socket"))
+        self.fails(19, ["socket"], *self.options)
         self.assertEqual(self.output.read_bytes(), b"before")
 
 
@@ -648,6 +649,50 @@ class Settings(Case):
         path = self.file("image.tar", docker([tar([])], {"Cmd": "text"}))
         self.fails(48, ["Cmd"], "--docker-archive", path)
 
+    def test_words_are_kept(self):
+        """Files as AWS writes them, unless an item has a line's end in it"""
+        found = self.image({"Cmd": ["/run", "--save", "", "--append", ""],
+                            "Env": ["A=1"]})
+        self.assertEqual(found["cmd"]["data"], b"/run\n--save\n\n--append\n\n")
+        found = self.image({"Cmd": ["sh", "-c", "a\nb", ""],
+                            "Env": ["A=1"]})
+        self.assertEqual(found["cmd0"]["data"], b"sh\0-c\0a\nb\0\0")
+        self.assertEqual(found["env"]["data"], b"A=1\n")
+        self.assertNotIn("cmd", found)
+        found = self.image({"Cmd": ["x"]}, "--env", "PEM=a\nb\n")
+        self.assertEqual(found["env0"]["data"], b"PEM=a\nb\n\0")
+        self.assertNotIn("env", found)
+
+    def test_env_replaces(self):
+        env = ["A=1", "AB=2", "B", "C=3", "A=4"]
+        for more, expected in (
+                (("A=",), ["A=", "AB=2", "B", "C=3"]),
+                (("C=x", "C=y"), ["A=1", "AB=2", "B", "C=y", "A=4"]),
+                (("B=5", "D=6"), [*env, "B=5", "D=6"])):
+            found = self.image({"Cmd": ["x"], "Env": env}, *(
+                word for item in more for word in ("--env", item)))
+            self.assertEqual(found["env"]["data"].decode().splitlines(),
+                             expected)
+
+    def test_limits(self):
+        """What Linux would not start is an error here."""
+        most = "x" * ((128 << 10) - 1)
+        self.image({"Cmd": ["x", most], "Env": ["A=" + most[2:]]})
+        self.image({"Cmd": ["x", *[""] * 200000]})
+        for options, word in (
+                ({"Cmd": ["x", "y" + most]}, "word 2"),
+                ({"Cmd": ["x"], "Env": ["B=1", "LONG=" + most]}, "LONG"),
+                ({"Cmd": ["x"], "Env": ["A\0B=1"]}, "Env"),
+                ({"Cmd": ["x"], "Env": ["NAME=1\0"]}, "NAME"),
+                ({"Cmd": ["x"], "WorkingDir": "/a\0b"}, "WorkingDir"),
+                ({"Cmd": ["x"], "WorkingDir": "/" * 4096}, "WorkingDir"),
+                ({"Cmd": ["x", *[most] * 16]}, str(2 << 20)),
+                ({"Cmd": ["x", *[""] * 240000]}, str(2 << 20)),
+                ({"Cmd": [""]}, "empty word"),
+                ({"Entrypoint": ["", "x"]}, "empty word")):
+            path = self.file("image.tar", docker([tar([])], options))
+            self.fails(48, [word], "--docker-archive", path)
+
     def test_names(self):
         layer = tar([entry("bin/run")])
         _, image_id = docker_files([layer])
@@ -745,46 +790,94 @@ class Engine(Case):
 SHOW = r"""
 #include <grp.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+extern char **environ;
+static void show(const char *what, const char *text)
+{
+    printf("%s=", what);
+    for (; *text; text++) {
+        printf("%02x", (unsigned char)*text);
+    }
+    puts(".");
+}
 int main(int argc, char **argv)
 {
-    char folder[100];
+    char folder[4096];
     gid_t groups[10];
     int n = getgroups(10, groups);
-    printf("folder=%s user=%d group=%d", getcwd(folder, 100), getuid(),
-           getgid());
-    for (int i = 0; i < n; i++) {
-        printf(" more=%d", groups[i]);
+    for (int i = 0; i < argc; i++) {
+        show("word", argv[i]);
     }
-    printf(" word=%s root=%d.\\n", argv[1], setuid(0) == 0);
+    for (char **e = environ; *e; e++) {
+        show("variable", *e);
+    }
+    show("folder", getcwd(folder, sizeof(folder)));
+    printf("ids=%d %d", getuid(), getgid());
+    for (int i = 0; i < n; i++) {
+        printf(" %d", groups[i]);
+    }
+    printf(".\nroot=%d.\n", setuid(0) == 0);
     return 0;
 }
 """
+WORDS = ["", " ", "  before", "behind  ", "\t", "\"two' words\\", "a=b", "=",
+         "\u00e9\u6f22 e\u0301", "\\n", "$PATH", "--save", "#", "\r", ""]
+VARIABLES = ["PATH=/bin", "EMPTY=", "BLANK= ", " BEFORE=  x", "BEHIND=x  ",
+             "QUOTED=\"'\\", "EQUAL==a=b", "UNICODE=\u00e9 e\u0301",
+             "NOTHING", "", "TWICE=1", "TWICE=2", "CR=\r"]
 
 
 class Guest(Case):
     """What a container image asks for is what its program finds."""
 
-    def boot(self, **options):
+    def boot(self, words, variables, *more, **options):
+        """Returns what the program says, by its words."""
         program = self.dir / "show"
         subprocess.run(["cc", "-static", "-Os", "-o", program, "-x", "c", "-"],
                        input=SHOW.encode(), check=True)
         self.blobs = harness.BUILD / "images/blobs"
-        self.archive(docker([tar([
+        self.found = self.archive(docker([tar([
             entry("bin/show", program.read_bytes(), mode=0o755),
             entry("etc/passwd", b"me:x:1000:100::/:/bin/sh\n"),
             entry("etc/group", b"kvm:x:5:me\n")])],
-            {"Cmd": ["show", "two words"], "Env": ["PATH=/bin"], **options}))
-        return self.run_enclave(self.output, "-m", "256M")
+            {"Cmd": ["show", *words], "Env": variables, **options}), *more)
+        console = self.run_enclave(self.output, "-m", "256M")
+        said = {}
+        for line in re.findall(r"^(\w+=.*)\.$", console, re.M):
+            what, _, value = line.partition("=")
+            said.setdefault(what, []).append(
+                value if what in ("ids", "root")
+                else bytes.fromhex(value).decode())
+        self.assertTrue("root" in said, console[-3000:])
+        return said
 
     def test_settings(self):
-        self.assertIn("folder=/made/here user=1000 group=100 more=5"
-                      " word=two words root=0.",
-                      self.boot(User="me", WorkingDir="/made/here"))
+        said = self.boot(WORDS, VARIABLES, "--env", "TWICE=3", User="me",
+                         WorkingDir="/made here/ and there ")
+        variables = [v for v in VARIABLES if v != "TWICE=2"]
+        variables[variables.index("TWICE=1")] = "TWICE=3"
+        self.assertEqual(said, {
+            "word": ["show", *WORDS], "variable": variables,
+            "folder": ["/made here/ and there "], "ids": ["1000 100 5"],
+            "root": ["0"]})
+        self.assertNotIn("cmd0", self.found)
+        self.assertNotIn("env0", self.found)
+
+    def test_line_ends(self):
+        """Lists that lines cannot hold, and more words than fit a page"""
+        words = [*WORDS, "one\ntwo\n", "\n", "", *[""] * 5000, "end", ""]
+        variables = [*VARIABLES, "PEM=-----BEGIN\n\nx\n-----END\n", "N=\n"]
+        said = self.boot(words, variables, WorkingDir="/a\nb")
+        self.assertEqual(said, {
+            "word": ["show", *words], "variable": variables,
+            "folder": ["/a\nb"], "ids": ["0 0"], "root": ["1"]})
 
     def test_defaults(self):
-        self.assertIn("folder=/ user=0 group=0 word=two words root=1.",
-                      self.boot())
+        said = self.boot([], ["PATH=/bin"])
+        self.assertEqual(said, {
+            "word": ["show"], "variable": ["PATH=/bin"], "folder": ["/"],
+            "ids": ["0 0"], "root": ["1"]})
 
 
 if __name__ == "__main__":
