@@ -6,8 +6,10 @@
 #include "archive_reader.hh"
 
 #include <algorithm>
+#include <cerrno>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <string_view>
 #include <utility>
 
 #include "measurements.hh"
@@ -15,7 +17,6 @@
 namespace {
 
 constexpr size_t piece_size = 1 << 20;
-constexpr size_t max_headers = 64 << 10;    /* of an entry, looked at */
 const char *const advice =
     "Save the container image again, and check that all of it was copied.";
 
@@ -130,9 +131,23 @@ archive_entry *ArchiveReader::next()
 {
     int result = archive_read_next_header(archive_.get(), &entry_);
 
-    check(result);
+    /*
+     * Names in pax headers are UTF-8, which libarchive converts to the
+     * locale's encoding, and to Unicode's normal form C on the way.  The
+     * program has the locale "C", into which it can convert ASCII alone: of
+     * all other names it keeps the bytes, and warns.
+     */
+    if (result != ARCHIVE_WARN || archive_errno(archive_.get()) != EILSEQ) {
+        check(result);
+    }
     if (result == ARCHIVE_EOF) {
         return nullptr;
+    }
+    /* With a warning, libarchive leaves an old form of a folder to us. */
+    const char *name = archive_entry_pathname(entry_);
+    if (archive_entry_filetype(entry_) == AE_IFREG && name &&
+        std::string_view(name).ends_with('/')) {
+        archive_entry_set_filetype(entry_, AE_IFDIR);
     }
     if (!limit_.entries--) {
         limit_.entries = 0;
@@ -192,21 +207,6 @@ Blob decompress(Spool &spool, const Blob &blob, const std::string &name,
     return reader.unpack(spool);
 }
 
-bool ArchiveReader::verbatim(const std::string &text) const
-{
-    const Blob &all = source_->blob;
-    uint64_t at = archive_read_header_position(archive_.get());
-
-    if (at >= all.size) {
-        return false;
-    }
-    Bytes headers = read_blob(source_->spool, {
-        all.position + at, std::min<uint64_t>(all.size - at, max_headers)});
-    Bytes wanted(text.begin(), text.end());
-    return std::search(headers.begin(), headers.end(), wanted.begin(),
-                       wanted.end()) != headers.end();
-}
-
 Bytes read_blob(const Spool &spool, const Blob &blob)
 {
     Bytes data(blob.size);
@@ -228,18 +228,4 @@ std::string sha256_of(const Spool &spool, const Blob &blob)
         done += n;
     }
     return hash.text();
-}
-
-Utf8Names::Utf8Names()
-    : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", locale_t())),
-      before_(uselocale(locale_))
-{
-}
-
-Utf8Names::~Utf8Names()
-{
-    uselocale(before_);
-    if (locale_) {
-        freelocale(locale_);
-    }
 }

@@ -10,7 +10,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <clocale>
 #include <memory>
 #include <string>
 
@@ -40,18 +39,14 @@ public:
     ArchiveReader(const Spool &spool, const Blob &blob, std::string name,
                   UnpackLimit &limit, Form form);
 
-    /* The next entry, or nullptr after the last; throws for what is broken. */
+    /*
+     * The next entry, or nullptr after the last; throws for what is broken.
+     * Names are its bytes, as they stand in the archive.
+     */
     archive_entry *next();
 
     /* Append the data of the entry to a spool. */
     Blob unpack(Spool &spool);
-
-    /*
-     * Whether the entry's headers, in a spool, have this text as it is.
-     * libarchive brings names in pax headers into Unicode's normal form C,
-     * which makes other names of them.
-     */
-    bool verbatim(const std::string &text) const;
 
     [[noreturn]] void fail(const std::string &why) const;
     ~ArchiveReader();
@@ -75,20 +70,5 @@ Blob decompress(Spool &spool, const Blob &blob, const std::string &name,
 
 /* "sha256:" and the digest in small letters */
 std::string sha256_of(const Spool &spool, const Blob &blob);
-
-/*
- * While it lives, names in archives are UTF-8, whatever the user's locale is:
- * libarchive goes by the thread's.
- */
-class Utf8Names {
-public:
-    Utf8Names();
-    Utf8Names(const Utf8Names &) = delete;
-    Utf8Names &operator=(const Utf8Names &) = delete;
-    ~Utf8Names();
-
-private:
-    locale_t locale_, before_;
-};
 
 #endif

@@ -74,7 +74,6 @@ Files::Files(const Descriptor &file, const std::string &path,
              std::shared_ptr<Spool> spool, UnpackLimit &limit)
     : path(path), spool(std::move(spool))
 {
-    Utf8Names utf8;
     ArchiveReader reader(file, path, limit);
     Progress progress("reading " + path, 0);
 
@@ -84,8 +83,8 @@ Files::Files(const Descriptor &file, const std::string &path,
 
         if (const char *target = archive_entry_hardlink(entry)) {
             links_[name] = clean(target);
-        } else if (const char *target = archive_entry_symlink(entry)) {
-            links_[name] = clean(name + "/../" + target);
+        } else if (const char *to = archive_entry_symlink(entry)) {
+            links_[name] = clean(name + "/../" + to);
         } else if (archive_entry_filetype(entry) == AE_IFREG) {
             files_[name] = reader.unpack(*this->spool);
             progress.add(files_[name].size);

@@ -70,19 +70,6 @@ std::string path_of(const ArchiveReader &reader, const char *name)
     return path;
 }
 
-/* A name that libarchive has changed would be another file. */
-void refuse_changed(const ArchiveReader &reader, const char *name)
-{
-    bool ascii = !name || std::all_of(name, name + strlen(name), [](char c) {
-        return !(c & 0x80);
-    });
-
-    if (!ascii && !reader.verbatim(name)) {
-        reader.fail(std::string(name) + ": the name is not in Unicode's normal"
-                    " form C");
-    }
-}
-
 /* Each once: an attribute may stand in a header in two forms. */
 std::vector<std::string> attributes_of(archive_entry *entry)
 {
@@ -329,9 +316,6 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
 void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
 {
     std::string path = path_of(reader, archive_entry_pathname(entry));
-    refuse_changed(reader, archive_entry_pathname(entry));
-    refuse_changed(reader, archive_entry_hardlink(entry));
-    refuse_changed(reader, archive_entry_symlink(entry));
     std::string name = path.substr(path.rfind('/') + 1);
     std::string folder = resolve(parent(path), true);
 
@@ -361,7 +345,6 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
 void LayeredTree::apply(const Blob &layer, const std::string &name,
                         UnpackLimit &limit)
 {
-    Utf8Names utf8;
     ArchiveReader reader(*spool_, layer, name, limit,
                          ArchiveReader::Form::tar);
 
