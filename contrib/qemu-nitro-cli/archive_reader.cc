@@ -17,8 +17,63 @@
 namespace {
 
 constexpr size_t piece_size = 1 << 20;
+constexpr size_t max_head = 512;            /* bytes that tell what it is */
 const char *const advice =
     "Save the container image again, and check that all of it was copied.";
+
+/* What files begin with that are given for archives, and what they are */
+constexpr std::pair<std::string_view, const char *> kinds[] = {
+    {"\x1f\x8b", "compressed with gzip, but no tar archive in it"},
+    {"\x28\xb5\x2f\xfd", "compressed with zstd, but no tar archive in it"},
+    {"\xfd" "7zXZ", "compressed with xz, but no tar archive in it"},
+    {"BZh", "compressed with bzip2, but no tar archive in it"},
+    {"\x04\x22\x4d\x18", "compressed with lz4, but no tar archive in it"},
+    {"LZIP", "compressed with lzip, which is not supported"},
+    {"PK\x03\x04", "a zip archive"},
+    {"7z\xbc\xaf", "a 7z archive"},
+    {"Rar!", "a rar archive"},
+    {"!<arch>", "a package of Debian, or another archive of ar"},
+    {"\xed\xab\xee\xdb", "a package of RPM"},
+    {"hsqs", "a squashfs file system"},
+    {"QFI\xfb", "a disk image of QEMU"},
+    {"\x7f" "ELF", "a program"},
+    {".eif", "an enclave image already"},
+    {"SQLite format 3", "a database"},
+    {"{", "JSON"},
+    {"[", "JSON"},
+    {"<", "HTML or XML"},
+    {"FROM ", "a Dockerfile"},
+};
+
+std::string kind_of(const Bytes &head)
+{
+    std::string_view text(reinterpret_cast<const char *>(head.data()),
+                          head.size());
+
+    if (text.empty()) {
+        return "the file is empty";
+    }
+    for (const auto &[magic, kind] : kinds) {
+        if (text.starts_with(magic)) {
+            return std::string("it looks like ") + kind;
+        }
+    }
+    bool plain = std::ranges::all_of(text, [](unsigned char c) {
+        return c >= ' ' || c == '\n' || c == '\r' || c == '\t';
+    });
+    return plain ? "it looks like a text"
+                 : "it is of no kind that is known here";
+}
+
+/* What libarchive says, in one line */
+std::string error_text_of(archive *a)
+{
+    const char *why = archive_error_string(a);
+    std::string text = why ? why : "cannot be read";
+
+    std::ranges::replace(text, '\n', ' ');
+    return text;
+}
 
 class Sha256 {
 public:
@@ -78,8 +133,10 @@ struct ArchiveReader::Source {
 ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
                              UnpackLimit &limit)
     : name_(std::move(name)), limit_(limit),
-      archive_(archive_read_new(), archive_read_free)
+      archive_(archive_read_new(), archive_read_free), head_(max_head)
 {
+    ssize_t n = pread(file.get(), head_.data(), head_.size(), 0);
+    head_.resize(n < 0 ? 1 : n);            /* a pipe is of no known kind */
     support_compression();
     check(archive_read_support_format_tar(archive_.get()));
     check(archive_read_open_fd(archive_.get(), file.get(), piece_size));
@@ -90,13 +147,16 @@ ArchiveReader::ArchiveReader(const Spool &spool, const Blob &blob,
     : name_(std::move(name)), limit_(limit),
       source_(new Source{spool, blob, blob.position, blob.size,
                          Bytes(piece_size)}),
-      archive_(archive_read_new(), archive_read_free)
+      archive_(archive_read_new(), archive_read_free),
+      head_(read_blob(spool, {blob.position,
+                              std::min<uint64_t>(blob.size, max_head)}))
 {
     if (form == Form::tar) {
         check(archive_read_support_format_tar(archive_.get()));
     } else {
         support_compression();
         check(archive_read_support_format_raw(archive_.get()));
+        check(archive_read_support_format_empty(archive_.get()));
     }
     check(archive_read_open(archive_.get(), source_.get(), nullptr,
                             Source::read, nullptr));
@@ -108,6 +168,15 @@ void ArchiveReader::support_compression()
 {
     check(archive_read_support_filter_gzip(archive_.get()));
     check(archive_read_support_filter_zstd(archive_.get()));
+    /* Without a library, libarchive would use a program, and warns of it. */
+    for (auto support : {archive_read_support_filter_bzip2,
+                         archive_read_support_filter_lz4,
+                         archive_read_support_filter_lzma,
+                         archive_read_support_filter_xz}) {
+        if (support(archive_.get()) < ARCHIVE_WARN) {
+            fail("libarchive takes no more filters");
+        }
+    }
 }
 
 void ArchiveReader::fail(const std::string &why) const
@@ -118,13 +187,16 @@ void ArchiveReader::fail(const std::string &why) const
 /* A warning is a name or an attribute that was not understood: no less bad. */
 void ArchiveReader::check(int result) const
 {
-    if (result != ARCHIVE_OK && result != ARCHIVE_EOF) {
-        const char *why = archive_error_string(archive_.get());
-        std::string text = why ? why : "cannot be read";
-
-        std::ranges::replace(text, '\n', ' ');
-        fail(text);
+    if (result == ARCHIVE_OK || result == ARCHIVE_EOF) {
+        return;
     }
+    std::string text = error_text_of(archive_.get());
+    if (text == "Unrecognized archive format") {
+        throw Error(Code::building, name_ + ": no tar archive: "
+                    + kind_of(head_), "Give what docker save writes, or an OCI"
+                    " archive.");
+    }
+    fail(text);
 }
 
 archive_entry *ArchiveReader::next()
@@ -201,10 +273,7 @@ Blob decompress(Spool &spool, const Blob &blob, const std::string &name,
     ArchiveReader reader(spool, blob, name, limit,
                          ArchiveReader::Form::stream);
 
-    if (!reader.next()) {
-        reader.fail("the layer is empty");
-    }
-    return reader.unpack(spool);
+    return reader.next() ? reader.unpack(spool) : Blob{};
 }
 
 Bytes read_blob(const Spool &spool, const Blob &blob)

@@ -62,9 +62,10 @@ private:
     std::unique_ptr<Source> source_;
     std::unique_ptr<archive, int (*)(archive *)> archive_;
     archive_entry *entry_ = nullptr;
+    Bytes head_;                    /* what it begins with */
 };
 
-/* Undo gzip or zstd, if there is one of them. */
+/* Undo a compression, if there is one.  Nothing may be in it. */
 Blob decompress(Spool &spool, const Blob &blob, const std::string &name,
                 UnpackLimit &limit);
 

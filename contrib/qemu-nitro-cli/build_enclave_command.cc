@@ -32,8 +32,8 @@ const char *const build_usage =
     "\n"
     "  --rootfs DIR           a folder, which becomes the root; needs --cmd\n"
     "  --docker-archive FILE  a container image: what docker save writes, or an\n"
-    "                         OCI archive; with --docker-uri NAME, that one of\n"
-    "                         the images in it\n"
+    "                         OCI archive, as it is or compressed; with\n"
+    "                         --docker-uri NAME, that one of the images in it\n"
     "  --docker-uri NAME      an image that docker or podman has or can pull\n"
     "  --docker-uri NAME --docker-dir DIR\n"
     "                         one that they build from DIR\n"
@@ -110,11 +110,11 @@ std::optional<Container> container_of(const Arguments &arguments,
             throw Error(Code::file, path + ": " + error_text(errno),
                         "Check that the file exists and can be read.");
         }
-        return read_container(file, path, uri, room);
+        return read_container(file, path, {uri, false}, room);
     }
     Descriptor file = save_image(arguments.required("docker-uri"),
                                  arguments.single("docker-dir"), room);
-    return read_container(file, *uri, uri, room);
+    return read_container(file, *uri, {uri, true}, room);
 }
 
 /* Exactly one source, and no option that another one needs */

@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iostream>
+#include <iterator>
+#include <set>
 #include <sstream>
 
 #include "json_input.hh"
@@ -32,7 +35,11 @@ public:
     bool has(const std::string &name) const { return find(name); }
     Blob get(const std::string &name) const;
     json read_json(const std::string &name) const;
-    [[noreturn]] void fail(const std::string &why) const;
+    [[noreturn]] void fail(const std::string &why,
+                           const char *what_to_do = advice) const;
+
+    /* Whether it has the folders of a root, as a container's files do */
+    bool looks_like_a_root() const;
 
     /* The file that an OCI digest names; throws unless it is that. */
     std::string by_digest(const std::string &digest) const;
@@ -49,6 +56,7 @@ private:
 
     std::map<std::string, Blob> files_;
     std::map<std::string, std::string> links_;
+    std::set<std::string> tops_;        /* of all names, the first part */
 };
 
 std::string clean(const std::string &name)
@@ -81,6 +89,7 @@ Files::Files(const Descriptor &file, const std::string &path,
         const char *given = archive_entry_pathname(entry);
         std::string name = clean(given ? given : "");
 
+        tops_.insert(name.substr(0, name.find('/')));
         if (const char *target = archive_entry_hardlink(entry)) {
             links_[name] = clean(target);
         } else if (const char *to = archive_entry_symlink(entry)) {
@@ -120,9 +129,18 @@ Blob Files::get(const std::string &name) const
     return *blob;
 }
 
-void Files::fail(const std::string &why) const
+void Files::fail(const std::string &why, const char *what_to_do) const
 {
-    throw Error(Code::building, path + ": " + why, advice);
+    throw Error(Code::building, path + ": " + why, what_to_do);
+}
+
+bool Files::looks_like_a_root() const
+{
+    static const char *const usual[] = {"bin", "dev", "etc", "lib", "usr"};
+
+    return std::ranges::count_if(usual, [this](const char *name) {
+        return tops_.contains(name);
+    }) > 1;
 }
 
 json Files::read_json(const std::string &name) const
@@ -228,24 +246,51 @@ private:
     const json &value_;
 };
 
-/* An image of the archive: where its parts are */
+/* What the archive has: an image, and where its parts are, or another thing */
 struct Candidate {
     std::string config;                 /* a file of the archive */
     std::vector<std::string> layers, names;
-    std::string platform;
+    std::string platform;               /* empty if the image has none */
+    std::string other;                  /* what it is, if it is no image */
 };
 
+/* OS and architecture, which some builders leave out or call otherwise */
 std::string platform_of(const Files &files, const json &value,
                         const std::string &where)
 {
     Fields fields(files, where, value);
+    std::string os = fields.text("os");
+    std::string architecture = fields.text("architecture");
 
-    return fields.text("os") + "/" + fields.text("architecture");
+    if (architecture.empty()) {
+        return "";
+    }
+    if (architecture == "x86_64" || architecture == "x86-64") {
+        architecture = "amd64";
+    }
+    return (os.empty() ? "linux" : os) + "/" + architecture;
 }
 
-std::vector<Candidate> docker_candidates(const Files &files)
+/* One image may be there several times, under another name each time. */
+void add_candidate(std::vector<Candidate> &found, Candidate added)
 {
-    json list = files.read_json("manifest.json");
+    auto same = std::ranges::find_if(found, [&](const Candidate &c) {
+        return !added.config.empty() && clean(c.config) == clean(added.config);
+    });
+
+    if (same == found.end()) {
+        found.push_back(std::move(added));
+        return;
+    }
+    for (const std::string &name : added.names) {
+        if (std::ranges::find(same->names, name) == same->names.end()) {
+            same->names.push_back(name);
+        }
+    }
+}
+
+std::vector<Candidate> docker_candidates(const Files &files, const json &list)
+{
     std::vector<Candidate> found;
 
     if (!list.is_array()) {
@@ -254,10 +299,10 @@ std::vector<Candidate> docker_candidates(const Files &files)
     for (const json &item : list) {
         Fields fields(files, "manifest.json", item);
         Candidate c = {fields.text("Config"), fields.texts("Layers"),
-                       fields.texts("RepoTags"), {}};
+                       fields.texts("RepoTags"), {}, {}};
 
         c.platform = platform_of(files, files.read_json(c.config), c.config);
-        found.push_back(std::move(c));
+        add_candidate(found, std::move(c));
     }
     return found;
 }
@@ -281,6 +326,52 @@ void add_index(const Files &files, const std::string &name, int depth,
     }
 }
 
+/*
+ * The names that a descriptor gives an image.  One of them may be a mere tag,
+ * beside the whole name.
+ */
+void add_names(const Fields &notes, std::vector<std::string> &names)
+{
+    std::string whole = notes.text("io.containerd.image.name");
+    std::string name = notes.text("org.opencontainers.image.ref.name");
+
+    if (!whole.empty()) {
+        names.push_back(whole);
+    }
+    if (!name.empty() && (whole.empty() ||
+                          name.find(':') != std::string::npos)) {
+        names.push_back(name);
+    }
+}
+
+/*
+ * What a manifest describes if not an image: charts, signatures and lists of
+ * parts are stored as images are.  Empty for an image.
+ */
+std::string other_kind(const Files &files, const std::string &name,
+                       const Fields &manifest)
+{
+    json config = manifest.object("config");
+    std::string type = Fields(files, name, config).text("mediaType");
+    std::string artifact = manifest.text("artifactType");
+
+    if (!artifact.empty()) {
+        return artifact;
+    }
+    if (!type.empty() && type != "application/vnd.oci.image.config.v1+json" &&
+        type != "application/vnd.docker.container.image.v1+json") {
+        return type;
+    }
+    json layers = manifest.items("layers");
+    for (const json &layer : layers) {
+        type = Fields(files, name, layer).text("mediaType");
+        if (!type.empty() && type.find("tar") == std::string::npos) {
+            return type;
+        }
+    }
+    return "";
+}
+
 /* Of an archive for many platforms only some may be there. */
 void add_descriptor(const Files &files, const json &descriptor, int depth,
                     std::vector<std::string> names,
@@ -291,34 +382,30 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     std::string digest = fields.text("digest");
     std::string type = fields.text("mediaType");
 
-    for (const char *key : {"io.containerd.image.name",
-                            "org.opencontainers.image.ref.name"}) {
-        std::string name = Fields(files, "annotations", notes).text(key);
-
-        if (!name.empty()) {
-            names.push_back(name);
-        }
-    }
+    add_names(Fields(files, "annotations", notes), names);
     if (type.ends_with(".index.v1+json") ||
         type.ends_with(".manifest.list.v2+json")) {
         return add_index(files, files.by_digest(digest), depth + 1, names,
                          found);
     }
     json said = fields.object("platform");
-    if (!said.empty()) {
-        std::string other = platform_of(files, said, "platform");
-
-        if (other != platform) {
-            found.push_back({{}, {}, names, other});
-            return;
-        }
+    std::string its = platform_of(files, said, "platform");
+    if (its == "unknown/unknown") {     /* BuildKit's notes about an image */
+        return add_candidate(found, {{}, {}, names, {}, "an attestation"});
+    }
+    if (!its.empty() && its != platform) {
+        return add_candidate(found, {{}, {}, names, its, {}});
     }
     std::string name = files.by_digest(digest);
     json manifest = files.read_json(name);
     Fields parts(files, name, manifest);
+    std::string other = other_kind(files, name, parts);
+    if (!other.empty()) {
+        return add_candidate(found, {{}, {}, names, {}, other});
+    }
     json config = parts.object("config");
     Candidate c = {files.by_digest(Fields(files, name, config).text("digest")),
-                   {}, names, {}};
+                   {}, names, {}, {}};
     json layers = parts.items("layers");
 
     for (const json &layer : layers) {
@@ -326,22 +413,37 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
                                            .text("digest")));
     }
     c.platform = platform_of(files, files.read_json(c.config), c.config);
-    found.push_back(std::move(c));
+    add_candidate(found, std::move(c));
 }
 
 std::vector<Candidate> candidates(const Files &files)
 {
     std::vector<Candidate> found;
+    json list;
 
     if (files.has("manifest.json")) {
-        return docker_candidates(files);
+        list = files.read_json("manifest.json");
     }
-    if (!files.has("index.json")) {
-        files.fail("no container image: it has neither manifest.json nor"
-                   " index.json");
+    /* It may be there and list nothing, beside an index that does. */
+    if (!list.empty()) {
+        return docker_candidates(files, list);
     }
-    add_index(files, "index.json", 1, {}, found);
-    return found;
+    if (files.has("index.json")) {
+        add_index(files, "index.json", 1, {}, found);
+        return found;
+    }
+    if (files.has("manifest.json")) {
+        files.fail("manifest.json lists no image", "Name the images to save"
+                   " with docker save.");
+    }
+    if (files.looks_like_a_root()) {
+        files.fail("no container image, but the files of a container, as"
+                   " docker export writes them", "Give what docker save"
+                   " writes, or unpack this and use --rootfs and --cmd.");
+    }
+    files.fail("no container image: it has neither manifest.json nor"
+               " index.json", "Give what docker save writes, or an OCI"
+               " archive.");
 }
 
 std::string listed(const std::vector<Candidate> &all)
@@ -349,38 +451,96 @@ std::string listed(const std::vector<Candidate> &all)
     std::string text;
 
     for (const Candidate &c : all) {
+        std::string names;
+
+        for (const std::string &name : c.names) {
+            names += (names.empty() ? "" : " or ") + name;
+        }
         text += text.empty() ? "" : ", ";
-        text += (c.names.empty() ? "an image without a name" : c.names[0])
-            + " for " + c.platform;
+        text += names.empty() ? "one without a name" : names;
+        text += !c.other.empty() ? " (no image: " + c.other + ")"
+            : c.platform.empty() ? " for an architecture that it does not name"
+                                 : " for " + c.platform;
     }
     return text.empty() ? "none" : text;
 }
 
-Candidate choose(const Files &files, const std::optional<std::string> &name)
+/*
+ * A name in full, as docker understands it: the registry is docker.io, the
+ * tag is latest, and a name alone is one of the library.
+ */
+std::string full_name(const std::string &name)
 {
-    std::vector<Candidate> all = candidates(files), left;
+    const std::string usual = "docker.io/", library = "library/";
+    size_t slash = name.find('/');
+    std::string first = name.substr(0, slash);
+    std::string full = name;
 
-    for (const Candidate &c : all) {
-        bool named = !name || std::ranges::find(c.names, *name)
-            != c.names.end();
+    if (slash == std::string::npos ||
+        (first != "localhost" && first.find_first_of(".:") ==
+         std::string::npos)) {
+        full = usual + name;
+    } else if (first == "index.docker.io") {
+        full = usual + name.substr(slash + 1);
+    }
+    if (full.starts_with(usual) &&
+        full.find('/', usual.size()) == std::string::npos) {
+        full.insert(usual.size(), library);
+    }
+    if (full.find_first_of(":@", full.rfind('/')) == std::string::npos) {
+        full += ":latest";
+    }
+    return full;
+}
 
-        if (c.platform == platform && named) {
-            left.push_back(c);
+std::vector<Candidate> images_named(const std::vector<Candidate> &all,
+                                    const std::string &name)
+{
+    std::string full = full_name(name);
+    std::vector<Candidate> found;
+
+    std::ranges::copy_if(all, std::back_inserter(found),
+                         [&](const Candidate &c) {
+        return std::ranges::any_of(c.names, [&](const std::string &other) {
+            return full_name(other) == full;
+        });
+    });
+    return found;
+}
+
+Candidate choose(const Files &files, const Wanted &wanted)
+{
+    const char *what_to_do = "Save one image for linux/amd64, or name the one"
+        " to take with --docker-uri.";
+    std::vector<Candidate> all = candidates(files), left = all, fit;
+
+    if (wanted.name) {
+        left = images_named(all, *wanted.name);
+        if (left.empty() && !wanted.is_alone) {
+            files.fail("no image is called " + full_name(*wanted.name)
+                       + "; it has: " + listed(all), "Give one of these names"
+                       " with --docker-uri, or leave that out if there is one"
+                       " image.");
         }
+        left = left.empty() ? all : left;
     }
-    /* An archive of one image may know it by a name in full. */
-    if (left.empty() && name && all.size() == 1 &&
-        all[0].platform == platform) {
-        left = all;
+    std::erase_if(left, [](const Candidate &c) { return !c.other.empty(); });
+    std::ranges::copy_if(left, std::back_inserter(fit),
+                         [](const Candidate &c) {
+        return c.platform == platform;
+    });
+    if (fit.empty() && left.size() == 1 && left[0].platform.empty()) {
+        std::cerr << "warning: " << printable(files.path) << ": the image"
+            " does not name its architecture; it is taken to be for "
+                  << platform << ".\n";
+        return left[0];
     }
-    if (left.size() != 1) {
-        throw Error(Code::building, files.path + ": "
-                    + std::to_string(left.size()) + " images fit, of: "
-                    + listed(all),
-                    std::string("Save one image for ") + platform
-                    + ", or name the one to take with --docker-uri.");
+    if (fit.size() != 1) {
+        files.fail((fit.empty() ? std::string("no image is") :
+                    std::to_string(fit.size()) + " images are")
+                   + " for " + platform + ", of: " + listed(all), what_to_do);
     }
-    return left[0];
+    return fit[0];
 }
 
 /* Users and groups */
@@ -514,13 +674,12 @@ void unpack_layers(const Files &files, const Candidate &image,
 } // namespace
 
 Container read_container(const Descriptor &file, const std::string &archive,
-                         const std::optional<std::string> &name,
-                         const std::string &room)
+                         const Wanted &wanted, const std::string &room)
 {
     UnpackLimit limit;
     std::shared_ptr<Spool> spool = Spool::create(room);
     Files files(file, archive, spool, limit);
-    Candidate image = choose(files, name);
+    Candidate image = choose(files, wanted);
     json parsed = files.read_json(image.config);
     Fields config(files, image.config, parsed);
     json rootfs = config.object("rootfs"), inner = config.object("config");

@@ -35,15 +35,21 @@ struct Container {
     LayeredTree root;
 };
 
+/* Which of an archive's images is taken */
+struct Wanted {
+    /* a name, as docker takes it: "app" is docker.io/library/app:latest */
+    std::optional<std::string> name;
+    /* an engine has saved it under the name, and may know it by another */
+    bool is_alone = false;
+};
+
 /*
  * Read the image in an archive, open as `file` and called `archive` in
- * messages.  `name` chooses where there are several for
- * this architecture.  What is unpacked goes to files without a name in the
- * folder `room`.  Throws Error for what is damaged, hostile, for another
+ * messages.  What is unpacked goes to files without a name in the folder
+ * `room`.  Throws Error for what is damaged, hostile, for another
  * architecture, or is not the one image that was asked for.
  */
 Container read_container(const Descriptor &file, const std::string &archive,
-                         const std::optional<std::string> &name,
-                         const std::string &room);
+                         const Wanted &wanted, const std::string &room);
 
 #endif

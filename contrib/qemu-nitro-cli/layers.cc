@@ -345,6 +345,10 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
 void LayeredTree::apply(const Blob &layer, const std::string &name,
                         UnpackLimit &limit)
 {
+    if (!layer.size) {      /* some builders' form of an archive of nothing */
+        layer_++;
+        return;
+    }
     ArchiveReader reader(*spool_, layer, name, limit,
                          ArchiveReader::Form::tar);
 

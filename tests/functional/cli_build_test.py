@@ -5,10 +5,12 @@ image that comes out is taken apart again, down to the ramdisks' entries.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import re
 import shutil
@@ -74,7 +76,7 @@ def zstd(data):
 
 def image_config(layers, options=None, arch="amd64"):
     return json.dumps({
-        "architecture": arch, "os": "linux",
+        **({} if arch is None else {"architecture": arch}), "os": "linux",
         "created": "2026-01-01T00:00:00Z",
         "config": {"Cmd": ["/bin/run"]} if options is None else options,
         "rootfs": {"type": "layers",
@@ -113,13 +115,14 @@ class Oci:
         return {"mediaType": "application/vnd.oci.image." + kind,
                 "digest": "sha256:" + sha256(data), "size": len(data), **extra}
 
-    def manifest(self, layers, pack=lambda x: x, arch="amd64", **extra):
+    def manifest(self, layers, pack=lambda x: x, arch="amd64", more=None,
+                 **extra):
         config = image_config(layers, arch=arch)
         return self.blob(json.dumps({
             "schemaVersion": 2,
             "config": self.blob(config, "config.v1+json"),
             "layers": [self.blob(pack(x), "layer.v1.tar") for x in layers],
-        }).encode(), "manifest.v1+json", **extra)
+            **(more or {})}).encode(), "manifest.v1+json", **extra)
 
     def index(self, manifests, **extra):
         data = json.dumps({"schemaVersion": 2, "manifests": manifests})
@@ -569,9 +572,9 @@ class Formats(Case):
         oci = Oci()
         pcrs = {self.same(docker([self.LAYER], pack=p))
                 for p in (bytes, gzip.compress, zstd)}
-        pcrs |= {self.same(p(docker([self.LAYER])))
-                 for p in (gzip.compress, zstd)}
-        for pack in (bytes, gzip.compress, zstd):
+        packs = (bytes, gzip.compress, zstd, lzma.compress, bz2.compress)
+        pcrs |= {self.same(p(docker([self.LAYER]))) for p in packs}
+        for pack in packs:
             oci = Oci()
             pcrs.add(self.same(oci.archive([oci.manifest([self.LAYER],
                                                          pack)])))
@@ -614,6 +617,103 @@ class Formats(Case):
         self.refuses(["one:1", "two:1"], archive, "--docker-uri", "three:1")
         found = self.archive(archive, "--docker-uri", "two:1")
         self.assertEqual(found["cmd"]["data"], b"2\n")
+
+    def test_names_in_full(self):
+        for there, asked in (
+                ("app:latest", "app"), ("docker.io/library/app:1", "app:1"),
+                ("app:1", "docker.io/library/app:1"),
+                ("me/app:1", "docker.io/me/app:1"),
+                ("localhost/app:latest", "localhost/app"),
+                ("host:5000/app:latest", "host:5000/app"),
+                ("quay.io/a/b:latest", "quay.io/a/b"),
+                ("app:1", "index.docker.io/library/app:1")):
+            archive = docker([self.LAYER], names=[there])
+            self.archive(archive, "--docker-uri", asked)
+        for asked in ("app:2", "other:1", "quay.io/app:1", "localhost/app:1",
+                      "app", "me/app:1"):
+            self.refuses([asked, "app:1"], docker([self.LAYER], names=["app:1"]),
+                         "--docker-uri", asked)
+        self.refuses(["app", "without a name"], docker([self.LAYER], names=[]),
+                     "--docker-uri", "app")
+
+    def test_several_names(self):
+        """As BuildKit writes an image with two tags"""
+        oci = Oci()
+        manifest = oci.manifest([self.LAYER])
+        archive = oci.archive([{**manifest, "annotations": {
+            "io.containerd.image.name": f"docker.io/library/a:{tag}",
+            "org.opencontainers.image.ref.name": tag}} for tag in "12"])
+        self.same(archive)
+        self.assertEqual(self.metadata["DockerInfo"]["RepoTags"],
+                         ["docker.io/library/a:1", "docker.io/library/a:2"])
+        for name in ("a:1", "a:2"):
+            self.archive(archive, "--docker-uri", name)
+        self.refuses(["a:3"], archive, "--docker-uri", "a:3")
+        files, _ = docker_files([self.LAYER])
+        item = json.loads(files["manifest.json"])[0]
+        self.same(archive_of({**files, "manifest.json": json.dumps(
+            [item, {**item, "RepoTags": ["b:2"]}]).encode()}))
+
+    def test_what_is_no_image(self):
+        """Charts, signatures and such stand beside images."""
+        oci = Oci()
+        helm = oci.manifest([b"chart"], more={"config": oci.blob(
+            b"{}", "x", ) | {
+                "mediaType": "application/vnd.cncf.helm.config.v1+json"}})
+        signature = oci.manifest([], more={"layers": [{
+            **oci.blob(b"{}", "x"), "mediaType":
+            "application/vnd.dev.cosign.simplesigning.v1+json"}]})
+        spdx = oci.manifest([], more={"artifactType": "application/spdx+json"})
+        attestation = {"mediaType": "application/vnd.oci.image.manifest.v1"
+                       "+json", "digest": "sha256:" + "0" * 64, "platform": {
+                           "os": "unknown", "architecture": "unknown"}}
+        others = [helm, signature, spdx, attestation]
+        self.same(oci.archive([*others, oci.manifest([self.LAYER])]))
+        for other, words in zip(others, (["helm"], ["cosign"], ["spdx"],
+                                         ["attestation"])):
+            self.refuses(words, oci.archive([other]))
+
+    def test_architecture(self):
+        first = self.same(docker([self.LAYER]))
+        for arch in ("x86_64", "x86-64"):
+            self.assertEqual(self.same(docker([self.LAYER], arch=arch)), first)
+            self.assertEqual(self.warned, "")
+        for arch in ("", None):
+            self.assertEqual(self.same(docker([self.LAYER], arch=arch)), first)
+            self.assertEqual(len(self.warned.splitlines()), 1)
+        oci = Oci()
+        archive = oci.archive([oci.manifest([self.LAYER], arch=a)
+                               for a in ("", "arm64")])
+        self.refuses(["arm64"], archive)
+        archive = oci.archive([oci.manifest([self.LAYER], arch=a)
+                               for a in ("", "amd64")])
+        self.same(archive)
+
+    def test_layer_of_nothing(self):
+        for pack in (bytes, gzip.compress, zstd):
+            self.same(docker([b"", self.LAYER, b""], pack=pack))
+
+    def test_manifest_of_nothing(self):
+        oci = Oci()
+        manifest = oci.manifest([self.LAYER])
+        for nothing in (b"null", b"[]"):
+            self.refuses(["lists no image"],
+                         archive_of({"manifest.json": nothing}))
+            oci.files["manifest.json"] = nothing
+            self.same(oci.archive([manifest]))
+
+    def test_what_it_looks_like(self):
+        self.refuses(["docker export"], tar([
+            folder("bin"), folder("etc"), entry("etc/passwd", b"x")]))
+        for data, word in ((b"", "empty"), (b"PK\3\4" + bytes(99), "zip"),
+                           (b"\x7fELF" + bytes(999), "program"),
+                           (b"{}", "JSON"), (b"FROM x\n", "Dockerfile"),
+                           (b"hello\n" * 99, "text"), (b"\1" * 999, "known"),
+                           (gzip.compress(b"x" * 99), "gzip"),
+                           (lzma.compress(b"x" * 99), "xz"),
+                           (harness.image(), "enclave image")):
+            self.refuses([word], data)
+        self.refuses(["layer 1", "zip"], docker([b"PK\3\4" + bytes(99)]))
 
     def test_damage(self):
         whole = docker([self.LAYER])
