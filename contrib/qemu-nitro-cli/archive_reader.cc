@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t piece_size = 1 << 20;
 constexpr size_t max_head = 512;            /* bytes that tell what it is */
-const char *const advice =
-    "Save the container image again, and check that all of it was copied.";
+const char *const make_smaller =
+    "Make a smaller container image: an enclave holds it in its memory.";
 
 /* What files begin with that are given for archives, and what they are */
 constexpr std::pair<std::string_view, const char *> kinds[] = {
@@ -107,6 +107,9 @@ private:
 
 } // namespace
 
+const char *const save_again =
+    "Save the container image again, and check that all of it was copied.";
+
 struct ArchiveReader::Source {
     const Spool &spool;
     const Blob blob;
@@ -174,14 +177,20 @@ void ArchiveReader::support_compression()
                          archive_read_support_filter_lzma,
                          archive_read_support_filter_xz}) {
         if (support(archive_.get()) < ARCHIVE_WARN) {
-            fail("libarchive takes no more filters");
+            fail("libarchive takes no more filters", "Try again with more"
+                 " memory.");
         }
     }
 }
 
 void ArchiveReader::fail(const std::string &why) const
 {
-    throw Error(Code::building, name_ + ": " + why, advice);
+    fail(why, save_again);
+}
+
+void ArchiveReader::fail(const std::string &why, const char *what_to_do) const
+{
+    throw Error(Code::building, name_ + ": " + why, what_to_do);
 }
 
 /* A warning is a name or an attribute that was not understood: no less bad. */
@@ -192,9 +201,8 @@ void ArchiveReader::check(int result) const
     }
     std::string text = error_text_of(archive_.get());
     if (text == "Unrecognized archive format") {
-        throw Error(Code::building, name_ + ": no tar archive: "
-                    + kind_of(head_), "Give what docker save writes, or an OCI"
-                    " archive.");
+        fail("no tar archive: " + kind_of(head_), "Give what docker save"
+             " writes, or an OCI archive.");
     }
     fail(text);
 }
@@ -223,7 +231,7 @@ archive_entry *ArchiveReader::next()
     }
     if (!limit_.entries--) {
         limit_.entries = 0;
-        fail("the archives have too many entries");
+        fail("the archives have more than 1000000 entries", make_smaller);
     }
     return entry_;
 }
@@ -235,7 +243,8 @@ Blob ArchiveReader::unpack(Spool &spool)
         uint64_t more = end > size ? end - size : 0;
 
         if (more > limit_.bytes) {
-            fail("more would be unpacked than the allowed 16 GiB");
+            fail("more would be unpacked than the allowed 16 GiB",
+                 make_smaller);
         }
         limit_.bytes -= more;
         size += more;

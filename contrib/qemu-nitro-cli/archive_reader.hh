@@ -48,7 +48,10 @@ public:
     /* Append the data of the entry to a spool. */
     Blob unpack(Spool &spool);
 
+    /* Throw an Error with what to do; by default that for damage. */
     [[noreturn]] void fail(const std::string &why) const;
+    [[noreturn]] void fail(const std::string &why,
+                           const char *what_to_do) const;
     ~ArchiveReader();
 
 private:
@@ -64,6 +67,9 @@ private:
     archive_entry *entry_ = nullptr;
     Bytes head_;                    /* what it begins with */
 };
+
+/* What to do about an archive that is damaged */
+extern const char *const save_again;
 
 /* Undo a compression, if there is one.  Nothing may be in it. */
 Blob decompress(Spool &spool, const Blob &blob, const std::string &name,

@@ -23,8 +23,9 @@ constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
 constexpr size_t max_layers = 1000;
 constexpr int max_nesting = 4;              /* of an index in an index */
 constexpr char platform[] = "linux/amd64";
-const char *const advice =
-    "Save the container image again, and check that all of it was copied.";
+const char *const build_again = "Build the container image again, or with"
+    " another tool: its description is not what the OCI specification asks"
+    " for.";
 
 /* The files of an archive, by name */
 class Files {
@@ -36,7 +37,7 @@ public:
     Blob get(const std::string &name) const;
     json read_json(const std::string &name) const;
     [[noreturn]] void fail(const std::string &why,
-                           const char *what_to_do = advice) const;
+                           const char *what_to_do = save_again) const;
 
     /* Whether it has the folders of a root, as a container's files do */
     bool looks_like_a_root() const;
@@ -149,10 +150,10 @@ json Files::read_json(const std::string &name) const
 
     if (blob.size > max_json) {
         fail(name + " has " + std::to_string(blob.size)
-             + " bytes, more than " + std::to_string(max_json));
+             + " bytes, more than " + std::to_string(max_json), build_again);
     }
     return parse_any_json(read_blob(*spool, blob), path + ": " + name,
-                          Code::building, advice);
+                          Code::building, save_again);
 }
 
 std::string Files::by_digest(const std::string &digest) const
@@ -162,7 +163,7 @@ std::string Files::by_digest(const std::string &digest) const
 
     if (!digest.starts_with(kind) || hex.size() != 64 ||
         hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
-        fail("a digest that is not SHA-256 in hex");
+        fail("a digest that is not SHA-256 in hex", build_again);
     }
     std::string name = "blobs/sha256/" + hex;
     if (this->digest(name) != digest) {
@@ -178,7 +179,7 @@ public:
         : files_(files), where_(std::move(where)), value_(value)
     {
         if (!value.is_object()) {
-            files.fail(where_ + " is not an object of JSON");
+            files.fail(where_ + " is not an object of JSON", build_again);
         }
     }
 
@@ -187,7 +188,7 @@ public:
         const json *found = at(key);
 
         if (found && !found->is_string()) {
-            files_.fail(where_ + ": " + key + " is not a text");
+            files_.fail(where_ + ": " + key + " is not a text", build_again);
         }
         std::string text = found ? found->get<std::string>() : "";
         refuse_zero(key, text);
@@ -199,7 +200,8 @@ public:
 
         for (const json &item : items(key)) {
             if (!item.is_string()) {
-                files_.fail(where_ + ": " + key + " is not a list of texts");
+                files_.fail(where_ + ": " + key + " is not a list of texts",
+                            build_again);
             }
             all.push_back(item);
             refuse_zero(key, all.back());
@@ -211,7 +213,7 @@ public:
         const json *found = at(key);
 
         if (found && !found->is_array()) {
-            files_.fail(where_ + ": " + key + " is not a list");
+            files_.fail(where_ + ": " + key + " is not a list", build_again);
         }
         return found ? *found : json::array();
     }
@@ -231,7 +233,7 @@ private:
         if (zero != std::string::npos) {
             files_.fail(where_ + ": " + key + " has a text with a zero byte in"
                         " it, behind " + text.substr(0, std::min(
-                            zero, text.find('='))));
+                            zero, text.find('='))), build_again);
         }
     }
     const json *at(const char *key) const
@@ -294,7 +296,7 @@ std::vector<Candidate> docker_candidates(const Files &files, const json &list)
     std::vector<Candidate> found;
 
     if (!list.is_array()) {
-        files.fail("manifest.json is not a list");
+        files.fail("manifest.json is not a list", build_again);
     }
     for (const json &item : list) {
         Fields fields(files, "manifest.json", item);
@@ -319,7 +321,8 @@ void add_index(const Files &files, const std::string &name, int depth,
 
     if (depth > max_nesting) {
         files.fail("an index within an index, " + std::to_string(depth)
-                   + " deep, with at most " + std::to_string(max_nesting));
+                   + " deep, with at most " + std::to_string(max_nesting),
+                   build_again);
     }
     for (const json &d : Fields(files, name, index).items("manifests")) {
         add_descriptor(files, d, depth, names, found);
@@ -605,7 +608,8 @@ uint32_t id_of(const Files &files, const std::vector<std::string> *record,
 
     if (!id) {
         files.fail("User " + text + " is not in the image's /etc/passwd or"
-                   " /etc/group");
+                   " /etc/group", "Give the container image a User that is"
+                   " there, or a number.");
     }
     return *id;
 }
@@ -656,7 +660,7 @@ void unpack_layers(const Files &files, const Candidate &image,
     if (digests.size() != image.layers.size() || digests.size() > max_layers) {
         files.fail(std::to_string(image.layers.size()) + " layers, "
                    + std::to_string(digests.size()) + " of them with a digest,"
-                   " at most " + std::to_string(max_layers));
+                   " at most " + std::to_string(max_layers), build_again);
     }
     for (size_t i = 0; i < digests.size(); i++) {
         std::string name = files.path + ": layer " + std::to_string(i + 1);

@@ -79,7 +79,7 @@ std::vector<std::string> attributes_of(const std::string &path)
 mode_t mode_without_list(const std::string &path, mode_t mode)
 {
     constexpr uint16_t group_entry = 4;     /* ACL_GROUP_OBJ */
-    constexpr size_t first = 4, step = 8;   /* bytes; Linux, posix_acl_xattr.h */
+    constexpr size_t first = 4, step = 8;   /* bytes (posix_acl_xattr.h) */
     uint8_t list[4096];
     ssize_t size = lgetxattr(path.c_str(), "system.posix_acl_access", list,
                              sizeof(list));

@@ -46,26 +46,36 @@ std::string parent(const std::string &path)
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-/* The path of an entry or of what a hard link names: nothing leads up. */
+const char *const mend_layer = "Build the container image again without this"
+    " entry, or have the tool that wrote the layer mended.";
+
+/*
+ * The path of an entry, or of what a hard link names.  As docker has it, ".."
+ * takes back the name before it, whatever that is a link to; nothing leads
+ * out of the image.
+ */
 std::string path_of(const ArchiveReader &reader, const char *name)
 {
     std::string path;
 
     if (!name || !*name) {
-        reader.fail("an entry has no name");
+        reader.fail("an entry has no name", mend_layer);
     }
     if (strlen(name) >= PATH_MAX) {
-        reader.fail("an entry's name is longer than 4095 bytes");
+        reader.fail("an entry's name is longer than 4095 bytes", mend_layer);
     }
     for (const std::string &part : split(name)) {
-        if (part == "..") {
-            reader.fail(std::string("the entry ") + name + " leads out of"
-                        " the image");
-        }
         if (part.size() > NAME_MAX) {
-            reader.fail("a name is longer than 255 bytes");
+            reader.fail("a name is longer than 255 bytes", mend_layer);
         }
-        path = join(path, part);
+        if (part != "..") {
+            path = join(path, part);
+        } else if (!path.empty()) {
+            path = parent(path);
+        } else if (*name != '/') {      /* the root's parent is the root */
+            reader.fail(std::string("the entry ") + name + " leads out of"
+                        " the image", mend_layer);
+        }
     }
     return path;
 }
@@ -124,7 +134,7 @@ uint32_t id_of(const ArchiveReader &reader, int64_t id)
 {
     if (id < 0 || id >= UINT32_MAX) {
         reader.fail("owner " + std::to_string(id) + " is not between 0 and"
-                    " 4294967294");
+                    " 4294967294", mend_layer);
     }
     return id;
 }
@@ -237,12 +247,13 @@ void LayeredTree::put(ArchiveReader &reader, const std::string &path,
             made.mode = S_IFDIR | 0755;
             nodes_[folder] = {made, layer_};
         } else if (!S_ISDIR(node->second.entry.mode)) {
-            reader.fail(path + ": " + folder + " is not a folder");
+            reader.fail(path + ": " + folder + " is not a folder",
+                        mend_layer);
         }
     }
     if (!S_ISDIR(entry.mode)) {
         if (path.empty()) {
-            reader.fail("the root is not a folder");
+            reader.fail("the root is not a folder", mend_layer);
         }
         nodes_.erase(nodes_.lower_bound(path + "/"),
                      nodes_.lower_bound(path + "0"));
@@ -258,7 +269,7 @@ Cpio::Entry LayeredTree::hard_link(ArchiveReader &reader,
 
     if (node == nodes_.end() || S_ISDIR(node->second.entry.mode)) {
         reader.fail("a hard link leads to " + target
-                    + ", which is no file of the image");
+                    + ", which is no file of the image", mend_layer);
     }
     if (!node->second.entry.link) {
         node->second.entry.link = {UINT64_MAX, links_++};
@@ -281,7 +292,8 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
         if (archive_entry_size(entry) > UINT32_MAX) {
             reader.fail(path + ": " + std::to_string(archive_entry_size(entry))
                         + " bytes are too many for a ramdisk, which takes"
-                        " files up to 4294967295");
+                        " files up to 4294967295", "Split the file, or make"
+                        " it when the enclave starts.");
         } else {
             Blob blob = reader.unpack(*spool_);
 
@@ -294,7 +306,7 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
         if (target.empty() || target.size() >= PATH_MAX) {
             reader.fail(path + ": a symbolic link of "
                         + std::to_string(target.size())
-                        + " bytes, which must be 1 to 4095");
+                        + " bytes, which must be 1 to 4095", mend_layer);
         }
         made.data = content_of(target);
         break;
@@ -308,7 +320,8 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
     case AE_IFIFO:
         break;
     default:
-        reader.fail(path + ": of a kind that a ramdisk cannot hold");
+        reader.fail(path + ": of a kind that a ramdisk cannot hold",
+                    mend_layer);
     }
     return made;
 }
@@ -323,7 +336,7 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
         std::string rest = name.substr(strlen(whiteout_mark));
 
         if (rest.empty() || rest == "." || rest == "..") {
-            reader.fail(path + " removes nothing that has a name");
+            reader.fail(path + " removes nothing that has a name", mend_layer);
         }
         return whiteout(folder, name);
     }

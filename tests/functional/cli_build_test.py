@@ -197,6 +197,7 @@ class Case(harness.Case):
         result = self.call(*options, "--output-file", self.output, **kwargs)
         self.assertEqual(len(self.explained(result, code, words)), 2,
                          result.stderr)
+        self.advice = result.stderr.splitlines()[-1]
         self.assertEqual(sorted(os.listdir(self.dir)), before)
 
     def refuses(self, words, data, *options):
@@ -204,7 +205,9 @@ class Case(harness.Case):
         self.fails(48, [path, *words], "--docker-archive", path, *options)
 
     def refuses_layer(self, words, *entries):
+        """Nothing that saving the image again would change"""
         self.refuses(words, docker([tar(entries)]))
+        self.assertNotIn("Save", self.advice)
 
 
 class Rootfs(Case):
@@ -498,11 +501,25 @@ class Layers(Case):
             "root": b"/", "usr/lib/a": b"a", "b": b"b", "usr/c": b"c",
             "usr/lib/d": b"d"})
 
+    def test_up_and_down(self):
+        """As docker has it, a name is taken back, whatever it links to."""
+        self.assertEqual(self.names(
+            [folder("a"), folder("b"), symlink("a/link", "../b")],
+            [entry("a/../c", b"c"), entry("x/y/../../d", b"d"),
+             entry("/../e", b"e"), entry("a/link/../f", b"f"),
+             hardlink("g", "b/../c"), entry("b/..", kind=tarfile.DIRTYPE),
+             entry("b/../.wh.h"), symlink("i", "../../out")]),
+            {"a": b"", "b": b"", "a/link": b"../b", "c": b"", "d": b"d",
+             "e": b"e", "a/f": b"f", "g": b"c", "i": b"../../out"})
+
     def test_hostile(self):
         self.refuses_layer(["../x"], entry("../x"))
         self.refuses_layer(["a/../../x"], entry("a/../../x"))
         self.refuses_layer(["hard link"], hardlink("a", "b"))
         self.refuses_layer(["leads out"], hardlink("a", "../../etc/passwd"))
+        self.refuses_layer(["leads out"], entry(".."))
+        self.refuses_layer(["leads out"], entry("a/../.././a"))
+        self.refuses_layer(["owner -"], entry("a", uid=-5))
         self.refuses_layer(["hard link"], folder("b"), hardlink("a", "b"))
         self.refuses_layer(["not a folder"], entry("a"), entry("a/b"))
         self.refuses_layer(["removes"], entry("a/.wh."))
@@ -738,6 +755,7 @@ class Formats(Case):
                      next(n for n in files if n.endswith(".json"))):
             rest = {k: v for k, v in files.items() if k != name}
             self.refuses([name], archive_of(rest))
+            self.assertIn("Save", self.advice)
 
     def test_oci_digests(self):
         oci = Oci()
@@ -860,6 +878,7 @@ class Settings(Case):
             path = self.file("image.tar", docker([tar(files)], {
                 "Cmd": ["x"], "User": user}))
             self.fails(48, ["User"], "--docker-archive", path)
+            self.assertNotIn("again", self.advice)
 
 
 class Engine(Case):
