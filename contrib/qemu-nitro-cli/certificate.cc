@@ -8,11 +8,15 @@
  */
 #include "certificate.hh"
 
+#include <algorithm>
 #include <ctime>
+#include <functional>
 #include <map>
+#include <utility>
 
 #include "gnutls_handles.hh"
 #include "measurements.hh"
+#include "pem.hh"
 
 namespace {
 
@@ -214,10 +218,27 @@ std::string signature(gnutls_x509_crt_t certificate)
 Bytes certificate_der(const Bytes &pem, const std::string &origin)
 {
     const char *advice = "Give an X.509 certificate in PEM.";
-    gnutls_datum_t text = datum(pem);
+    std::vector<PemBlock> blocks = pem_blocks(pem);
+    auto first = std::ranges::find_if(blocks, &PemBlock::is_certificate);
+    auto key = std::find_if(blocks.begin(), first,
+                            std::mem_fn(&PemBlock::is_private_key));
     CertificateHandle certificate;
     Datum der;
 
+    if (key != first) {
+        throw Error(Code::signing, origin + " begins with "
+                    + key->kind() + ", where a certificate is needed",
+                    "Give a file with the certificate alone: nothing else"
+                    " belongs in an image.");
+    }
+    if (first == blocks.end()) {
+        throw Error(Code::signing, origin + " is " + kind_of_pem_file(pem)
+                    + ", where a certificate in PEM is needed",
+                    pem.empty() || pem[0] != 0x30 ? advice : "Convert it with:"
+                    " openssl x509 -inform DER -in FILE -out CERTIFICATE");
+    }
+    gnutls_datum_t text = {const_cast<uint8_t *>(pem.data()) + first->begin,
+                           static_cast<unsigned>(first->size)};
     int result = gnutls_x509_crt_init(&certificate.value);
     if (result >= 0) {
         result = gnutls_x509_crt_import(certificate.value, &text,
@@ -228,10 +249,39 @@ Bytes certificate_der(const Bytes &pem, const std::string &origin)
                                          GNUTLS_X509_FMT_DER, &der.value);
     }
     if (result < 0) {
-        throw Error(Code::signing, origin + ": " + gnutls_strerror(result),
-                    advice);
+        throw Error(Code::signing, origin + ": its certificate cannot be read:"
+                    " " + gnutls_strerror(result), advice);
     }
     return Bytes(der.value.data, der.value.data + der.value.size);
+}
+
+std::vector<std::string> beside_certificate(const Bytes &pem)
+{
+    std::vector<std::string> found;
+    bool taken = false;
+
+    for (const PemBlock &block : pem_blocks(pem)) {
+        gnutls_datum_t text = {const_cast<uint8_t *>(pem.data()) + block.begin,
+                               static_cast<unsigned>(block.size)};
+        CertificateHandle certificate;
+        Datum name;
+
+        if (!block.is_certificate()) {
+            found.push_back(block.kind());
+        } else if (!std::exchange(taken, true)) {
+            continue;
+        } else if (gnutls_x509_crt_init(&certificate.value) >= 0 &&
+                   gnutls_x509_crt_import(certificate.value, &text,
+                                          GNUTLS_X509_FMT_PEM) >= 0 &&
+                   gnutls_x509_crt_get_dn3(certificate.value, &name.value,
+                                           0) >= 0) {
+            found.push_back("the certificate of " + std::string(
+                name.value.data, name.value.data + name.value.size));
+        } else {
+            found.push_back(block.kind());
+        }
+    }
+    return found;
 }
 
 nlohmann::ordered_json describe_certificate(const Bytes &der)

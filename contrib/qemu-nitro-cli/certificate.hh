@@ -8,14 +8,19 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "common.hh"
 
 /*
  * The certificate in a PEM text, in DER; of several, the first.  Throws an
- * Error that begins with `origin`, the option or file that it comes from.
+ * Error that begins with `origin`, the option or file that it comes from, if
+ * there is none, or if a private key stands before it.
  */
 Bytes certificate_der(const Bytes &pem, const std::string &origin);
+
+/* What else is in that text, in words: further certificates, keys */
+std::vector<std::string> beside_certificate(const Bytes &pem);
 
 /*
  * IssuerName, Algorithm, NotBefore, NotAfter and Signature of a certificate

@@ -5,6 +5,7 @@
  */
 #include "signer.hh"
 
+#include <algorithm>
 #include <cbor.h>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include "certificate.hh"
 #include "cose.hh"
 #include "gnutls_handles.hh"
+#include "pem.hh"
 
 namespace {
 
@@ -82,6 +84,27 @@ constexpr Algorithm algorithms[] = {
     {GNUTLS_ECC_CURVE_SECP521R1, 35, GNUTLS_SIGN_ECDSA_SHA512, 66},
 };
 
+const char *const curves_taken = "Images are signed with a key on the curve"
+    " P-256, P-384 or P-521, in PEM: openssl ecparam -name secp384r1 -genkey"
+    " -noout -out KEY";
+
+/* What a key is, in words: its kind, and how large it is or its curve */
+std::string kind_of(gnutls_privkey_t key, gnutls_ecc_curve_t curve)
+{
+    unsigned bits = 0;
+    int algorithm = gnutls_privkey_get_pk_algorithm(key, &bits);
+    auto pk = static_cast<gnutls_pk_algorithm_t>(algorithm);
+    const char *name = gnutls_pk_get_name(pk);
+
+    if (algorithm == GNUTLS_PK_ECDSA) {
+        const char *on = gnutls_ecc_curve_get_name(curve);
+
+        return std::string("on the curve ") + (on ? on : "of no known name");
+    }
+    return std::string("of the kind ") + (name ? name : "unknown") + ", with "
+        + std::to_string(bits) + " bits";
+}
+
 const Algorithm &algorithm_of(gnutls_privkey_t key, const std::string &path)
 {
     gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
@@ -96,8 +119,65 @@ const Algorithm &algorithm_of(gnutls_privkey_t key, const std::string &path)
             return a;
         }
     }
-    throw Error(Code::signing, path + ": the private key is on none of the curves"
-                " that sign images", check_signer);
+    throw Error(Code::signing, path + ": the private key is "
+                + kind_of(key, curve) + ", which cannot sign images",
+                curves_taken);
+}
+
+void import_key(gnutls_privkey_t key, const Bytes &text,
+                const std::string &path)
+{
+    std::vector<PemBlock> blocks = pem_blocks(text);
+    auto block = std::ranges::find_if(blocks, &PemBlock::is_private_key);
+
+    if (block == blocks.end()) {
+        throw Error(Code::signing, path + " is " + kind_of_pem_file(text)
+                    + ", where a private key in PEM is needed", text.empty() ||
+                    text[0] != 0x30 ? curves_taken : "Convert it with: openssl"
+                    " pkey -inform DER -in FILE -out KEY");
+    }
+    if (is_encrypted(text, *block)) {
+        throw Error(Code::signing, path + " is an encrypted private key, and"
+                    " no password can be given", "Decrypt it with: openssl"
+                    " pkey -in " + path + " -out KEY");
+    }
+    gnutls_datum_t pem = {const_cast<uint8_t *>(text.data()) + block->begin,
+                          static_cast<unsigned>(block->size)};
+    int result = gnutls_privkey_import_x509_raw(key, &pem, GNUTLS_X509_FMT_PEM,
+                                                nullptr, 0);
+    if (result < 0) {
+        std::string curve = foreign_curve(text, *block);
+
+        throw Error(Code::signing, path + ": " + (curve.empty() ?
+                    block->kind() + " that cannot be read: "
+                    + gnutls_strerror(result) :
+                    "the private key is on a curve that cannot sign images: "
+                    + curve), curves_taken);
+    }
+}
+
+/* The certificate alone: what is beside it in the file may be a key. */
+Bytes pem_of(gnutls_x509_crt_t certificate)
+{
+    Datum pem;
+
+    check(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM,
+                                  &pem.value), "signing certificate");
+    return Bytes(pem.value.data, pem.value.data + pem.value.size);
+}
+
+void warn_of_left_out(const std::string &path, const Bytes &pem)
+{
+    std::string all;
+
+    for (const std::string &what : beside_certificate(pem)) {
+        all += (all.empty() ? "" : "; ") + what;
+    }
+    if (!all.empty()) {
+        fprintf(stderr, "warning: %s: only its first certificate goes into the"
+                " image; left out: %s\n", path.c_str(),
+                printable(all).c_str());
+    }
 }
 
 /* An integer as exactly `width` bytes; GnuTLS drops or adds leading zeros. */
@@ -175,25 +255,26 @@ Signer::~Signer() = default;
 
 Signer::Signer(const std::string &certificate_path,
                const std::string &key_path)
-    : certificate_(read_file(certificate_path)), key_(std::make_unique<Key>())
+    : key_(std::make_unique<Key>())
 {
-    Bytes key = read_file(key_path);
-    Bytes der = certificate_der(certificate_, certificate_path);
-    gnutls_datum_t key_text = datum(key), der_data = datum(der);
+    Bytes given = read_file(certificate_path), key = read_file(key_path);
+    Bytes der = certificate_der(given, certificate_path);
+    gnutls_datum_t der_data = datum(der);
     CertificateHandle certificate;
 
     check(gnutls_privkey_init(&key_->handle.value), key_path.c_str());
-    check(gnutls_privkey_import_x509_raw(key_->handle.value, &key_text,
-                                         GNUTLS_X509_FMT_PEM, nullptr, 0),
-          key_path.c_str());
+    import_key(key_->handle.value, key, key_path);
     gnutls_memset(key.data(), 0, key.size());
     check(gnutls_x509_crt_init(&certificate.value), certificate_path.c_str());
     check(gnutls_x509_crt_import(certificate.value, &der_data,
                                  GNUTLS_X509_FMT_DER),
           certificate_path.c_str());
+    certificate_ = pem_of(certificate.value);
     key_->algorithm = &algorithm_of(key_->handle.value, key_path);
     check_match(key_->handle.value, key_path, certificate.value,
                 certificate_path);
+    warn_of_left_out(certificate_path, given);
+    gnutls_memset(given.data(), 0, given.size());
     warn_of_validity(certificate_path, certificate.value);
     pcr8_ = measure(der);
 }
@@ -230,8 +311,8 @@ Bytes Signer::sign(const Pcr &pcr0) const
     if (out.size() > max_section) {
         throw Error(Code::signing, "the signature takes "
                     + std::to_string(out.size()) + " bytes, an image has room"
-                    " for " + std::to_string(max_section), "Leave other text"
-                    " and other certificates out of --signing-certificate.");
+                    " for " + std::to_string(max_section), "Use a smaller"
+                    " certificate.");
     }
     return out;
 }

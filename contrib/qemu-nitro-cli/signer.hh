@@ -19,7 +19,10 @@ class Arguments;
 
 class Signer {
 public:
-    /* From two files in PEM; throws Error unless they belong together. */
+    /*
+     * From two files in PEM; throws Error unless they belong together.  Of the
+     * first, only its first certificate goes into images.
+     */
     Signer(const std::string &certificate_path, const std::string &key_path);
     Signer(Signer &&) noexcept;
     ~Signer();
@@ -33,7 +36,7 @@ public:
 private:
     struct Key;
 
-    Bytes certificate_;             /* PEM */
+    Bytes certificate_;             /* PEM, and nothing else */
     Pcr pcr8_;
     std::unique_ptr<Key> key_;
 };

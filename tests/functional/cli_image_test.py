@@ -12,6 +12,9 @@ import re
 import resource
 import subprocess
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
 import harness
 from harness import CMDLINE, KERNEL, METADATA, RAMDISK
 from signing import Signer, sections, signed
@@ -203,6 +206,87 @@ class SignEif(Case):
         self.assertEqual(self.image.read_bytes(), before)
         self.assertEqual(sorted(os.listdir(self.dir)), sorted([
             "image.eif", "cert.pem", "key.pem", other.name, text.name]))
+
+
+    def test_only_the_certificate_is_written(self):
+        """Whatever else its file has, before it or behind"""
+        cert, key = self.signer.cert_pem(), self.signer.key_pem()
+        other = Signer().cert_pem()
+        self.ok(*self.options())
+        alone = sections(self.image.read_bytes())[-1]
+        for given, word in ((cert + key, "private key"),
+                            (cert + other, "CN=signer"),
+                            (b"text\n" + cert + b"more\n", ""),
+                            (cert.replace(b"\n", b"\r\n"), "")):
+            path = self.file("many.pem", given)
+            result = self.call(*self.options(cert=path))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(json.loads(result.stdout)["Measurements"]["PCR8"],
+                             self.signer.pcr8())
+            # A signature of the same image with the same key is the same.
+            self.assertEqual(sections(self.image.read_bytes())[-1], alone)
+            self.assertNotIn(b"PRIVATE", self.image.read_bytes())
+            self.assertIn(word, result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), bool(word))
+        before = self.image.read_bytes()
+        for given in (key + cert, b"-----BEGIN EC PARAMETERS-----\nBgUrgQQAI"
+                      b"g==\n-----END EC PARAMETERS-----\n" + key + cert):
+            path = self.file("many.pem", given)
+            self.fails(60, [path, "private key"], *self.options(cert=path))
+            self.fails(60, [path, "private key"], "pcr",
+                       "--signing-certificate", path)
+        self.assertEqual(self.image.read_bytes(), before)
+
+    def test_keys_that_cannot_sign(self):
+        """Each is named, and so is what is taken."""
+        def pem(key, form="PKCS8", password=None):
+            return key.private_bytes(
+                serialization.Encoding.PEM,
+                getattr(serialization.PrivateFormat, form), password
+                or serialization.NoEncryption())
+
+        password = serialization.BestAvailableEncryption(b"x")
+        good = self.signer.key
+        der = serialization.Encoding.DER
+        pkcs8 = good.private_bytes(der, serialization.PrivateFormat.PKCS8,
+                                   serialization.NoEncryption())
+        rsa_key = rsa.generate_private_key(65537, 2048)
+        for data, word in (
+                (pem(good, password=password), "encrypted"),
+                (pem(good, "TraditionalOpenSSL", password), "encrypted"),
+                (pem(ec.generate_private_key(ec.SECP256K1())), "secp256k1"),
+                (pem(ec.generate_private_key(ec.BrainpoolP256R1()),
+                     "TraditionalOpenSSL"), "brainpoolP256r1"),
+                (pem(ec.generate_private_key(ec.SECP224R1())), "224"),
+                (pem(rsa_key), "RSA, with 2048 bits"),
+                (pem(rsa_key, "TraditionalOpenSSL"), "RSA, with 2048 bits"),
+                (pem(ed25519.Ed25519PrivateKey.generate()), "Ed"),
+                (pem(good, "OpenSSH"), "OpenSSH"),
+                (pkcs8, "private key in DER"),
+                (self.signer.cert_pem(), "a certificate"),
+                (good.public_key().public_bytes(
+                    serialization.Encoding.PEM, serialization.PublicFormat
+                    .SubjectPublicKeyInfo), "public key"),
+                (b"", "empty"), (b"text", "without a block"),
+                (pem(good)[:90], "private key that cannot be read")):
+            path = self.file("bad.pem", data)
+            self.fails(60, [path, word], *self.options(key=path))
+        # A key behind its curve, or behind another block, is taken.
+        for data in (b"-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n"
+                     b"-----END EC PARAMETERS-----\n"
+                     + pem(good, "TraditionalOpenSSL"),
+                     self.signer.cert_pem() + pem(good)):
+            self.ok(*self.options(key=self.file("good.pem", data)))
+
+    def test_certificates_that_are_none(self):
+        cert = self.signer.cert
+        for data, word in (
+                (cert.public_bytes(serialization.Encoding.DER), "in DER"),
+                (self.signer.key_pem(), "private key"), (b"", "empty"),
+                (cert.public_bytes(serialization.Encoding.PEM)[:99],
+                 "cannot be read")):
+            path = self.file("bad.pem", data)
+            self.fails(60, [path, word], *self.options(cert=path))
 
 
 class Pcr(Case):
