@@ -11,6 +11,12 @@
 #include <iostream>
 #include <system_error>
 
+namespace {
+
+const char *const read_advice = "Check that the file exists and can be read.";
+
+} // namespace
+
 std::string error_text(int error)
 {
     return std::generic_category().message(error);
@@ -29,15 +35,17 @@ std::string printable(const std::string &text)
     return out;
 }
 
-Bytes read_file(const std::string &path)
+std::optional<Bytes> read_file_if_there(const std::string &path)
 {
-    const char *advice = "Check that the file exists and can be read.";
     constexpr size_t piece = 64 << 10, max_size = 16 << 20;
     Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     Bytes data;
 
+    if (!file && errno == ENOENT) {
+        return {};
+    }
     if (!file) {
-        throw Error(Code::file, path + ": " + error_text(errno), advice);
+        throw Error(Code::file, path + ": " + error_text(errno), read_advice);
     }
     while (data.size() <= max_size) {
         size_t had = data.size();
@@ -45,7 +53,8 @@ Bytes read_file(const std::string &path)
         data.resize(had + piece);
         ssize_t n = read(file.get(), data.data() + had, piece);
         if (n < 0) {
-            throw Error(Code::file, path + ": " + error_text(errno), advice);
+            throw Error(Code::file, path + ": " + error_text(errno),
+                        read_advice);
         }
         data.resize(had + n);
         if (n == 0) {
@@ -55,6 +64,16 @@ Bytes read_file(const std::string &path)
     throw Error(Code::file, path + ": more than "
                 + std::to_string(max_size >> 20) + " MiB",
                 "Check that this is the right file.");
+}
+
+Bytes read_file(const std::string &path)
+{
+    std::optional<Bytes> data = read_file_if_there(path);
+
+    if (!data) {
+        throw Error(Code::file, path + ": " + error_text(ENOENT), read_advice);
+    }
+    return *std::move(data);
 }
 
 void check_output()

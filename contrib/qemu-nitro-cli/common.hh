@@ -7,6 +7,7 @@
 #define QEMU_NITRO_CLI_COMMON_HH
 
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -91,6 +92,9 @@ std::string printable(const std::string &text);
  * Error if it cannot be read, or goes on and on.
  */
 Bytes read_file(const std::string &path);
+
+/* The same of a file that need not be there: nothing then. */
+std::optional<Bytes> read_file_if_there(const std::string &path);
 
 /* Throws Error unless all that was printed has gone where it should. */
 void check_output();

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <fcntl.h>
 
 #include "console_log.hh"
 
@@ -47,12 +46,12 @@ void show_console(const Enclave &enclave, const Runtime &runtime,
 {
     EnclaveFolder folder = runtime.folder(enclave.id);
     Clock::time_point begin = Clock::now();
-    Descriptor lock(open(folder.lock().c_str(), O_RDWR | O_CLOEXEC));
+    Descriptor lock = open_lock(folder);
     ConsoleReader reader(folder.console());
 
     for (bool ended = false; !ended;) {
         /* First the question, then what may have come before the answer. */
-        ended = wait_for_end(lock, 0);
+        ended = !lock || wait_for_end(lock, 0);
         if (!reader.read_on(write_out, tell_lost)) {
             return;
         }

@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
 #include <poll.h>
 #include <sstream>
 #include <sys/prctl.h>
@@ -22,16 +21,33 @@ namespace fs = std::filesystem;
 
 constexpr int kill_wait_ms = 10000;
 
-/* State and start of a process, of those in /proc/PID/stat (proc(5)) */
+/* Nothing is known of the process: it may have ended, or run. */
+[[noreturn]] void fail(pid_t pid)
+{
+    throw Error(Code::file, "process " + std::to_string(pid) + ": "
+                + error_text(errno), "Try again; see what the limits are:"
+                " ulimit -a");
+}
+
+/* State and start of a process, of those in /proc/PID/stat (proc(5)): false if
+ * there is none.  Throws Error if that cannot be seen. */
 bool read_stat(pid_t pid, char *state, uint64_t *start)
 {
     constexpr int start_field = 22;
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string line, word;
+    std::string path = "/proc/" + std::to_string(pid) + "/stat", word;
+    Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    char text[4096];
+    ssize_t size = file ? read(file.get(), text, sizeof(text)) : -1;
 
+    if (size < 0 && (errno == ENOENT || errno == ESRCH)) {
+        return false;
+    }
+    if (size < 0) {
+        fail(pid);
+    }
     /* The name may hold anything; the last parenthesis ends it. */
-    if (!std::getline(file, line, '\0') ||
-        line.rfind(')') == std::string::npos) {
+    std::string line(text, size);
+    if (line.rfind(')') == std::string::npos) {
         return false;
     }
     std::istringstream rest(line.substr(line.rfind(')') + 1));
@@ -47,7 +63,8 @@ bool read_stat(pid_t pid, char *state, uint64_t *start)
     return true;
 }
 
-/* A descriptor of the process, if it is still that one and runs */
+/* A descriptor of the process, if it is still that one and runs.  Throws Error
+ * if that cannot be found out. */
 Descriptor open_process(const ProcessId &process)
 {
     uint64_t start;
@@ -58,6 +75,10 @@ Descriptor open_process(const ProcessId &process)
     }
     /* First the descriptor, then the look: what it names stays the same. */
     Descriptor fd(syscall(SYS_pidfd_open, process.pid, 0));
+    /* The number may be that of a thread now, which is an error of its own. */
+    if (!fd && errno != ESRCH && errno != EINVAL && errno != ENOENT) {
+        fail(process.pid);
+    }
     if (!fd || !read_stat(process.pid, &state, &start) ||
         start != process.start || state == 'Z') {
         return Descriptor();

@@ -21,7 +21,8 @@ struct ProcessId {
     uint64_t start = 0;         /* in the kernel's ticks since it booted */
 };
 
-/* The process that has this number now; start is 0 if there is none. */
+/* The process that has this number now; start is 0 if there is none.  Throws
+ * Error, as the next two do, if the system does not tell. */
 ProcessId process_id(pid_t pid);
 
 /*

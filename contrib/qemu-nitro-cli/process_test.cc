@@ -57,6 +57,22 @@ TEST_F(Process, IsTheOneThatStartedThen)
     EXPECT_EQ(process_id(pid).start, 0u);
 }
 
+TEST_F(Process, RunsOnWhereItCannotBeSeen)
+{
+    pid_t pid = sleeper();
+    ProcessId process = process_id(pid);
+
+    for (rlim_t more : {0, 1}) {
+        FewDescriptors few(more);
+
+        EXPECT_EQ(code_of([&] { send_signal(process, SIGKILL); }), 19);
+        EXPECT_EQ(code_of([&] { kill_and_wait(process); }), 19);
+    }
+    EXPECT_EQ(waitpid(pid, nullptr, WNOHANG), 0);
+    EXPECT_TRUE(kill_and_wait(process));
+    wait_status(pid);
+}
+
 TEST_F(Process, NoneOfTheFirst)
 {
     for (pid_t pid : {0, 1, -1}) {

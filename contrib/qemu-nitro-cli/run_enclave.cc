@@ -154,7 +154,7 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
                                     const Runtime &runtime, Descriptor lock,
                                     Descriptor progress)
 {
-    constexpr int lock_fd = 3, progress_fd = 4, high_fd = 64;
+    constexpr int lock_fd = 3, progress_fd = 4;
 
     setsid();
     int null = open("/dev/null", O_RDWR);
@@ -162,10 +162,12 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
         dup2(null, fd);
     }
     /* First out of the way of each other */
-    int l = fcntl(lock.get(), F_DUPFD, high_fd);
-    int p = fcntl(progress.get(), F_DUPFD, high_fd);
-    dup3(l, lock_fd, O_CLOEXEC);
-    dup3(p, progress_fd, O_CLOEXEC);
+    int l = fcntl(lock.get(), F_DUPFD, progress_fd + 1);
+    int p = fcntl(progress.get(), F_DUPFD, progress_fd + 1);
+    if (dup3(l, lock_fd, O_CLOEXEC) < 0 ||
+        dup3(p, progress_fd, O_CLOEXEC) < 0) {
+        _exit(1);
+    }
     lock.release();
     progress.release();
     close_range(progress_fd + 1, ~0U, 0);

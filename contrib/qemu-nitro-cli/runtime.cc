@@ -65,7 +65,24 @@ std::string base_folder()
 /* A lock that can be shared is held by nobody but those who ask like this. */
 bool is_free(const Descriptor &lock)
 {
-    return flock(lock.get(), LOCK_SH | LOCK_NB) == 0;
+    if (flock(lock.get(), LOCK_SH | LOCK_NB) == 0) {
+        return true;
+    }
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+        throw Error(Code::file, "the lock of an enclave: "
+                    + error_text(errno), "Try again.");
+    }
+    return false;
+}
+
+/* What a state file says; nothing if it is not there, or says nonsense.
+ * Throws Error if it cannot be read. */
+std::optional<Enclave> read_state(const EnclaveFolder &folder)
+{
+    std::optional<Bytes> text = read_file_if_there(folder.state());
+
+    return text ? Enclave::from_file({text->begin(), text->end()})
+                : std::nullopt;
 }
 
 /* Try something every few milliseconds until it is true. */
@@ -99,6 +116,17 @@ void make_private_folder(const std::string &path)
                     + user_text(geteuid()) + " alone",
                     "Remove it, or give it to that user with mode 0700.");
     }
+}
+
+Descriptor open_lock(const EnclaveFolder &folder)
+{
+    Descriptor lock(open(folder.lock().c_str(), O_RDWR | O_CLOEXEC));
+
+    if (!lock && errno != ENOENT) {
+        throw Error(Code::file, folder.lock() + ": " + error_text(errno),
+                    "Whether this enclave runs cannot be seen; try again.");
+    }
+    return lock;
 }
 
 bool wait_for_end(const Descriptor &lock, int milliseconds)
@@ -145,32 +173,39 @@ Descriptor Runtime::lock() const
     return lock;
 }
 
+/* The enclave in a folder that is there, if it lives; else the folder is
+ * removed. */
+std::optional<Enclave> Runtime::look_at(const std::string &id) const
+{
+    Descriptor lock = open_lock(folder(id));
+
+    if (!lock || is_free(lock)) {
+        remove(id);
+        return {};
+    }
+    /* There is no state while it is just being made. */
+    std::optional<Enclave> enclave = read_state(folder(id));
+    return enclave && enclave->id == id ? enclave : std::nullopt;
+}
+
 std::vector<Enclave> Runtime::enclaves() const
 {
     std::vector<Enclave> alive;
 
-    for (const fs::directory_entry &entry : fs::directory_iterator(path_)) {
-        std::string id = entry.path().filename();
-        EnclaveFolder f = folder(id);
+    try {
+        for (const auto &entry : fs::directory_iterator(path_)) {
+            std::string id = entry.path().filename();
 
-        if (!is_enclave_id(id)) {
-            continue;
-        }
-        Descriptor lock(open(f.lock().c_str(), O_RDWR | O_CLOEXEC));
-        if (!lock || is_free(lock)) {
-            remove(id);
-            continue;
-        }
-        try {
-            Bytes text = read_file(f.state());
-            auto enclave = Enclave::from_file({text.begin(), text.end()});
-
-            if (enclave && enclave->id == id) {
-                alive.push_back(*enclave);
+            if (!is_enclave_id(id) || !entry.is_directory()) {
+                continue;
             }
-        } catch (const Error &) {
-            /* It is just being ended. */
+            if (std::optional<Enclave> enclave = look_at(id)) {
+                alive.push_back(*std::move(enclave));
+            }
         }
+    } catch (const fs::filesystem_error &e) {
+        throw Error(Code::file, path_ + ": " + e.code().message(),
+                    "Which enclaves run cannot be seen; try again.");
     }
     std::ranges::sort(alive, {}, [](const Enclave &e) {
         return std::pair(e.supervisor.start, e.id);
@@ -195,17 +230,11 @@ void Runtime::remove(const std::string &id) const
     EnclaveFolder f = folder(id);
     std::error_code error;
 
-    try {
-        Bytes text = read_file(f.state());
-        auto enclave = Enclave::from_file({text.begin(), text.end()});
-
-        if (enclave) {
-            /* They die with the supervisor; this waits until they have. */
-            kill_and_wait(enclave->qemu);
-            kill_and_wait(enclave->backend);
-        }
-    } catch (const Error &) {
-        /* It had not come so far as to start any. */
+    /* Without a state, it had not come so far as to start any process. */
+    if (std::optional<Enclave> enclave = read_state(f)) {
+        /* They die with the supervisor; this waits until they have. */
+        kill_and_wait(enclave->qemu);
+        kill_and_wait(enclave->backend);
     }
     fs::remove_all(f.path, error);
 }

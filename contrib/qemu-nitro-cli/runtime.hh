@@ -55,8 +55,9 @@ public:
      */
     Descriptor lock() const;
 
-    /* The enclaves that live, oldest first; removes the others.  Under the
-     * lock. */
+    /* The enclaves that live, oldest first; removes the others.  Throws Error
+     * if one cannot be looked at: that does not mean that it is over.  Under
+     * the lock. */
     std::vector<Enclave> enclaves() const;
 
     /* Make the folder of a new enclave, and take its lock, which is returned.
@@ -72,11 +73,18 @@ public:
                  const std::optional<std::string> &name) const;
 
 private:
+    std::optional<Enclave> look_at(const std::string &id) const;
+
     std::string path_;
 };
 
+/* The lock of an enclave, to be asked; nothing if the enclave is over and
+ * removed.  Throws Error if it cannot be opened. */
+Descriptor open_lock(const EnclaveFolder &folder);
+
 /* Wait until the lock of an enclave is free: true then, false after some
- * time.  The file may be removed meanwhile. */
+ * time.  The file may be removed meanwhile.  Throws Error if the system does
+ * not tell. */
 bool wait_for_end(const Descriptor &lock, int milliseconds);
 
 /*

@@ -178,6 +178,55 @@ TEST_F(RuntimeFolder, ProcessesOfTheDeadAreEnded)
     waitpid(pids[2], nullptr, 0);
 }
 
+/* That it cannot be seen does not mean that it is over. */
+TEST_F(RuntimeFolder, DescriptorsRunOut)
+{
+    Runtime runtime;
+    Descriptor lives = add(runtime, enclave(one, "lives"));
+
+    for (rlim_t more = 0; more < 8; more++) {
+        add(runtime, enclave(two, "dead")).reset();
+        std::vector<Enclave> found;
+        int code;
+
+        {
+            FewDescriptors few(more);
+
+            code = code_of([&] { found = runtime.enclaves(); });
+        }
+        EXPECT_TRUE(code == 19 || (code == 0 && found.size() == 1)) << more;
+        EXPECT_EQ(runtime.find(one, {}).name, "lives");
+        runtime.remove(two);
+    }
+    {
+        FewDescriptors few(0);
+
+        EXPECT_EQ(code_of([&] { open_lock(runtime.folder(one)); }), 19);
+        EXPECT_EQ(code_of([&] { runtime.remove(one); }), 19);
+    }
+    EXPECT_FALSE(open_lock(runtime.folder(two)));
+    EXPECT_EQ(runtime.find(one, {}).name, "lives");
+}
+
+TEST_F(RuntimeFolder, FilesThatCannotBeRead)
+{
+    Runtime runtime;
+    Descriptor lives = add(runtime, enclave(one, "lives"));
+
+    std::filesystem::remove(runtime.folder(one).state());
+    std::filesystem::create_symlink("enclave.json", runtime.folder(one).state());
+    EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
+    std::filesystem::remove(runtime.folder(one).lock());
+    std::filesystem::create_symlink("lock", runtime.folder(one).lock());
+    EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
+    EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
+    /* what has the name of one, and is no folder, is no enclave */
+    std::filesystem::remove_all(runtime.folder(one).path);
+    write("qemu-nitro/" + one, "");
+    EXPECT_TRUE(runtime.enclaves().empty());
+    EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
+}
+
 TEST_F(RuntimeFolder, Locks)
 {
     Descriptor held = lock_file(path("lock"), 0);

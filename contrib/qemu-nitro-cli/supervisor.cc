@@ -245,6 +245,10 @@ void Supervisor::start_qemu()
 
     /* It waits in the queue until QEMU looks. */
     monitor_ = connect_to(folder_.monitor());
+    if (!monitor_) {
+        throw Error(Code::boot, folder_.monitor() + ": " + error_text(errno),
+                    "");
+    }
     ask_monitor();
     qemu_.output = make_pipe(&output);
     console_pipe_ = make_pipe(&console);
@@ -285,9 +289,15 @@ void Supervisor::start()
     }
     sigprocmask(SIG_BLOCK, &set, nullptr);
     signals_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) {
+        throw Error(Code::boot, "signalfd: " + error_text(errno), "");
+    }
     signal(SIGPIPE, SIG_IGN);
 
     null_.reset(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null_) {
+        throw Error(Code::boot, "/dev/null: " + error_text(errno), "");
+    }
     log_.emplace(folder_.console());
     heartbeat_listener_ = listen_at(folder_.vsock() + "_" + heartbeat_port);
     start_backend();

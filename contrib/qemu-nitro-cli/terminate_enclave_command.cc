@@ -6,7 +6,6 @@
 #include "commands.hh"
 
 #include <csignal>
-#include <fcntl.h>
 #include <iostream>
 
 #include "arguments.hh"
@@ -24,30 +23,18 @@ const char *const usage =
 /* How long a supervisor may take, before it is killed */
 constexpr int end_wait_ms = 15000;
 
-struct Ending {
-    Enclave enclave;
-    Descriptor lock;
-};
-
-/* Tell the supervisor; waiting is for later. */
-Ending begin_end(const Enclave &enclave, const Runtime &runtime)
-{
-    std::string path = runtime.folder(enclave.id).lock();
-
-    send_signal(enclave.supervisor, SIGTERM);
-    return {enclave, Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC))};
-}
-
 /* Whether the enclave is over, and nothing of it is left */
-bool finish_end(const Ending &ending, const Runtime &runtime)
+bool wait_and_remove(const Enclave &enclave, const Runtime &runtime)
 {
-    if (ending.lock && !wait_for_end(ending.lock, end_wait_ms) &&
-        !kill_and_wait(ending.enclave.supervisor)) {
+    Descriptor lock = open_lock(runtime.folder(enclave.id));
+
+    if (lock && !wait_for_end(lock, end_wait_ms) &&
+        !kill_and_wait(enclave.supervisor)) {
         return false;
     }
     /* Nothing is left to do, unless the supervisor had to be killed. */
     Descriptor held = runtime.lock();
-    runtime.remove(ending.enclave.id);
+    runtime.remove(enclave.id);
     return true;
 }
 
@@ -55,14 +42,13 @@ nlohmann::ordered_json terminate(const std::vector<Enclave> &enclaves,
                                  const Runtime &runtime)
 {
     auto list = nlohmann::ordered_json::array();
-    std::vector<Ending> endings;
 
-    endings.reserve(enclaves.size());
+    /* All supervisors are asked first, that they end at the same time. */
     for (const Enclave &enclave : enclaves) {
-        endings.push_back(begin_end(enclave, runtime));
+        send_signal(enclave.supervisor, SIGTERM);
     }
-    for (const Ending &ending : endings) {
-        list.push_back(ending.enclave.end_info(finish_end(ending, runtime)));
+    for (const Enclave &enclave : enclaves) {
+        list.push_back(enclave.end_info(wait_and_remove(enclave, runtime)));
     }
     return list;
 }

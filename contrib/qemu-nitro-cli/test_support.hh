@@ -7,11 +7,13 @@
 #define QEMU_NITRO_CLI_TEST_SUPPORT_HH
 
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
 #include <string>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common.hh"
@@ -29,6 +31,25 @@ template <class Function> int code_of(Function function)
     }
     return 0;
 }
+
+/* While this lives, the process can open only so many more files. */
+class FewDescriptors {
+public:
+    explicit FewDescriptors(rlim_t more)
+    {
+        Descriptor next(open("/dev/null", O_RDONLY | O_CLOEXEC));
+
+        EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before_), 0);
+        rlimit few = {next.get() + more, before_.rlim_max};
+        EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    }
+    FewDescriptors(const FewDescriptors &) = delete;
+    FewDescriptors &operator=(const FewDescriptors &) = delete;
+    ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_;
+};
 
 /* A test with a folder of its own */
 class FolderTest : public testing::Test {

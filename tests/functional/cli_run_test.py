@@ -7,6 +7,7 @@ import pathlib
 import pty
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -468,6 +469,35 @@ class Killed(Case):
             self.assertIn(process.returncode, (0, 36, -signal.SIGKILL),
                           (parts, victim, err))
             self.ok("terminate-enclave", "--all")
+            self.nothing_left()
+
+    def test_few_descriptors(self):
+        """Who has too few to look sees an error, and ends nothing."""
+        enclave = self.start()
+        for command in (("describe-enclaves",),
+                        ("console", "--enclave-name", "hello"),
+                        ("terminate-enclave", "--enclave-name", "nobody")):
+            for limit in range(3, 16):
+                result = self.call(*command, preexec_fn=lambda n=limit:
+                                   resource.setrlimit(
+                                       resource.RLIMIT_NOFILE, (n, n)))
+                if result.returncode == 0:
+                    self.assertEqual(json.loads(result.stdout)[0]["EnclaveID"],
+                                     enclave["EnclaveID"])
+                else:
+                    self.assertEqual(result.stdout, "")
+        self.assertEqual([e["State"] for e in self.enclaves()], ["RUNNING"])
+        self.assertTrue(self.ask(enclave, b"n"))
+
+    def test_started_with_few_descriptors(self):
+        """It boots, or nothing is left of it."""
+        for limit in (10, 14, 18, 22, 30, 50):
+            result = self.call(
+                "run-enclave", "--eif-path", harness.HELLO, *MEMORY,
+                "--cpu-count", "1", preexec_fn=lambda n=limit:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (n, n)))
+            if result.returncode == 0:
+                self.ok("terminate-enclave", "--all")
             self.nothing_left()
 
     def test_folder_removed(self):
