@@ -299,8 +299,11 @@ void build_enclave_command(int argc, char **argv)
     options.name = arguments.single("name").value_or(options.name);
     options.version = arguments.single("version").value_or(options.version);
 
-    Measurements measured = write_eif(file, build_parts(options),
+    EifParts parts = build_parts(options);
+    std::cerr << "Start building the Enclave Image...\n";
+    Measurements measured = write_eif(file, parts,
                                       signer ? &*signer : nullptr);
     file.commit();
+    std::cerr << "Enclave Image successfully created.\n";
     print_json({{"Measurements", to_json(measured)}});
 }

@@ -33,6 +33,14 @@ bool write_out(const char *data, size_t size)
     return true;
 }
 
+/* nitro-cli prints its own lines where the console goes. */
+void print_line(const std::string &line)
+{
+    std::string text = line + "\n";
+
+    write_out(text.data(), text.size());
+}
+
 void tell_lost(uint64_t bytes)
 {
     fprintf(stderr, "\n(%llu bytes of the console are not kept)\n",
@@ -47,7 +55,11 @@ void show_console(const Enclave &enclave, const Runtime &runtime,
     EnclaveFolder folder = runtime.folder(enclave.id);
     Clock::time_point begin = Clock::now();
     Descriptor lock = open_lock(folder);
+
+    print_line("Connecting to the console for enclave "
+               + std::to_string(enclave.cid) + "...");
     ConsoleReader reader(folder.console());
+    print_line("Successfully connected to the console.");
 
     for (bool ended = false; !ended;) {
         /* First the question, then what may have come before the answer. */

@@ -17,7 +17,8 @@ const char *const usage =
     "qemu-nitro-cli console --enclave-id ID | --enclave-name NAME [OPTION]...\n"
     "\n"
     "Show the console of an enclave in debug mode, from its first line, until\n"
-    "the enclave ends; Ctrl-C leaves it running.\n"
+    "the enclave ends; Ctrl-C leaves it running.  Two lines of nitro-cli's come\n"
+    "first.\n"
     "\n"
     "  --disconnect-timeout S for so many seconds\n";
 

@@ -307,6 +307,7 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
 
     Descriptor guard = runtime.lock();
     choose_place(&plan, options, runtime.enclaves());
+    fprintf(stderr, "Start allocating memory...\n");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
         throw Error(Code::boot, "socketpair: " + error_text(errno),
                     "Try again.");

@@ -41,7 +41,8 @@ const char *const usage =
     "without it, KVM is taken where it works.  NITRO_CLI_BOOT_TIMEOUT is how\n"
     "many seconds the enclave may take to boot.\n";
 
-/* As nitro-cli has it, and the door for programs of the parent */
+/* nitro-cli's own line, which scripts look for, and the path for programs of
+ * the parent */
 void print_start(const Enclave &enclave, const EnclaveFolder &folder)
 {
     std::string ids;
@@ -49,8 +50,9 @@ void print_start(const Enclave &enclave, const EnclaveFolder &folder)
     for (uint64_t id : enclave.cpu_ids) {
         ids += (ids.empty() ? "" : ", ") + std::to_string(id);
     }
-    std::cerr << "The enclave has booted: CID " << enclave.cid << ", "
-              << enclave.memory_mib << " MiB, CPUs [" << ids << "]\n"
+    std::cerr << "Started enclave with enclave-cid: " << enclave.cid
+              << ", memory: " << enclave.memory_mib << " MiB, cpu-ids: ["
+              << ids << "]\n"
               << "Its vsock: " << folder.vsock() << "\n";
 }
 

@@ -48,7 +48,13 @@ nlohmann::ordered_json terminate(const std::vector<Enclave> &enclaves,
         send_signal(enclave.supervisor, SIGTERM);
     }
     for (const Enclave &enclave : enclaves) {
-        list.push_back(enclave.end_info(wait_and_remove(enclave, runtime)));
+        bool ended = wait_and_remove(enclave, runtime);
+
+        if (ended) {
+            std::cerr << "Successfully terminated enclave " << enclave.id
+                      << ".\n";
+        }
+        list.push_back(enclave.end_info(ended));
     }
     return list;
 }

@@ -112,6 +112,10 @@ class Script(harness.Case):
                                 stderr=subprocess.PIPE)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(result.stdout, "")
+        for line in ("Start building the Enclave Image...",
+                     "Enclave Image successfully created.",
+                     "Start allocating memory..."):
+            self.assertIn(line + "\n", result.stderr)
         values = self.values(image, signer)
         files = sorted(EXPECTED.glob("*.json"))
         self.assertEqual({f.name for f in files},

@@ -131,6 +131,28 @@ class Life(Case):
              "Terminated": True})
         self.nothing_left()
 
+    def test_lines_of_aws(self):
+        """The lines that scripts look for"""
+        result = self.call("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
+                           "--cpu-count", "1", "--debug-mode")
+        enclave = json.loads(result.stdout)
+        lines = result.stderr.splitlines()
+        self.assertEqual(lines[:2], [
+            "Start allocating memory...",
+            "Started enclave with enclave-cid: 16, memory: 128 MiB, "
+            f"cpu-ids: {enclave['CPUIDs']}"])
+        result = self.call("console", "--enclave-name", "hello",
+                           "--disconnect-timeout", "0")
+        self.assertEqual(result.stdout.splitlines()[:2], [
+            "Connecting to the console for enclave 16...",
+            "Successfully connected to the console."])
+        result = self.call("terminate-enclave", "--all", env={
+            name: "/dev/null" for name in (
+                "NITRO_CLI_ARTIFACTS", "NITRO_CLI_SOCKETS_PATH",
+                "NITRO_CLI_LOGS_PATH", "BACKTRACE", "RUST_LOG")})
+        self.assertEqual(result.stderr.splitlines(), [
+            f"Successfully terminated enclave {enclave['EnclaveID']}."])
+
     def test_names_cids_and_cpus(self):
         one, two = self.start(), self.start()
         self.assertEqual(one["EnclaveName"], "hello")
