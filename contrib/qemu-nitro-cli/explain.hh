@@ -9,10 +9,9 @@
 #include <optional>
 #include <string>
 
-#include "common.hh"
-
 struct Explanation {
-    Code code;
+    int number;
+    bool is_used;               /* by this program, not by AWS's alone */
     const char *title, *text;
 };
 

@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "arguments.hh"
+#include "common.hh"
 #include "explain.hh"
 
 namespace {
@@ -19,6 +20,9 @@ const char *const usage =
     "Tell what an error's number means.\n"
     "\n"
     "  --error-code CODE      as in the message: E19\n";
+
+const char *const not_used =
+    "This is an error of AWS's nitro-cli on EC2; it does not come up here.\n";
 
 } // namespace
 
@@ -34,9 +38,9 @@ void explain_command(int argc, char **argv)
     std::optional<Explanation> found = explain(code);
     if (!found) {
         throw Error(Code::invalid_argument, "--error-code " + code
-                    + " is none of this program's", "Give it as the message"
+                    + " is none of nitro-cli's", "Give it as the message"
                     " has it, like E19.");
     }
-    fprintf(stderr, "E%02d: %s\n%s\n", static_cast<int>(found->code),
-            found->title, found->text);
+    fprintf(stderr, "E%02d: %s\n%s\n%s", found->number, found->title,
+            found->text, found->is_used ? "" : not_used);
 }

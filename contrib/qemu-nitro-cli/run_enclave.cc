@@ -115,7 +115,8 @@ LaunchPlan make_plan(const RunOptions &options)
     LaunchPlan plan;
     uint64_t size = size_of_image(options.eif_path);
 
-    check_memory(options.memory_mib, size, host_memory_mib());
+    check_memory(options.memory_mib, size);
+    check_memory_left(options.memory_mib, host_memory_mib(), 0);
     AttestationRoot root = attestation_root();
     plan.root_certificate = root.certificate;
     plan.root_key = root.key;
@@ -131,22 +132,25 @@ LaunchPlan make_plan(const RunOptions &options)
     return plan;
 }
 
-/* Name, CID and CPUs, which depend on those of other enclaves */
+/* Name, CID, CPUs and memory, which depend on those of other enclaves */
 void choose_place(LaunchPlan *plan, const RunOptions &options,
                   const std::vector<Enclave> &others)
 {
-    std::vector<std::string> names;
-    std::vector<uint32_t> cids;
-    std::vector<uint64_t> cpus;
+    std::set<std::string> names;
+    std::set<uint32_t> cids;
+    std::set<uint64_t> cpus;
+    uint64_t memory_mib = 0;
 
     for (const Enclave &other : others) {
-        names.push_back(other.name);
-        cids.push_back(other.cid);
-        cpus.insert(cpus.end(), other.cpu_ids.begin(), other.cpu_ids.end());
+        names.insert(other.name);
+        cids.insert(other.cid);
+        cpus.insert(other.cpu_ids.begin(), other.cpu_ids.end());
+        memory_mib += other.memory_mib;
     }
+    check_memory_left(options.memory_mib, host_memory_mib(), memory_mib);
     plan->enclave.name = unique_name(options, names);
     plan->enclave.cid = choose_cid(options.cid, cids);
-    plan->enclave.cpu_ids = choose_cpus(options, cpus);
+    plan->enclave.cpu_ids = choose_cpus(options, cpus, host_cpus());
 }
 
 /* Out of the reach of the terminal, and without this process's files */

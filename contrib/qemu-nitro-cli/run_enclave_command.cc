@@ -24,7 +24,7 @@ const char *const usage =
     "  --eif-path FILE        the enclave image\n"
     "  --memory MIB           its memory, at least four times the image; with a\n"
     "                         suffix M, G or T if not in MiB\n"
-    "  --cpu-count N          how many CPUs it has\n"
+    "  --cpu-count N          how many CPUs it has, at most the host's\n"
     "  --cpu-ids ID...        the same, by ids; the host's CPUs stay shared\n"
     "  --enclave-cid CID      its vsock address; 0, as without: a free one\n"
     "  --enclave-name NAME    default: the file's, without .eif; a number is\n"
@@ -39,7 +39,8 @@ const char *const usage =
     "\n"
     "NITRO_CLI_ACCEL=kvm|tcg in the environment chooses QEMU's accelerator;\n"
     "without it, KVM is taken where it works.  NITRO_CLI_BOOT_TIMEOUT is how\n"
-    "many seconds the enclave may take to boot.\n";
+    "many seconds the enclave may take to boot.  NITRO_CLI_CPUS is how many CPUs\n"
+    "the host counts as having, for --cpu-count and --cpu-ids.\n";
 
 /* nitro-cli's own line, which scripts look for, and the path for programs of
  * the parent */

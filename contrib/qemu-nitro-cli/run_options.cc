@@ -6,8 +6,8 @@
 #include "run_options.hh"
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <sstream>
 
 #include "json_input.hh"
@@ -65,13 +65,20 @@ void check_cpus(const RunOptions &options)
                     "Say how many CPUs the enclave has.");
     }
     uint64_t count = options.cpu_count.value_or(options.cpu_ids.size());
-    if (count < 1 || count > max_cpus) {
-        invalid(number(count) + " CPUs are asked for", "An enclave has 1 to "
+    if (count < 1) {
+        invalid("0 CPUs are asked for", "An enclave has 1 to "
                 + number(max_cpus) + ".");
     }
-    std::set<uint64_t> ids(options.cpu_ids.begin(), options.cpu_ids.end());
-    if (ids.size() < options.cpu_ids.size()) {
-        invalid("--cpu-ids has an id twice", "Give each CPU once.");
+    if (count > max_cpus) {
+        throw Error(Code::cpu_count, number(count) + " CPUs are asked for",
+                    "An enclave has 1 to " + number(max_cpus) + ".");
+    }
+    std::set<uint64_t> ids;
+    for (uint64_t id : options.cpu_ids) {
+        if (!ids.insert(id).second) {
+            throw Error(Code::cpu_twice, "--cpu-ids has the CPU " + number(id)
+                        + " twice", "Give each CPU once.");
+        }
     }
 }
 
@@ -204,6 +211,17 @@ uint64_t parse_memory(const std::string &text)
     }
 }
 
+static uint64_t parse_cpu_id(const std::string &id, const std::string &word)
+{
+    try {
+        return parse_number("--cpu-ids", id, max_cpu_id);
+    } catch (const Error &) {
+        throw Error(Code::cpu_list, "--cpu-ids " + word + " is not a list of"
+                    " CPUs", "Give numbers with spaces or commas between"
+                    " them: --cpu-ids 1 3.");
+    }
+}
+
 std::vector<Option> run_option_list()
 {
     return {{"eif-path"}, {"memory"}, {"cpu-count"},
@@ -240,8 +258,7 @@ RunOptions run_options(const Arguments &arguments)
         std::istringstream ids(word + ',');
 
         for (std::string id; std::getline(ids, id, ',');) {
-            options.cpu_ids.push_back(parse_number("--cpu-ids", id,
-                                                   max_cpu_id));
+            options.cpu_ids.push_back(parse_cpu_id(id, word));
         }
     }
     if (auto cid = arguments.single("enclave-cid")) {
@@ -258,8 +275,8 @@ RunOptions run_options_from_json(const std::string &text,
                                  const std::string &path)
 {
     RunOptions options;
-    json file = parse_json({text.begin(), text.end()}, path,
-                           Code::invalid_argument, "Correct the file.");
+    json file = parse_json({text.begin(), text.end()}, path, Code::json,
+                           "Correct the file that --config names.");
 
     drop_nulls(&file);
     require(file, path, "eif_path");
@@ -295,8 +312,7 @@ RunOptions run_options_from_json(const std::string &text,
     return options;
 }
 
-void check_memory(uint64_t memory_mib, uint64_t image_size,
-                  uint64_t host_memory_mib)
+void check_memory(uint64_t memory_mib, uint64_t image_size)
 {
     constexpr uint64_t mib = 1 << 20, factor = 4;
     uint64_t image_mib = image_size / mib + (image_size % mib != 0);
@@ -311,15 +327,29 @@ void check_memory(uint64_t memory_mib, uint64_t image_size,
                     + " MiB: it needs " + number(needed),
                     "Give at least --memory " + number(needed) + ".");
     }
-    if (memory_mib > host_memory_mib) {
-        throw Error(Code::memory, number(memory_mib) + " MiB of memory are"
-                    " more than the " + number(host_memory_mib) + " MiB of"
-                    " this host", "Give the enclave less.");
+}
+
+void check_memory_left(uint64_t memory_mib, uint64_t host_mib,
+                       uint64_t taken_mib)
+{
+    uint64_t left = host_mib - std::min(host_mib, taken_mib);
+
+    if (memory_mib > host_mib) {
+        throw Error(Code::memory_left, "--memory " + number(memory_mib)
+                    + " is more than the " + number(host_mib) + " MiB of this"
+                    " host", "Give the enclave less.");
+    }
+    if (memory_mib > left) {
+        throw Error(Code::memory_left, "--memory " + number(memory_mib)
+                    + " is more than the " + number(left) + " MiB that other"
+                    " enclaves leave of this host's " + number(host_mib),
+                    "Give the enclave less, or end others with"
+                    " terminate-enclave.");
     }
 }
 
 std::string unique_name(const RunOptions &options,
-                        const std::vector<std::string> &taken)
+                        const std::set<std::string> &taken)
 {
     static const std::string suffix = ".eif";
     std::string base;
@@ -334,15 +364,15 @@ std::string unique_name(const RunOptions &options,
         check_name(base);
     }
     std::string name = base;
-    for (unsigned i = 1; std::ranges::count(taken, name); i++) {
+    for (unsigned i = 1; taken.contains(name); i++) {
         name = base + "_" + std::to_string(i);
     }
     return name;
 }
 
-uint32_t choose_cid(uint64_t wanted, const std::vector<uint32_t> &taken)
+uint32_t choose_cid(uint64_t wanted, const std::set<uint32_t> &taken)
 {
-    if (wanted && std::ranges::count(taken, wanted)) {
+    if (wanted && taken.contains(wanted)) {
         invalid("another enclave has the CID " + number(wanted),
                 "Give a different --enclave-cid, or 0 for a free one.");
     }
@@ -350,20 +380,51 @@ uint32_t choose_cid(uint64_t wanted, const std::vector<uint32_t> &taken)
         return wanted;
     }
     uint32_t cid = first_cid;
-    while (std::ranges::count(taken, cid)) {
+    while (taken.contains(cid)) {
         cid++;
     }
     return cid;
 }
 
+uint64_t host_cpus()
+{
+    const char *text = getenv("NITRO_CLI_CPUS");
+
+    if (text && *text) {
+        return parse_number("NITRO_CLI_CPUS", text, max_cpu_id);
+    }
+    return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 std::vector<uint64_t> choose_cpus(const RunOptions &options,
-                                  const std::vector<uint64_t> &taken)
+                                  const std::set<uint64_t> &taken,
+                                  uint64_t host_cpus)
 {
     std::vector<uint64_t> ids = options.cpu_ids;
+    const char *advice = "Ask for less, or set NITRO_CLI_CPUS to the number of"
+        " CPUs that the host shall count as having.";
 
-    /* As on EC2, CPU 0 stays with the parent. */
+    if (options.cpu_count.value_or(0) > host_cpus) {
+        throw Error(Code::cpu_count, "--cpu-count " + number(*options.cpu_count)
+                    + " is more than the " + number(host_cpus) + " CPUs of"
+                    " this host", advice);
+    }
+    for (uint64_t id : ids) {
+        if (id >= host_cpus) {
+            throw Error(Code::cpu_id, "--cpu-ids has the CPU " + number(id)
+                        + ", and this host has " + number(host_cpus)
+                        + ", from 0", advice);
+        }
+        if (taken.contains(id)) {
+            throw Error(Code::cpu_id, "--cpu-ids has the CPU " + number(id)
+                        + ", which another enclave has", "Give another CPU, or"
+                        " --cpu-count: CPUs are shared.");
+        }
+    }
+    /* As on EC2, CPU 0 stays with the parent.  CPUs are shared, so the ids go
+     * beyond the host's where enclaves have them all. */
     for (uint64_t id = 1; ids.size() < options.cpu_count.value_or(0); id++) {
-        if (!std::ranges::count(taken, id)) {
+        if (!taken.contains(id)) {
             ids.push_back(id);
         }
     }

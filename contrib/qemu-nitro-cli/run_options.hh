@@ -7,6 +7,7 @@
 #define QEMU_NITRO_CLI_RUN_OPTIONS_HH
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,21 +44,33 @@ uint64_t parse_memory(const std::string &text);
 uint64_t parse_number(const std::string &option, const std::string &text,
                       uint64_t max);
 
-/* The memory that an image of `image_size` bytes needs is at hand and asked
- * for; throws if it is not. */
-void check_memory(uint64_t memory_mib, uint64_t image_size,
-                  uint64_t host_memory_mib);
+/* The memory that an image of `image_size` bytes needs is asked for; throws if
+ * it is not. */
+void check_memory(uint64_t memory_mib, uint64_t image_size);
+
+/* The host has that memory, besides the `taken_mib` of other enclaves; throws
+ * if it has not. */
+void check_memory_left(uint64_t memory_mib, uint64_t host_mib,
+                       uint64_t taken_mib);
 
 /* A name for an enclave: that of the file without ".eif", if none is given,
  * and with a suffix if there is one of that name among `taken`. */
 std::string unique_name(const RunOptions &options,
-                        const std::vector<std::string> &taken);
+                        const std::set<std::string> &taken);
 
 /* The CID that is asked for, or the lowest free one; throws if it is taken. */
-uint32_t choose_cid(uint64_t wanted, const std::vector<uint32_t> &taken);
+uint32_t choose_cid(uint64_t wanted, const std::set<uint32_t> &taken);
 
-/* The ids of CPUs: as asked for, or the lowest that no enclave has. */
+/*
+ * The ids of CPUs: as asked for, or the lowest that no enclave has, from 1.
+ * Throws if the host has not so many CPUs, or if an id that is asked for is
+ * none of the host's, or an enclave has it.
+ */
 std::vector<uint64_t> choose_cpus(const RunOptions &options,
-                                  const std::vector<uint64_t> &taken);
+                                  const std::set<uint64_t> &taken,
+                                  uint64_t host_cpus);
+
+/* How many CPUs this host has: what $NITRO_CLI_CPUS says, if it is set */
+uint64_t host_cpus();
 
 #endif

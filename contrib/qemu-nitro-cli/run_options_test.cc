@@ -52,22 +52,34 @@ TEST(Memory, Units)
 
 TEST(Memory, FourTimesTheImage)
 {
-    constexpr uint64_t mib = 1 << 20, plenty = 1 << 20;
-    auto check = [](uint64_t memory, uint64_t image, uint64_t host) {
-        return code_of([=] { check_memory(memory, image, host); });
+    constexpr uint64_t mib = 1 << 20;
+    auto check = [](uint64_t memory, uint64_t image) {
+        return code_of([=] { check_memory(memory, image); });
     };
 
-    EXPECT_EQ(check(64, 1, plenty), 0);
-    EXPECT_EQ(check(63, 1, plenty), 26);
-    EXPECT_EQ(check(400, 100 * mib, plenty), 0);
-    EXPECT_EQ(check(399, 100 * mib, plenty), 26);
+    EXPECT_EQ(check(64, 1), 0);
+    EXPECT_EQ(check(63, 1), 26);
+    EXPECT_EQ(check(400, 100 * mib), 0);
+    EXPECT_EQ(check(399, 100 * mib), 26);
     /* a quarter of a MiB more, or a byte, is a MiB of memory more */
-    EXPECT_EQ(check(400, 100 * mib + 1, plenty), 26);
-    EXPECT_EQ(check(401, 100 * mib + mib / 4, plenty), 0);
-    EXPECT_EQ(check(401, 100 * mib + mib / 4 + 1, plenty), 26);
-    EXPECT_EQ(check(plenty, UINT64_MAX, plenty), 26);
-    EXPECT_EQ(check(65, 1, 64), 26);
-    EXPECT_EQ(check(64, 1, 64), 0);
+    EXPECT_EQ(check(400, 100 * mib + 1), 26);
+    EXPECT_EQ(check(401, 100 * mib + mib / 4), 0);
+    EXPECT_EQ(check(401, 100 * mib + mib / 4 + 1), 26);
+    EXPECT_EQ(check(1 << 24, UINT64_MAX), 26);
+}
+
+TEST(Memory, WhatOthersLeave)
+{
+    auto check = [](uint64_t memory, uint64_t host, uint64_t taken) {
+        return code_of([=] { check_memory_left(memory, host, taken); });
+    };
+
+    EXPECT_EQ(check(64, 64, 0), 0);
+    EXPECT_EQ(check(65, 64, 0), 27);
+    EXPECT_EQ(check(64, 128, 64), 0);
+    EXPECT_EQ(check(64, 128, 65), 27);
+    EXPECT_EQ(check(64, 128, 129), 27);
+    EXPECT_EQ(check(64, 128, UINT64_MAX), 27);
 }
 
 TEST(Config, All)
@@ -108,11 +120,13 @@ TEST(Config, Refusals)
 {
     EXPECT_EQ(code(R"("debug_mode": true)"), 1);
     EXPECT_EQ(code(R"("cpu_count": 1, "cpu_ids": [1])"), 2);
+    EXPECT_EQ(code(R"("cpu_count": 129)"), 22);
+    EXPECT_EQ(code(R"("cpu_ids": [1, 2, 1])"), 20);
     for (const char *fields : {
-             R"("cpu_count": 0)", R"("cpu_count": 129)", R"("cpu_count": -1)",
+             R"("cpu_count": 0)", R"("cpu_count": -1)",
              R"("cpu_count": "1")", R"("cpu_count": 1.5)",
              R"("cpu_count": 4294967297)", R"("cpu_ids": [])",
-             R"("cpu_ids": 1)", R"("cpu_ids": ["1"])", R"("cpu_ids": [1, 1])",
+             R"("cpu_ids": 1)", R"("cpu_ids": ["1"])",
              R"("cpu_ids": [4294967296])", R"("cpu_ids": [null])"}) {
         EXPECT_EQ(code(fields), 3) << fields;
     }
@@ -128,7 +142,7 @@ TEST(Config, Refusals)
     }
     for (const char *text : {"", "{", "[]", "null", "5", "{} {}",
                              "\xff\xfe"}) {
-        EXPECT_EQ(code_of([&] { run_options_from_json(text, "f"); }), 3)
+        EXPECT_EQ(code_of([&] { run_options_from_json(text, "f"); }), 17)
             << text;
     }
 }
@@ -178,9 +192,28 @@ TEST(Cpus, FreeOnes)
 
     count.cpu_count = 2;
     ids.cpu_ids = {7, 0};
-    EXPECT_EQ(choose_cpus(count, {}), (std::vector<uint64_t>{1, 2}));
-    EXPECT_EQ(choose_cpus(count, {2, 1, 4}), (std::vector<uint64_t>{3, 5}));
-    EXPECT_EQ(choose_cpus(ids, {7}), (std::vector<uint64_t>{7, 0}));
+    EXPECT_EQ(choose_cpus(count, {}, 2), (std::vector<uint64_t>{1, 2}));
+    EXPECT_EQ(choose_cpus(count, {2, 1, 4}, 2),
+              (std::vector<uint64_t>{3, 5}));
+    EXPECT_EQ(choose_cpus(ids, {6}, 8), (std::vector<uint64_t>{7, 0}));
+    EXPECT_EQ(code_of([&] { choose_cpus(count, {}, 1); }), 22);
+    EXPECT_EQ(code_of([&] { choose_cpus(ids, {}, 7); }), 21);
+    EXPECT_EQ(code_of([&] { choose_cpus(ids, {7}, 8); }), 21);
+    EXPECT_EQ(code_of([&] { choose_cpus(ids, {0}, 8); }), 21);
+}
+
+TEST(Cpus, OfTheHost)
+{
+    setenv("NITRO_CLI_CPUS", "17", 1);
+    EXPECT_EQ(host_cpus(), 17u);
+    for (const char *text : {"x", "-1", "4294967296"}) {
+        setenv("NITRO_CLI_CPUS", text, 1);
+        EXPECT_EQ(code_of([] { host_cpus(); }), 3) << text;
+    }
+    setenv("NITRO_CLI_CPUS", "", 1);
+    EXPECT_GE(host_cpus(), 1u);
+    unsetenv("NITRO_CLI_CPUS");
+    EXPECT_GE(host_cpus(), 1u);
 }
 
 TEST(CpuIds, AsWordsAndWithCommas)
@@ -203,9 +236,12 @@ TEST(CpuIds, AsWordsAndWithCommas)
     EXPECT_EQ(ids({"--cpu-ids", "5,7,9"}), three);
     EXPECT_EQ(ids({"--cpu-ids=5,7", "9"}), three);
     for (const char *word : {"5,", ",5", "5,,7", ",", "5, 7", "5;7"}) {
-        EXPECT_EQ(code_of([&] { ids({"--cpu-ids", word}); }), 3) << word;
+        EXPECT_EQ(code_of([&] { ids({"--cpu-ids", word}); }), 23) << word;
     }
-    EXPECT_EQ(code_of([&] { ids({"--cpu-ids", "5,7", "5"}); }), 3);
+    for (const char *word : {"", "x", "1-3", "4294967296", "0x1", "+1"}) {
+        EXPECT_EQ(code_of([&] { ids({"--cpu-ids", word}); }), 23) << word;
+    }
+    EXPECT_EQ(code_of([&] { ids({"--cpu-ids", "5,7", "5"}); }), 20);
 }
 
 } // namespace

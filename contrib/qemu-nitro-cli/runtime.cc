@@ -259,6 +259,6 @@ Enclave Runtime::find(const std::optional<std::string> &id,
             return enclave;
         }
     }
-    throw Error(Code::name, id ? "no enclave has the id " + *id
-                : "no enclave is called " + *name, advice);
+    throw id ? Error(Code::socket, "no enclave has the id " + *id, advice)
+             : Error(Code::name, "no enclave is called " + *name, advice);
 }

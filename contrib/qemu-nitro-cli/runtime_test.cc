@@ -115,8 +115,10 @@ TEST_F(RuntimeFolder, Finding)
 
     EXPECT_EQ(code_of([&] { runtime.find(one, "name"); }), 2);
     EXPECT_EQ(code_of([&] { runtime.find({}, {}); }), 1);
-    EXPECT_EQ(code_of([&] { runtime.find(two, {}); }), 58);
-    EXPECT_EQ(code_of([&] { runtime.find("", {}); }), 58);
+    EXPECT_EQ(code_of([&] { runtime.find(two, {}); }), 11);
+    EXPECT_EQ(code_of([&] { runtime.find("", {}); }), 11);
+    EXPECT_EQ(code_of([&] { runtime.find("lock", {}); }), 11);
+    EXPECT_EQ(code_of([&] { runtime.find("../qemu-nitro/" + one, {}); }), 11);
     EXPECT_EQ(code_of([&] { runtime.find({}, "nam"); }), 58);
 }
 

@@ -28,6 +28,7 @@ class Script(harness.Case):
         engine.chmod(0o755)
         self.env = {
             **os.environ, **EPOCH, "NITRO_CLI_ACCEL": "tcg",
+            "NITRO_CLI_CPUS": "4",
             "PATH": f"{folder}:{harness.NITRO_CLI.parent}:/usr/bin:/bin",
             "XDG_RUNTIME_DIR": str(self.dir / "run"),
             "XDG_DATA_HOME": str(self.dir / "data"),

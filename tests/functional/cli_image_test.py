@@ -324,7 +324,7 @@ class Pcr(Case):
 
 class Explain(Case):
     def test_all_codes(self):
-        for code in (1, 2, 3, 19, 26, 35, 36, 44, 58, 59, 60):
+        for code in range(61):
             for form in (f"E{code:02d}", f"e{code}", str(code)):
                 result = self.call("explain", "--error-code", form)
                 self.assertEqual(result.returncode, 0, form)

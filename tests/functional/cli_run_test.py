@@ -28,7 +28,8 @@ MEMORY = ("--memory", "128")
 class Case(harness.Case):
     def setUp(self):
         super().setUp()
-        self.env = {**os.environ, "NITRO_CLI_ACCEL": "tcg"}
+        self.env = {**os.environ, "NITRO_CLI_ACCEL": "tcg",
+                    "NITRO_CLI_CPUS": "8"}
         for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
             path = self.dir / name[4:8].lower()
             path.mkdir(mode=0o700)
@@ -233,7 +234,7 @@ class Life(Case):
         run = self.ok("run-enclave", "--config", path)
         self.assertEqual((run["EnclaveName"], run["EnclaveCID"],
                           run["NumberOfCPUs"]), ("hello", 16, 1))
-        self.fails(3, ["text"], "run-enclave", "--config",
+        self.fails(17, ["text"], "run-enclave", "--config",
                    self.file("text", b"{"))
         self.fails(19, ["gone"], "run-enclave", "--config", self.dir / "gone")
 
@@ -556,7 +557,8 @@ class Refused(Case):
                 options = self.without(name) if name in self.GOOD \
                     else self.GOOD
                 result = self.call("run-enclave", *options, name, value)
-                self.assertIn(result.returncode, (1, 3, 26, 58), (name, value))
+                self.assertIn(result.returncode, (1, 3, 22, 26, 58),
+                              (name, value))
                 self.assertEqual(result.stdout, "")
         self.assertEqual(self.processes(), {})
 
@@ -577,7 +579,30 @@ class Refused(Case):
                        "--memory", "255", "--cpu-count", "1")
         self.run_fails(26, ["64"], *self.without("--memory"), "--memory",
                        "63")
-        self.run_fails(26, [], *self.without("--memory"), "--memory", "15T")
+        self.run_fails(27, [15 << 20], *self.without("--memory"), "--memory",
+                       "15T")
+
+    def test_memory_that_others_have(self):
+        page = os.sysconf("SC_PAGE_SIZE")
+        host = os.sysconf("SC_PHYS_PAGES") * page >> 20
+        self.start()
+        self.fails(27, [host - 100, host - 128], "run-enclave", "--eif-path",
+                   harness.HELLO, "--memory", host - 100, "--cpu-count", 1)
+        self.assertEqual(len(self.enclaves()), 1)
+
+    def test_cpus(self):
+        cpus = self.without("--cpu-count")
+        self.run_fails(22, [9, 8], *cpus, "--cpu-count", "9")
+        self.run_fails(22, [2, 1], *cpus, "--cpu-count", "2",
+                       env={"NITRO_CLI_CPUS": "1"})
+        self.run_fails(21, [8], *cpus, "--cpu-ids", "7", "8")
+        self.run_fails(20, [7], *cpus, "--cpu-ids", "7", "7")
+        self.run_fails(23, ["7,,8"], *cpus, "--cpu-ids", "7,,8")
+        self.run_fails(3, ["NITRO_CLI_CPUS"], *cpus, "--cpu-count", "1",
+                       env={"NITRO_CLI_CPUS": "two"})
+        taken = self.start()["CPUIDs"][0]
+        self.fails(21, [taken], "run-enclave", *cpus, "--cpu-ids", taken)
+        self.assertEqual(len(self.enclaves()), 1)
 
     def test_images(self):
         for name, data, code in (("empty", b"", 35), ("text", b"text", 35),
@@ -633,7 +658,7 @@ class Refused(Case):
     def test_unknown_enclave(self):
         for command in ("console", "terminate-enclave"):
             self.fails(58, ["nobody"], command, "--enclave-name", "nobody")
-            self.fails(58, ["i-1"], command, "--enclave-id", "i-1")
+            self.fails(11, ["i-1"], command, "--enclave-id", "i-1")
             self.fails(1, ["--enclave-id"], command)
         self.assertEqual(self.ok("terminate-enclave", "--all"), [])
 
@@ -697,7 +722,7 @@ class Users(Case):
         self.assertEqual((result.returncode, result.stdout), (0, "[]\n"))
         for command in ("terminate-enclave", "console"):
             result = as_other(command, "--enclave-id", enclave["EnclaveID"])
-            self.assertEqual(result.returncode, 58)
+            self.assertEqual(result.returncode, 11)
         result = as_other("terminate-enclave", "--all",
                           runtime=self.dir / "runt")
         self.assertEqual(result.returncode, 19)
