@@ -33,7 +33,7 @@ _qemu_nitro_cli()
         ;;
     --eif-path | --config | --output | --output-file | --docker-archive | \
         --signing-certificate | --private-key | --input | --document | \
-        --root | --metadata)
+        --root | --metadata | --console-log)
         if [[ $before != --metadata || ${COMP_WORDS[1]} == build-enclave ]]
         then
             compopt -o filenames
@@ -52,7 +52,8 @@ _qemu_nitro_cli()
         ;;
     --memory | --cpu-count | --cpu-ids | --enclave-cid | --name | --version | \
         --cmd | --env | --cmdline | --docker-uri | --disconnect-timeout | \
-        --error-code | --nonce | --user-data | --public-key | --at | --pcr*)
+        --parent-role | --parent-id | --error-code | --nonce | --user-data | \
+        --public-key | --at | --pcr*)
         return
         ;;
     esac
@@ -71,7 +72,8 @@ _qemu_nitro_cli()
     pcr) options="--signing-certificate --input" ;;
     run-enclave)
         options="--eif-path --memory --cpu-count --cpu-ids --enclave-cid
-            --enclave-name --debug-mode --attach-console --config"
+            --enclave-name --debug-mode --attach-console --parent-role
+            --parent-id --console-log --config"
         ;;
     sign-eif) options="--eif-path --signing-certificate --private-key" ;;
     terminate-enclave) options="--enclave-id --enclave-name --all" ;;

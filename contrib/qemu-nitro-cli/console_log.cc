@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
@@ -32,6 +33,37 @@ ConsoleLog::ConsoleLog(const std::string &path, LogLimits limits)
     if (!file_) {
         throw file_error(path);
     }
+}
+
+Descriptor open_kept_log(const std::string &path, const std::string &image)
+{
+    const char *advice = "Give a file of your own with --console-log.";
+    struct stat st, other;
+    auto fail = [&](const std::string &why) {
+        throw Error(Code::file, "--console-log " + path + ": " + why, advice);
+    };
+    /* A FIFO is not waited for. */
+    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY
+                         | O_NONBLOCK, 0600));
+
+    if (!file || fstat(file.get(), &st)) {
+        fail(error_text(errno));
+    }
+    if (!S_ISREG(st.st_mode)) {
+        fail("this is no regular file");
+    }
+    if (stat(image.c_str(), &other) == 0 && other.st_dev == st.st_dev &&
+        other.st_ino == st.st_ino) {
+        fail("this is the enclave image");
+    }
+    if (flock(file.get(), LOCK_EX | LOCK_NB)) {
+        fail(errno == EWOULDBLOCK ? "another enclave's console goes there"
+                                  : error_text(errno));
+    }
+    if (fchmod(file.get(), 0600) || ftruncate(file.get(), 0)) {
+        fail(error_text(errno));
+    }
+    return file;
 }
 
 void ConsoleLog::write(const char *data, size_t size)

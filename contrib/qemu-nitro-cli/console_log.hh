@@ -29,6 +29,9 @@ class ConsoleLog {
 public:
     /* Make the file, which must not be there; throws Error. */
     ConsoleLog(const std::string &path, LogLimits limits = {});
+    /* Use a file that is open, and empty. */
+    explicit ConsoleLog(Descriptor file, LogLimits limits = {})
+        : file_(std::move(file)), limits_(limits), hole_end_(limits.head) {}
 
     /* Append.  Where the file system is full, what comes is lost. */
     void write(const char *data, size_t size);
@@ -44,6 +47,13 @@ private:
     uint64_t size_ = 0, hole_end_;
     bool has_holes_ = true;             /* until the file system refuses */
 };
+
+/*
+ * Open a file that the user names, for a log of this user's alone: it is made,
+ * or emptied.  While it is open, nobody else gets it.  Throws Error if it
+ * cannot be that, or is `image`.
+ */
+Descriptor open_kept_log(const std::string &path, const std::string &image);
 
 class ConsoleReader {
 public:

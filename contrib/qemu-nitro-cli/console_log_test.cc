@@ -134,4 +134,38 @@ TEST(Tail, Printable)
     EXPECT_EQ(printable_tail(std::string("a\0\x7f\xff\x9b" "d", 6), 2), "ad");
 }
 
+TEST_F(Console, KeptLog)
+{
+    write("log", "old words");
+    ASSERT_EQ(chmod(path("log").c_str(), 0644), 0);
+    {
+        ConsoleLog log(open_kept_log(path("log"), path("image")));
+
+        EXPECT_EQ(mode("log"), 0600u);
+        add(log, "new");
+        EXPECT_EQ(code_of([&] { open_kept_log(path("log"), ""); }), 19);
+        EXPECT_EQ(read("log"), "new");
+    }
+    open_kept_log(path("log"), path("image"));
+    EXPECT_EQ(read("log"), "");
+    open_kept_log(path("made"), path("image"));
+    EXPECT_EQ(mode("made"), 0600u);
+}
+
+TEST_F(Console, KeptLogThatCannotBe)
+{
+    write("image", "bytes");
+    std::filesystem::create_hard_link(path("image"), path("again"));
+    std::filesystem::create_symlink("image", path("link"));
+    ASSERT_EQ(mkfifo(path("fifo").c_str(), 0600), 0);
+    for (const char *name : {"image", "again", "link", "fifo", "none/log",
+                             ""}) {
+        EXPECT_EQ(code_of([&] {
+            open_kept_log(path(name), path("image"));
+        }), 19) << name;
+    }
+    EXPECT_EQ(code_of([&] { open_kept_log("/dev/null", path("image")); }), 19);
+    EXPECT_EQ(read("image"), "bytes");
+}
+
 } // namespace

@@ -13,6 +13,11 @@ using nlohmann::ordered_json;
 
 const char *const state_names[] = {"EMPTY", "RUNNING", "TERMINATING"};
 
+/* What attestation documents have in place of Measurements, in debug mode: a
+ * key of our own, which nitro-cli's readers pass over */
+const char *const attested = "AttestedMeasurements";
+const char *const attested_zero = "ZERO";
+
 const char *const debug_flag = "DEBUG_MODE", *const no_flag = "NONE";
 
 /* The keys of the processes in the file */
@@ -32,17 +37,32 @@ State state_from(const std::string &name)
     return static_cast<State>(found - state_names);
 }
 
-} // namespace
-
-bool is_enclave_id(const std::string &text)
+/* Whether a text is like `form`, in which h is any digit in hex */
+bool has_form(const std::string &text, const std::string &form)
 {
-    static const std::string form = "i-hhhhhhhhhhhhhhhhh-enchhhhhhhhhhhhhhhh";
     static const std::string hex = "0123456789abcdef";
 
     return text.size() == form.size() &&
         std::ranges::equal(text, form, [](char c, char f) {
             return f == 'h' ? hex.find(c) != std::string::npos : c == f;
         });
+}
+
+} // namespace
+
+bool is_instance_id(const std::string &text)
+{
+    return has_form(text, "i-hhhhhhhhhhhhhhhhh") ||
+        has_form(text, "i-hhhhhhhh");
+}
+
+bool is_enclave_id(const std::string &text)
+{
+    size_t instance = text.find("-enc");
+
+    return instance != std::string::npos &&
+        is_instance_id(text.substr(0, instance)) &&
+        has_form(text.substr(instance), "-enchhhhhhhhhhhhhhhh");
 }
 
 ordered_json Enclave::run_info() const
@@ -66,6 +86,9 @@ ordered_json Enclave::description(bool with_metadata) const
     json["Flags"] = debug_mode ? debug_flag : no_flag;
     if (!measurements.is_null()) {
         json["Measurements"] = measurements;
+    }
+    if (debug_mode) {
+        json[attested] = attested_zero;
     }
     if (with_metadata) {
         json.update(metadata);

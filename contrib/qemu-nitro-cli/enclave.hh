@@ -42,7 +42,10 @@ struct Enclave {
     static std::optional<Enclave> from_file(const std::string &text);
 };
 
-/* Is this of the form "i-", 17 hex digits, "-enc", 16 hex digits? */
+/* Is this of the form "i-" and 17 hex digits, or 8, as old instances have? */
+bool is_instance_id(const std::string &text);
+
+/* Is this an instance's id, "-enc" and 16 hex digits? */
 bool is_enclave_id(const std::string &text);
 
 #endif

@@ -53,6 +53,7 @@ TEST(Enclave, OrderOfKeys)
               R"("CPUIDs":[1,4294967295],"MemoryMiB":16777216,)"
               R"("State":"RUNNING","Flags":"DEBUG_MODE",)"
               R"("Measurements":{"HashAlgorithm":"h","PCR0":"00"},)"
+              R"("AttestedMeasurements":"ZERO",)"
               R"("ImageName":"n","Metadata":{"a":1}})");
 }
 
@@ -69,6 +70,7 @@ TEST(Enclave, States)
     }
     e.debug_mode = false;
     EXPECT_EQ(e.description(false)["Flags"], "NONE");
+    EXPECT_FALSE(e.description(false).contains("AttestedMeasurements"));
     e.measurements = nullptr;
     EXPECT_FALSE(e.description(true).contains("Measurements"));
     EXPECT_FALSE(e.description(false).contains("ImageName"));
@@ -107,6 +109,16 @@ TEST(Enclave, FileOfNonsense)
 TEST(Enclave, Ids)
 {
     EXPECT_TRUE(is_enclave_id(id));
+    EXPECT_TRUE(is_enclave_id("i-01234567-enc0123456789abcdef"));
+    EXPECT_FALSE(is_enclave_id("i-012345678-enc0123456789abcdef"));
+    EXPECT_FALSE(is_enclave_id("i--enc0123456789abcdef"));
+    EXPECT_FALSE(is_enclave_id(id + id));
+    EXPECT_TRUE(is_instance_id("i-0123456789abcdef0"));
+    EXPECT_TRUE(is_instance_id("i-01234567"));
+    for (const char *text : {"", "i-", "i-0123456789ABCDEF0", "i-0123456",
+                             "j-01234567", "i-0123456789abcdef00"}) {
+        EXPECT_FALSE(is_instance_id(text)) << text;
+    }
     EXPECT_FALSE(is_enclave_id(""));
     EXPECT_FALSE(is_enclave_id(id + "0"));
     EXPECT_FALSE(is_enclave_id(id.substr(1)));

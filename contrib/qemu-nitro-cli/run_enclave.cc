@@ -24,6 +24,7 @@
 
 #include "accelerator.hh"
 #include "attestation_root.hh"
+#include "console_log.hh"
 #include "describe_eif.hh"
 #include "supervisor.hh"
 
@@ -67,7 +68,7 @@ std::string parent_id()
     return "i-" + hex(hash, 17);
 }
 
-std::string new_enclave_id()
+std::string new_enclave_id(const RunOptions &options)
 {
     uint8_t random[8];
 
@@ -75,7 +76,7 @@ std::string new_enclave_id()
         throw Error(Code::boot, "no random numbers: " + error_text(errno),
                     "Try again.");
     }
-    return parent_id() + "-enc" + hex(random, 16);
+    return options.parent_id.value_or(parent_id()) + "-enc" + hex(random, 16);
 }
 
 uint64_t host_memory_mib()
@@ -124,8 +125,9 @@ LaunchPlan make_plan(const RunOptions &options)
     plan.qemu = find_program("qemu-system-x86_64");
     plan.backend = find_program("vhost-user-vsock");
     plan.accelerator = choose_accelerator();
+    plan.parent_role = options.parent_role.value_or("");
     plan.boot_seconds = boot_seconds(size);
-    plan.enclave.id = new_enclave_id();
+    plan.enclave.id = new_enclave_id(options);
     plan.enclave.memory_mib = options.memory_mib;
     plan.enclave.debug_mode = options.debug_mode;
     plan.enclave.metadata = describe_metadata_of(EifFile(options.eif_path));
@@ -155,31 +157,42 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
 
 /* Out of the reach of the terminal, and without this process's files */
 [[noreturn]] void become_supervisor(const LaunchPlan &plan,
-                                    const Runtime &runtime, Descriptor lock,
-                                    Descriptor progress)
+                                    const Runtime &runtime,
+                                    SupervisorFiles files)
 {
-    constexpr int lock_fd = 3, progress_fd = 4;
+    constexpr int first_fd = 3;
+    Descriptor *const kept[] = {&files.lock, &files.progress,
+                                &files.console_log};
+    constexpr int end_fd = first_fd + std::size(kept);
+    int fd = first_fd, moved[std::size(kept)];
 
     setsid();
     int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd < 3; fd++) {
-        dup2(null, fd);
+    for (int standard = 0; standard < first_fd; standard++) {
+        dup2(null, standard);
     }
     /* First out of the way of each other */
-    int l = fcntl(lock.get(), F_DUPFD, progress_fd + 1);
-    int p = fcntl(progress.get(), F_DUPFD, progress_fd + 1);
-    if (dup3(l, lock_fd, O_CLOEXEC) < 0 ||
-        dup3(p, progress_fd, O_CLOEXEC) < 0) {
-        _exit(1);
+    for (size_t i = 0; i < std::size(kept); i++) {
+        bool is_there{*kept[i]};
+
+        moved[i] = is_there ? fcntl(kept[i]->release(), F_DUPFD, end_fd) : -1;
+        if (is_there && moved[i] < 0) {
+            _exit(1);
+        }
     }
-    lock.release();
-    progress.release();
-    close_range(progress_fd + 1, ~0U, 0);
+    for (size_t i = 0; i < std::size(kept); i++) {
+        if (moved[i] >= 0) {
+            if (dup3(moved[i], fd, O_CLOEXEC) < 0) {
+                _exit(1);
+            }
+            kept[i]->reset(fd++);
+        }
+    }
+    close_range(fd, ~0U, 0);
     if (chdir("/")) {
         _exit(1);
     }
-    _exit(supervise(plan, runtime, Descriptor(lock_fd),
-                    Descriptor(progress_fd)));
+    _exit(supervise(plan, runtime, std::move(files)));
 }
 
 /* A line on the terminal that tells how long this has taken */
@@ -317,17 +330,20 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
                     "Try again.");
     }
     ProgressReader reader{Descriptor(ends[0])};
-    Descriptor other_end(ends[1]);
-    Descriptor lock = runtime.add(plan.enclave.id);
+    SupervisorFiles files;
+    if (options.console_log) {
+        files.console_log = open_kept_log(*options.console_log,
+                                          options.eif_path);
+    }
+    files.progress.reset(ends[1]);
+    files.lock = runtime.add(plan.enclave.id);
 
     pid_t pid = fork();
     if (pid == 0) {
-        become_supervisor(plan, runtime, std::move(lock),
-                          std::move(other_end));
+        become_supervisor(plan, runtime, std::move(files));
     }
     int error = errno;
-    lock.reset();
-    other_end.reset();
+    files = {};
     if (pid < 0) {
         runtime.remove(plan.enclave.id);
         throw Error(Code::boot, "fork: " + error_text(error), "Try again.");

@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <sstream>
 
+#include "enclave.hh"
 #include "json_input.hh"
 
 namespace {
@@ -20,11 +22,12 @@ constexpr uint64_t max_cid = UINT32_MAX - 1;        /* the next means any */
 constexpr uint64_t max_cpu_id = UINT32_MAX;
 constexpr uint64_t max_memory_mib = 1 << 24;        /* 16 TiB */
 constexpr size_t max_name = 255;                    /* bytes */
+constexpr size_t max_role = 1024;                   /* bytes of an ARN */
 
 /* Options that --config stands for */
 const char *const single_options[] = {
     "eif-path", "memory", "cpu-count", "cpu-ids", "enclave-cid",
-    "enclave-name", "debug-mode",
+    "enclave-name", "debug-mode", "parent-role", "parent-id", "console-log",
 };
 
 std::string number(uint64_t n)
@@ -90,9 +93,43 @@ void check_cid(uint64_t cid)
     }
 }
 
+/* A text in a message: control characters would break its line. */
+std::string shown(std::string text)
+{
+    std::ranges::replace_if(text, [](unsigned char c) {
+        return c < ' ' || c == 0x7f;
+    }, '?');
+    return text;
+}
+
+/* What the parent is: a typing error in it would be measured as it is. */
+void check_parent(const RunOptions &options)
+{
+    static const std::regex role(
+        "arn:[a-z0-9-]+:iam::[0-9]{12}:role/[!-~]*[\\w+=,.@-]",
+        std::regex::optimize);
+
+    if (options.parent_id && !is_instance_id(*options.parent_id)) {
+        invalid("--parent-id " + shown(*options.parent_id) + " is not the id"
+                " of an instance", "Give it like i-0123456789abcdef0.");
+    }
+    if (options.parent_role && (options.parent_role->size() > max_role ||
+                                !std::regex_match(*options.parent_role,
+                                                  role))) {
+        invalid("--parent-role " + shown(*options.parent_role) + " is not the"
+                " ARN of a role", "Give that of the IAM role, not of its instance"
+                " profile: arn:aws:iam::123456789012:role/NAME.");
+    }
+    if (options.console_log && options.console_log->empty()) {
+        invalid("--console-log has no path", "Give the file that the console"
+                " is kept in.");
+    }
+}
+
 void check(RunOptions *options)
 {
     check_cpus(*options);
+    check_parent(*options);
     check_cid(options->cid);
     if (options->name) {
         check_name(*options->name);
@@ -126,6 +163,14 @@ std::string get_text(const json &value, const std::string &path,
         invalid_field(path, key, "a text");
     }
     return value.get<std::string>();
+}
+
+void get_text_if_there(const json &file, const std::string &path,
+                       const char *key, std::optional<std::string> *text)
+{
+    if (file.contains(key)) {
+        *text = get_text(file[key], path, key);
+    }
 }
 
 bool get_bool(const json &value, const std::string &path, const char *key)
@@ -227,7 +272,7 @@ std::vector<Option> run_option_list()
     return {{"eif-path"}, {"memory"}, {"cpu-count"},
             {.name = "cpu-ids", .takes_more = true}, {"enclave-cid"},
             {"enclave-name"}, {"debug-mode", false}, {"attach-console", false},
-            {"config"}};
+            {"parent-role"}, {"parent-id"}, {"console-log"}, {"config"}};
 }
 
 RunOptions run_options(const Arguments &arguments)
@@ -267,6 +312,9 @@ RunOptions run_options(const Arguments &arguments)
     options.name = arguments.single("enclave-name");
     options.debug_mode = arguments.has("debug-mode");
     options.attach_console = arguments.has("attach-console");
+    options.parent_role = arguments.single("parent-role");
+    options.parent_id = arguments.single("parent-id");
+    options.console_log = arguments.single("console-log");
     check(&options);
     return options;
 }
@@ -294,9 +342,7 @@ RunOptions run_options_from_json(const std::string &text,
     if (file.contains("cpu_ids")) {
         options.cpu_ids = get_numbers(file["cpu_ids"], path, "cpu_ids");
     }
-    if (file.contains("enclave_name")) {
-        options.name = get_text(file["enclave_name"], path, "enclave_name");
-    }
+    get_text_if_there(file, path, "enclave_name", &options.name);
     if (file.contains("enclave_cid")) {
         options.cid = get_number(file["enclave_cid"], path, "enclave_cid",
                                  UINT32_MAX);
@@ -308,6 +354,9 @@ RunOptions run_options_from_json(const std::string &text,
         options.attach_console = get_bool(file["attach_console"], path,
                                           "attach_console");
     }
+    get_text_if_there(file, path, "parent_role", &options.parent_role);
+    get_text_if_there(file, path, "parent_id", &options.parent_id);
+    get_text_if_there(file, path, "console_log", &options.console_log);
     check(&options);
     return options;
 }

@@ -23,6 +23,8 @@ struct RunOptions {
     uint64_t cid = 0;               /* 0: the next free one */
     bool debug_mode = false;
     bool attach_console = false;
+    std::optional<std::string> parent_role, parent_id;
+    std::optional<std::string> console_log;     /* a path */
 };
 
 constexpr uint64_t max_cpus = 128;          /* of the machine */

@@ -106,6 +106,36 @@ TEST(Config, ConsoleNeedsDebugMode)
     EXPECT_TRUE(o.debug_mode);
 }
 
+TEST(Config, Parent)
+{
+    const std::string cpus = good + std::string(R"(, "cpu_count": 1, )");
+    RunOptions o = from(cpus + R"("parent_id": "i-0123456789abcdef0",
+        "parent_role": "arn:aws-cn:iam::123456789012:role/a/b+=,.@-_c",
+        "console_log": "log")");
+
+    EXPECT_EQ(o.parent_id, "i-0123456789abcdef0");
+    EXPECT_EQ(o.parent_role, "arn:aws-cn:iam::123456789012:role/a/b+=,.@-_c");
+    EXPECT_EQ(o.console_log, "log");
+    for (const char *id : {"", "i-", "i-0123456789ABCDEF0", "0123456789abcdef0",
+                           "i-0123456789abcdef0 ", "i-0123456789abcdef0-enc"}) {
+        EXPECT_EQ(code(R"("cpu_count": 1, "parent_id": ")" + std::string(id)
+                       + '"'), 3) << id;
+    }
+    for (const std::string &role : {
+             std::string(), std::string("role"),
+             std::string("arn:aws:iam::123456789012:instance-profile/a"),
+             std::string("arn:aws:iam::12345678901:role/a"),
+             std::string("arn:aws:iam::123456789012:role/"),
+             std::string("arn:aws:iam::123456789012:role/a "),
+             std::string("arn:aws:iam::123456789012:role/a\\n"),
+             "arn:aws:iam::123456789012:role/" + std::string(1000, 'a')}) {
+        EXPECT_EQ(code(R"("cpu_count": 1, "parent_role": ")" + role + '"'), 3)
+            << role;
+    }
+    EXPECT_EQ(code(R"("cpu_count": 1, "console_log": "")"), 3);
+    EXPECT_EQ(code(R"("cpu_count": 1, "console_log": 1)"), 3);
+}
+
 TEST(Config, NullIsNothing)
 {
     RunOptions o = from(good + std::string(

@@ -109,12 +109,14 @@ struct Child {
 
 class Supervisor {
 public:
-    Supervisor(LaunchPlan plan, const Runtime &runtime, Descriptor lock,
-               Descriptor progress)
+    Supervisor(LaunchPlan plan, const Runtime &runtime, SupervisorFiles files)
         : plan_(std::move(plan)), enclave_(plan_.enclave), runtime_(runtime),
-          folder_(runtime.folder(enclave_.id)), lock_(std::move(lock)),
-          progress_(std::move(progress))
+          folder_(runtime.folder(enclave_.id)), lock_(std::move(files.lock)),
+          progress_(std::move(files.progress))
     {
+        if (files.console_log) {
+            kept_log_.emplace(std::move(files.console_log));
+        }
     }
 
     int run();
@@ -154,7 +156,8 @@ private:
     Descriptor lock_, progress_, signals_;
     Descriptor null_, console_pipe_, monitor_;
     Descriptor heartbeat_listener_, heartbeat_;
-    std::optional<ConsoleLog> log_;
+    std::optional<ConsoleLog> log_;         /* for run-enclave and console */
+    std::optional<ConsoleLog> kept_log_;    /* the user's own */
     Child backend_, qemu_;
     Phase phase_ = Phase::listening;
     Clock::time_point deadline_;
@@ -220,6 +223,9 @@ std::vector<std::string> Supervisor::qemu_command(int monitor) const
         + ",parent-id=" + enclave_.id.substr(0, enclave_.id.find("-enc"))
         + ",debug-mode=" + (enclave_.debug_mode ? "on" : "off");
 
+    if (!plan_.parent_role.empty()) {
+        machine += ",parent-role=" + quoted(plan_.parent_role);
+    }
     if (!plan_.root_certificate.empty()) {
         machine += ",attestation-ca-cert=" + quoted(plan_.root_certificate)
             + ",attestation-ca-key=" + quoted(plan_.root_key);
@@ -395,8 +401,10 @@ bool Supervisor::on_output(Child *child)
 bool Supervisor::on_console()
 {
     return read_some(&console_pipe_, [this](char *data, size_t size) {
-        if (log_) {
-            log_->write(data, size);
+        for (std::optional<ConsoleLog> *log : {&log_, &kept_log_}) {
+            if (*log) {
+                (*log)->write(data, size);
+            }
         }
     });
 }
@@ -629,9 +637,7 @@ int Supervisor::run()
 
 } // namespace
 
-int supervise(LaunchPlan plan, const Runtime &runtime, Descriptor lock,
-              Descriptor progress)
+int supervise(LaunchPlan plan, const Runtime &runtime, SupervisorFiles files)
 {
-    return Supervisor(std::move(plan), runtime, std::move(lock),
-                      std::move(progress)).run();
+    return Supervisor(std::move(plan), runtime, std::move(files)).run();
 }

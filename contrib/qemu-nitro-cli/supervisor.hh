@@ -31,16 +31,22 @@ struct LaunchPlan {
     std::string image;              /* absolute path */
     std::string qemu, backend;      /* paths of the programs */
     std::string accelerator;        /* kvm or tcg */
+    std::string parent_role;        /* ARN, or empty */
     std::string root_certificate, root_key; /* paths; empty: QEMU's own */
     int boot_seconds;               /* how long the heartbeat may take */
 };
 
+/* The files of the supervisor */
+struct SupervisorFiles {
+    Descriptor lock;                /* of the enclave's folder, held */
+    Descriptor progress;            /* the socket to run-enclave */
+    Descriptor console_log;         /* of the user's; may be none */
+};
+
 /*
- * Run an enclave to its end.  `lock` is that of its folder, `progress` the
- * socket to run-enclave.  Called in a process of its own that has no other
- * descriptors.  The result is the exit status.
+ * Run an enclave to its end.  Called in a process of its own that has no other
+ * descriptors than `files`.  The result is the exit status.
  */
-int supervise(LaunchPlan plan, const Runtime &runtime, Descriptor lock,
-              Descriptor progress);
+int supervise(LaunchPlan plan, const Runtime &runtime, SupervisorFiles files);
 
 #endif

@@ -307,6 +307,32 @@ class Life(Case):
         payload = attestation.check_document(
             self.ask(self.start("--debug-mode"), b""), root)
         self.assertEqual(payload["pcrs"][0], bytes(48))
+        # EC2 shows the image's all the same
+        described = self.enclaves()[0]
+        image = json.loads(self.call("describe-eif", "--eif-path",
+                                     harness.HELLO).stdout)
+        self.assertEqual(described["Measurements"], image["Measurements"])
+        self.assertEqual(described["AttestedMeasurements"], "ZERO")
+
+    def test_parent(self):
+        """PCR3 and PCR4 measure what is said of the parent."""
+        root = self.call("attestation-root").stdout.encode()
+        role, parent = "arn:aws:iam::123456789012:role/a,b=c", \
+            "i-0123456789abcdef0"
+        config = self.file("config.json", json.dumps({
+            "eif_path": str(harness.HELLO), "memory_mib": 128, "cpu_count": 1,
+            "parent_role": role, "parent_id": parent}).encode())
+        for enclave in (
+                self.start("--parent-role", role, "--parent-id", parent),
+                self.ok("run-enclave", "--config", config)):
+            self.assertTrue(enclave["EnclaveID"].startswith(parent + "-enc"))
+            payload = attestation.check_document(self.ask(enclave, b""), root)
+            for index, text in ((3, role), (4, parent)):
+                self.assertEqual(payload["pcrs"][index],
+                                 harness.sha384(bytes(48) + text.encode()))
+            self.assertNotEqual(payload["pcrs"][0], bytes(48))
+        self.fails(2, ["--parent-id"], "run-enclave", "--config", config,
+                   "--parent-id", parent)
 
     def test_signed_image(self):
         parts = sections(harness.HELLO.read_bytes())
@@ -362,6 +388,29 @@ class Console(Case):
         self.fails(44, ["hello"], "console", "--enclave-id",
                    enclave["EnclaveID"])
         self.assertNotIn("console.log", os.listdir(self.folder(enclave)))
+
+    def test_kept(self):
+        """A log of the user's, of an enclave that is not in debug mode"""
+        log = self.dir / "log"
+        log.write_bytes(b"old")
+        enclave = self.start("--console-log", "log", cwd=self.dir)
+        self.assertEqual(self.enclaves()[0]["Flags"], "NONE")
+        self.assertEqual(stat.S_IMODE(log.stat().st_mode), 0o600)
+        self.fails(19, [log], "run-enclave", "--eif-path", harness.HELLO,
+                   *MEMORY, "--cpu-count", 1, "--console-log", log)
+        self.ask(enclave, b"n")
+        self.ok("terminate-enclave", "--all")
+        text = log.read_bytes()
+        self.assertNotIn(b"old", text)
+        for line in (b"hello: Hello from the enclave!",
+                     b"hello: gave a document"):
+            self.assertIn(line, text)
+        image = self.file("copy.eif", harness.HELLO.read_bytes())
+        for path in (image, self.dir, "/dev/null", self.dir / "no/log"):
+            self.fails(19, [path], "run-enclave", "--eif-path", image,
+                       *MEMORY, "--cpu-count", 1, "--console-log", path)
+        self.assertEqual(image.read_bytes(), harness.HELLO.read_bytes())
+        self.nothing_left()
 
     def test_ends_with_the_enclave(self):
         enclave = self.start("--debug-mode")
