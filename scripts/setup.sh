@@ -31,6 +31,8 @@ build_project() {
         [ "${1-}" != programs ] || tests=false
         meson setup "-Dtests=$tests" "$build" "$top" >&2
     elif [ "${1-}" != programs ] && [ ! -e "$build/with-tests" ]; then
+        # A folder of before there was this option learns of it first.
+        ninja -C "$build" build.ninja >&2
         meson configure "$build" -Dtests=true >&2
     fi
     [ "${1-}" = programs ] || touch "$build/with-tests"
