@@ -225,7 +225,7 @@ TEST_F(Build, Refused)
     wrong.blobs = dir + "/root";
     EXPECT_THROW(build_parts(wrong), Error);
     wrong = options;
-    wrong.cmd = {"a\nb"};
+    wrong.cmd = {"", "word"};
     EXPECT_THROW(build_parts(wrong), Error);
 }
 
