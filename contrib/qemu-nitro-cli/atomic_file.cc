@@ -9,9 +9,16 @@
 #include <climits>
 #include <cstdlib>
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
+#include "measurements.hh"
+
 namespace {
+
+/* Not made of the file's own name, which may be as long as names can be */
+constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
+constexpr int max_tries = 100;
 
 mode_t current_umask()
 {
@@ -60,7 +67,7 @@ AtomicFile::AtomicFile(const std::string &path) : path_(path)
     file_.reset(open(folder().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (!file_) {
         /* Not every file system has files without a name. */
-        temporary_ = path_ + ".XXXXXX";
+        temporary_ = folder() + temporary_name;
         file_.reset(mkostemp(temporary_.data(), O_CLOEXEC));
         if (!file_) {
             temporary_.clear();
@@ -107,16 +114,46 @@ void AtomicFile::write_at(uint64_t position, const void *data, size_t size)
     }
 }
 
-/* Only a file with a name can take another's place. */
-void AtomicFile::link_as(const std::string &name)
+/*
+ * Only a file with a name can take another's place.  Somebody else's name, or
+ * one that a crash has left, is no obstacle: another is taken.
+ */
+void AtomicFile::give_name()
 {
     std::string self = "/proc/self/fd/" + std::to_string(file_.get());
 
-    if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(),
-               AT_SYMLINK_FOLLOW)) {
+    for (int tries = 0; tries < max_tries; tries++) {
+        std::string name = folder() + temporary_name;
+        uint8_t random[3];
+
+        if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+            fail();
+        }
+        name.replace(name.size() - 2 * sizeof(random), std::string::npos,
+                     hex(random, sizeof(random)));
+        if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(),
+                   AT_SYMLINK_FOLLOW) == 0) {
+            temporary_ = name;
+            return;
+        }
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    fail();
+}
+
+/* A new name is on the disk once its folder is. */
+void AtomicFile::flush_folder() const
+{
+    Descriptor folder_file(open(folder().c_str(), O_RDONLY | O_DIRECTORY |
+                                O_CLOEXEC));
+
+    /* Not every folder can be read, nor flushed on every file system. */
+    if (folder_file && fsync(folder_file.get()) && errno != EINVAL &&
+        errno != ENOTSUP) {
         fail();
     }
-    temporary_ = name;
 }
 
 void AtomicFile::commit()
@@ -127,11 +164,15 @@ void AtomicFile::commit()
     if (fchmod(file_.get(), mode_)) {
         fail();
     }
+    if (fsync(file_.get()) && errno != EINVAL) {
+        fail();
+    }
     if (temporary_.empty()) {
-        link_as(path_ + "." + std::to_string(getpid()) + ".new");
+        give_name();
     }
     if (rename(temporary_.c_str(), path_.c_str())) {
         fail();
     }
     temporary_.clear();
+    flush_folder();
 }

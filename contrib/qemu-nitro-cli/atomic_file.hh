@@ -2,7 +2,9 @@
  * A file that is there as a whole or not at all
  *
  * It is written without a name, and takes the place of what had its name when
- * it is complete.  However the program ends before that, nothing is left.
+ * it is complete and on the disk: after a crash of the machine, one of the two
+ * is there, whole.  However the program ends before that, nothing is left but,
+ * from one moment, another name in the folder that nobody trips over.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +42,8 @@ public:
 
 private:
     [[noreturn]] void fail() const;
-    void link_as(const std::string &name);
+    void give_name();
+    void flush_folder() const;
 
     std::string path_;
     std::string temporary_;         /* the name it has meanwhile, if any */

@@ -62,6 +62,26 @@ TEST_F(Atomic, ThroughALink)
     EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
 }
 
+TEST_F(Atomic, LongName)
+{
+    std::string name(255, 'n');
+
+    put(name, "text");
+    EXPECT_EQ(read(name), "text");
+}
+
+/* What a crash has left with this process's number does not stand in the way. */
+TEST_F(Atomic, StaleName)
+{
+    std::string stale = "file." + std::to_string(getpid()) + ".new";
+
+    write(stale, "stale");
+    put("file", "text");
+    EXPECT_EQ(read("file"), "text");
+    EXPECT_EQ(read(stale), "stale");
+    EXPECT_EQ(count(), 2u);
+}
+
 TEST_F(Atomic, Refusals)
 {
     for (const std::string &bad : {dir, path("none/file"), path("file/"),

@@ -149,6 +149,39 @@ class DescribeEif(Case):
                    "--eif-path", "b")
 
 
+# Writes down what is flushed and what is renamed, in order.
+FLUSHES = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static void note(const char *text)
+{
+    int fd = open(LOG, O_WRONLY | O_APPEND | O_CREAT, 0600);
+    if (write(fd, text, strlen(text)) < 0) {
+        _exit(99);
+    }
+    close(fd);
+}
+int fsync(int fd)
+{
+    struct stat st;
+    fstat(fd, &st);
+    note(S_ISDIR(st.st_mode) ? "folder " : "file ");
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
+}
+int rename(const char *from, const char *to)
+{
+    note("rename ");
+    return ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename"))(
+        from, to);
+}
+"""
+
+
 class SignEif(Case):
     def setUp(self):
         super().setUp()
@@ -207,6 +240,24 @@ class SignEif(Case):
         self.assertEqual(sorted(os.listdir(self.dir)), sorted([
             "image.eif", "cert.pem", "key.pem", other.name, text.name]))
 
+
+    def test_flushed(self):
+        """On the disk before the old file goes, and so is the new name."""
+        library, log = self.dir / "flushes.so", self.dir / "log"
+        subprocess.run(["cc", "-shared", "-fPIC", f'-DLOG="{log}"', "-o",
+                        library, "-x", "c", "-"], input=FLUSHES, text=True,
+                       check=True)
+        env = {**os.environ, "LD_PRELOAD": str(library),
+               "XDG_DATA_HOME": str(self.dir)}
+        for command in (self.options(), ("attestation-root", "--output",
+                                         self.dir / "root.pem")):
+            log.write_text("")
+            result = self.call(*command, env=env)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            said = log.read_text()
+            count = said.count("rename")
+            self.assertEqual(said, "file rename folder " * count)
+            self.assertGreater(count, 0)
 
     def test_only_the_certificate_is_written(self):
         """Whatever else its file has, before it or behind"""
