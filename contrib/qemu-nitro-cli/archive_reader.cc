@@ -111,24 +111,48 @@ const char *const save_again =
     "Save the container image again, and check that all of it was copied.";
 
 struct ArchiveReader::Source {
-    const Spool &spool;
     const Blob blob;
     uint64_t position, left;
     Bytes piece;
+    Sha256 hash;
 
-    static la_ssize_t read(archive *, void *self, const void **data)
+    void take(size_t n)
+    {
+        blob.store->read(position, piece.data(), n);
+        position += n;
+        left -= n;
+    }
+    static la_ssize_t read(archive *a, void *self, const void **data)
     {
         auto &s = *static_cast<Source *>(self);
         size_t n = std::min<uint64_t>(s.left, s.piece.size());
 
         try {
-            s.spool.read(s.position, s.piece.data(), n);
-        } catch (const Error &) {
+            s.take(n);
+        } catch (const Error &e) {
+            archive_set_error(a, EIO, "%s", e.what());
             return ARCHIVE_FATAL;
         }
+        *data = s.piece.data();
+        return n;
+    }
+    static la_ssize_t read_hashed(archive *a, void *self, const void **data)
+    {
+        la_ssize_t n = read(a, self, data);
+
+        if (n > 0) {
+            static_cast<Source *>(self)->hash.add(*data, n);
+        }
+        return n;
+    }
+    static la_int64_t skip(archive *, void *self, la_int64_t wanted)
+    {
+        auto &s = *static_cast<Source *>(self);
+        uint64_t n = std::min<uint64_t>(s.left, std::max<la_int64_t>(wanted,
+                                                                     0));
+
         s.position += n;
         s.left -= n;
-        *data = s.piece.data();
         return n;
     }
 };
@@ -145,24 +169,29 @@ ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
     check(archive_read_open_fd(archive_.get(), file.get(), piece_size));
 }
 
-ArchiveReader::ArchiveReader(const Spool &spool, const Blob &blob,
-                             std::string name, UnpackLimit &limit, Form form)
+ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
+                             UnpackLimit &limit, Form form)
     : name_(std::move(name)), limit_(limit),
-      source_(new Source{spool, blob, blob.position, blob.size,
-                         Bytes(piece_size)}),
+      source_(new Source{blob, blob.position, blob.size,
+                         Bytes(std::min<uint64_t>(blob.size, piece_size)),
+                         {}}),
       archive_(archive_read_new(), archive_read_free),
-      head_(read_blob(spool, {blob.position,
-                              std::min<uint64_t>(blob.size, max_head)}))
+      head_(Blob{blob.store, blob.position,
+                 std::min<uint64_t>(blob.size, max_head)}.read())
 {
-    if (form == Form::tar) {
-        check(archive_read_support_format_tar(archive_.get()));
-    } else {
+    if (form != Form::tar) {
         support_compression();
+    }
+    if (form == Form::stream) {
         check(archive_read_support_format_raw(archive_.get()));
         check(archive_read_support_format_empty(archive_.get()));
+    } else {
+        check(archive_read_support_format_tar(archive_.get()));
     }
-    check(archive_read_open(archive_.get(), source_.get(), nullptr,
-                            Source::read, nullptr));
+    bool whole = form != Form::archive;
+    check(archive_read_open2(archive_.get(), source_.get(), nullptr,
+                             whole ? Source::read_hashed : Source::read,
+                             whole ? nullptr : Source::skip, nullptr));
 }
 
 ArchiveReader::~ArchiveReader() = default;
@@ -236,7 +265,49 @@ archive_entry *ArchiveReader::next()
     return entry_;
 }
 
-Blob ArchiveReader::unpack(Spool &spool)
+bool ArchiveReader::is_compressed() const
+{
+    /* The last filter stands for the source itself. */
+    return archive_filter_count(archive_.get()) > 1;
+}
+
+/* A sparse file has its data in pieces, with a map of them. */
+bool ArchiveReader::is_in_place() const
+{
+    return source_ && !is_compressed() &&
+           archive_entry_size_is_set(entry_) &&
+           archive_entry_sparse_count(entry_) == 0;
+}
+
+Blob ArchiveReader::data(const std::shared_ptr<Spool> &spool)
+{
+    if (!is_in_place()) {
+        return unpack(spool);
+    }
+    const Blob &all = source_->blob;
+    /* The headers have been read; the data comes next. */
+    uint64_t at = archive_filter_bytes(archive_.get(), 0);
+    uint64_t size = archive_entry_size(entry_);
+    if (at > all.size || size > all.size - at) {
+        fail("the archive is cut short");
+    }
+    return {all.store, all.position + at, size};
+}
+
+std::string ArchiveReader::source_digest()
+{
+    Source &s = *source_;
+
+    while (s.left) {
+        size_t n = std::min<uint64_t>(s.left, s.piece.size());
+
+        s.take(n);
+        s.hash.add(s.piece.data(), n);
+    }
+    return s.hash.text();
+}
+
+Blob ArchiveReader::unpack(const std::shared_ptr<Spool> &spool)
 {
     uint64_t size = 0;
     auto grow = [&](uint64_t end) {
@@ -265,35 +336,42 @@ Blob ArchiveReader::unpack(Spool &spool)
             fail("data at a negative offset");
         }
         grow(static_cast<uint64_t>(offset) + n);
-        spool.write(offset, data, n);
+        spool->write(offset, data, n);
     }
     /* A sparse file may end in a hole. */
     if (archive_entry_size_is_set(entry_) && archive_entry_size(entry_) > 0) {
         grow(archive_entry_size(entry_));
     }
-    Blob blob = {spool.begin(), size};
-    spool.finish(size);
+    Blob blob = {spool, spool->begin(), size};
+    spool->finish(size);
     return blob;
 }
 
-Blob decompress(Spool &spool, const Blob &blob, const std::string &name,
-                UnpackLimit &limit)
+Layer decompress(const std::shared_ptr<Spool> &spool, const Blob &blob,
+                 const std::string &name, UnpackLimit &limit)
 {
-    ArchiveReader reader(spool, blob, name, limit,
-                         ArchiveReader::Form::stream);
-
-    return reader.next() ? reader.unpack(spool) : Blob{};
+    if (!blob.size) {
+        return {blob, {}};
+    }
+    ArchiveReader reader(blob, name, limit, ArchiveReader::Form::stream);
+    if (!reader.is_compressed()) {
+        return {blob, {}};
+    }
+    Blob tar = reader.next() ? reader.data(spool) : Blob{spool, 0, 0};
+    return {tar, reader.source_digest()};
 }
 
-Bytes read_blob(const Spool &spool, const Blob &blob)
+Bytes Blob::read() const
 {
-    Bytes data(blob.size);
+    Bytes data(size);
 
-    spool.read(blob.position, data.data(), data.size());
+    if (size) {
+        store->read(position, data.data(), data.size());
+    }
     return data;
 }
 
-std::string sha256_of(const Spool &spool, const Blob &blob)
+std::string sha256_of(const Blob &blob)
 {
     Bytes piece(std::min<uint64_t>(piece_size, blob.size));
     Sha256 hash;
@@ -301,7 +379,7 @@ std::string sha256_of(const Spool &spool, const Blob &blob)
     for (uint64_t done = 0; done < blob.size;) {
         size_t n = std::min<uint64_t>(piece.size(), blob.size - done);
 
-        spool.read(blob.position + done, piece.data(), n);
+        blob.store->read(blob.position + done, piece.data(), n);
         hash.add(piece.data(), n);
         done += n;
     }

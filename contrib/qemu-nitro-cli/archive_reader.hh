@@ -15,12 +15,14 @@
 
 #include "content.hh"
 
-/* A part of a spool, which can be read as often as one likes */
+/* A part of a store, which can be read as often as one likes */
 struct Blob {
+    std::shared_ptr<const Store> store;
     uint64_t position = 0, size = 0;
-};
 
-Bytes read_blob(const Spool &spool, const Blob &blob);
+    Bytes read() const;
+    ContentPtr content() const { return store->content(position, size); }
+};
 
 /* How much may still be unpacked, whatever the archives say of themselves */
 struct UnpackLimit {
@@ -30,14 +32,18 @@ struct UnpackLimit {
 
 class ArchiveReader {
 public:
-    /* A tar archive, compressed or not, which stays open meanwhile; `name` is
-     * for messages. */
+    /* A tar archive, compressed or not, which can only be read once and stays
+     * open meanwhile; `name` is for messages. */
     ArchiveReader(const Descriptor &file, std::string name,
                   UnpackLimit &limit);
-    /* What is in a spool: a tar archive, or a compressed stream, one entry */
-    enum class Form { tar, stream };
-    ArchiveReader(const Spool &spool, const Blob &blob, std::string name,
-                  UnpackLimit &limit, Form form);
+    /*
+     * An archive, compressed or not, of which parts are skipped; a tar archive
+     * that is not compressed; or any stream, one entry.  The last two are read
+     * from their first byte to the last.
+     */
+    enum class Form { archive, tar, stream };
+    ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit,
+                  Form form);
 
     /*
      * The next entry, or nullptr after the last; throws for what is broken.
@@ -45,8 +51,15 @@ public:
      */
     archive_entry *next();
 
-    /* Append the data of the entry to a spool. */
-    Blob unpack(Spool &spool);
+    /* The data of the entry: where it is, or unpacked to the spool */
+    Blob data(const std::shared_ptr<Spool> &spool);
+
+    bool is_compressed() const;
+    /*
+     * The SHA-256 of all that it reads from, as sha256_of() has it, with what
+     * is behind the last entry; once, for a tar archive or a stream.
+     */
+    std::string source_digest();
 
     /* Throw an Error with what to do; by default that for damage. */
     [[noreturn]] void fail(const std::string &why) const;
@@ -57,6 +70,8 @@ public:
 private:
     struct Source;
 
+    Blob unpack(const std::shared_ptr<Spool> &spool);
+    bool is_in_place() const;
     void support_compression();
     void check(int result) const;
 
@@ -71,11 +86,16 @@ private:
 /* What to do about an archive that is damaged */
 extern const char *const save_again;
 
-/* Undo a compression, if there is one.  Nothing may be in it. */
-Blob decompress(Spool &spool, const Blob &blob, const std::string &name,
-                UnpackLimit &limit);
+/* A layer as it is in an archive, and without its compression */
+struct Layer {
+    Blob tar;                       /* may be of no bytes */
+    std::string digest;             /* of the compressed one; or empty */
+};
+
+Layer decompress(const std::shared_ptr<Spool> &spool, const Blob &blob,
+                 const std::string &name, UnpackLimit &limit);
 
 /* "sha256:" and the digest in small letters */
-std::string sha256_of(const Spool &spool, const Blob &blob);
+std::string sha256_of(const Blob &blob);
 
 #endif

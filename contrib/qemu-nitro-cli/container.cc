@@ -11,6 +11,7 @@
 #include <iterator>
 #include <set>
 #include <sstream>
+#include <sys/stat.h>
 
 #include "json_input.hh"
 #include "progress.hh"
@@ -42,12 +43,12 @@ public:
     /* Whether it has the folders of a root, as a container's files do */
     bool looks_like_a_root() const;
 
-    /* The file that an OCI digest names; throws unless it is that. */
+    /* The file that an OCI digest names, which may be another all the same */
+    std::string name_of(const std::string &digest) const;
+    /* The same; throws unless it is that. */
     std::string by_digest(const std::string &digest) const;
-    std::string digest(const std::string &name) const
-    {
-        return sha256_of(*spool, get(name));
-    }
+    void check_digest(const std::string &name, const std::string &digest,
+                      const std::string &found) const;
 
     const std::string path;
     const std::shared_ptr<Spool> spool;
@@ -79,14 +80,33 @@ std::string clean(const std::string &name)
     return text;
 }
 
+/*
+ * A regular file is used where it is, unless it is compressed; what can only
+ * be read once is unpacked.
+ */
+std::unique_ptr<ArchiveReader> open_archive(const Descriptor &file,
+                                            const std::string &path,
+                                            UnpackLimit &limit)
+{
+    struct stat st;
+
+    if (fstat(file.get(), &st) || !S_ISREG(st.st_mode)) {
+        return std::make_unique<ArchiveReader>(file, path, limit);
+    }
+    auto store = std::make_shared<FileStore>(file, path);
+    return std::make_unique<ArchiveReader>(Blob{store, 0, store->size()}, path,
+                                           limit,
+                                           ArchiveReader::Form::archive);
+}
+
 Files::Files(const Descriptor &file, const std::string &path,
              std::shared_ptr<Spool> spool, UnpackLimit &limit)
     : path(path), spool(std::move(spool))
 {
-    ArchiveReader reader(file, path, limit);
+    auto reader = open_archive(file, path, limit);
     Progress progress("reading " + path, 0);
 
-    while (archive_entry *entry = reader.next()) {
+    while (archive_entry *entry = reader->next()) {
         const char *given = archive_entry_pathname(entry);
         std::string name = clean(given ? given : "");
 
@@ -96,7 +116,7 @@ Files::Files(const Descriptor &file, const std::string &path,
         } else if (const char *to = archive_entry_symlink(entry)) {
             links_[name] = clean(name + "/../" + to);
         } else if (archive_entry_filetype(entry) == AE_IFREG) {
-            files_[name] = reader.unpack(*this->spool);
+            files_[name] = reader->data(this->spool);
             progress.add(files_[name].size);
         }
     }
@@ -152,11 +172,11 @@ json Files::read_json(const std::string &name) const
         fail(name + " has " + std::to_string(blob.size)
              + " bytes, more than " + std::to_string(max_json), build_again);
     }
-    return parse_any_json(read_blob(*spool, blob), path + ": " + name,
+    return parse_any_json(blob.read(), path + ": " + name,
                           Code::building, save_again);
 }
 
-std::string Files::by_digest(const std::string &digest) const
+std::string Files::name_of(const std::string &digest) const
 {
     const std::string kind = "sha256:";
     std::string hex = digest.substr(std::min(kind.size(), digest.size()));
@@ -165,10 +185,22 @@ std::string Files::by_digest(const std::string &digest) const
         hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
         fail("a digest that is not SHA-256 in hex", build_again);
     }
-    std::string name = "blobs/sha256/" + hex;
-    if (this->digest(name) != digest) {
+    return "blobs/sha256/" + hex;
+}
+
+void Files::check_digest(const std::string &name, const std::string &digest,
+                         const std::string &found) const
+{
+    if (found != digest) {
         fail(name + " is not what its name says");
     }
+}
+
+std::string Files::by_digest(const std::string &digest) const
+{
+    std::string name = name_of(digest);
+
+    check_digest(name, digest, sha256_of(get(name)));
     return name;
 }
 
@@ -251,7 +283,9 @@ private:
 /* What the archive has: an image, and where its parts are, or another thing */
 struct Candidate {
     std::string config;                 /* a file of the archive */
-    std::vector<std::string> layers, names;
+    /* files too, and where they are named after their digests, these */
+    std::vector<std::string> layers, digests;
+    std::vector<std::string> names;
     std::string platform;               /* empty if the image has none */
     std::string other;                  /* what it is, if it is no image */
 };
@@ -300,7 +334,7 @@ std::vector<Candidate> docker_candidates(const Files &files, const json &list)
     }
     for (const json &item : list) {
         Fields fields(files, "manifest.json", item);
-        Candidate c = {fields.text("Config"), fields.texts("Layers"),
+        Candidate c = {fields.text("Config"), fields.texts("Layers"), {},
                        fields.texts("RepoTags"), {}, {}};
 
         c.platform = platform_of(files, files.read_json(c.config), c.config);
@@ -394,26 +428,26 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     json said = fields.object("platform");
     std::string its = platform_of(files, said, "platform");
     if (its == "unknown/unknown") {     /* BuildKit's notes about an image */
-        return add_candidate(found, {{}, {}, names, {}, "an attestation"});
+        return add_candidate(found, {{}, {}, {}, names, {}, "an attestation"});
     }
     if (!its.empty() && its != platform) {
-        return add_candidate(found, {{}, {}, names, its, {}});
+        return add_candidate(found, {{}, {}, {}, names, its, {}});
     }
     std::string name = files.by_digest(digest);
     json manifest = files.read_json(name);
     Fields parts(files, name, manifest);
     std::string other = other_kind(files, name, parts);
     if (!other.empty()) {
-        return add_candidate(found, {{}, {}, names, {}, other});
+        return add_candidate(found, {{}, {}, {}, names, {}, other});
     }
     json config = parts.object("config");
     Candidate c = {files.by_digest(Fields(files, name, config).text("digest")),
-                   {}, names, {}, {}};
+                   {}, {}, names, {}, {}};
     json layers = parts.items("layers");
 
     for (const json &layer : layers) {
-        c.layers.push_back(files.by_digest(Fields(files, name, layer)
-                                           .text("digest")));
+        c.digests.push_back(Fields(files, name, layer).text("digest"));
+        c.layers.push_back(files.name_of(c.digests.back()));
     }
     c.platform = platform_of(files, files.read_json(c.config), c.config);
     add_candidate(found, std::move(c));
@@ -652,26 +686,38 @@ ContainerUser user_of(const Files &files, const LayeredTree &root,
     return user;
 }
 
-/* Unpack the layers, each of which is what the configuration says. */
-void unpack_layers(const Files &files, const Candidate &image,
-                   const std::vector<std::string> &digests, UnpackLimit &limit,
-                   LayeredTree &root)
+/*
+ * Put the layers on each other; each is what the configuration says, and what
+ * its name says.  A layer that is not compressed is read once for all of that.
+ */
+void apply_layers(const Files &files, const Candidate &image,
+                  const std::vector<std::string> &diff_ids, UnpackLimit &limit,
+                  LayeredTree &root)
 {
-    if (digests.size() != image.layers.size() || digests.size() > max_layers) {
+    Progress progress("reading the layers of " + files.path, 0);
+
+    if (diff_ids.size() != image.layers.size() ||
+        diff_ids.size() > max_layers) {
         files.fail(std::to_string(image.layers.size()) + " layers, "
-                   + std::to_string(digests.size()) + " of them with a digest,"
+                   + std::to_string(diff_ids.size()) + " of them with a digest,"
                    " at most " + std::to_string(max_layers), build_again);
     }
-    for (size_t i = 0; i < digests.size(); i++) {
+    for (size_t i = 0; i < diff_ids.size(); i++) {
+        const std::string &file = image.layers[i];
         std::string name = files.path + ": layer " + std::to_string(i + 1);
-        Blob layer = decompress(*files.spool, files.get(image.layers[i]), name,
-                                limit);
+        Blob blob = files.get(file);
+        Layer layer = decompress(files.spool, blob, name, limit);
+        std::string found = root.apply(layer.tar, name, limit);
 
-        if (sha256_of(*files.spool, layer) != digests[i]) {
+        if (!image.digests.empty()) {
+            files.check_digest(file, image.digests[i], layer.digest.empty() ?
+                               found : layer.digest);
+        }
+        if (found != diff_ids[i]) {
             files.fail("layer " + std::to_string(i + 1) + " is not the one"
                        " that the image was made of");
         }
-        root.apply(layer, name, limit);
+        progress.add(blob.size);
     }
 }
 
@@ -688,7 +734,7 @@ Container read_container(const Descriptor &file, const std::string &archive,
     Fields config(files, image.config, parsed);
     json rootfs = config.object("rootfs"), inner = config.object("config");
     Fields options(files, image.config, inner);
-    std::string digest = files.digest(image.config);
+    std::string digest = sha256_of(files.get(image.config));
     Container container = {
         image.names.empty() ? "" : image.names[0],
         digest.substr(digest.find(':') + 1),
@@ -701,7 +747,7 @@ Container read_container(const Descriptor &file, const std::string &archive,
          {"Config", inner}},
         LayeredTree(spool)};
 
-    unpack_layers(files, image, Fields(files, image.config, rootfs)
+    apply_layers(files, image, Fields(files, image.config, rootfs)
                   .texts("diff_ids"), limit, container.root);
     if (container.working_folder.empty()) {
         container.working_folder = "/";

@@ -95,11 +95,11 @@ private:
     uint64_t size_;
 };
 
-class SpooledContent : public Content {
+class StoredContent : public Content {
 public:
-    SpooledContent(std::shared_ptr<const Spool> spool, uint64_t position,
-                   uint64_t size)
-        : spool_(std::move(spool)), position_(position), size_(size) {}
+    StoredContent(std::shared_ptr<const Store> store, uint64_t position,
+                  uint64_t size)
+        : store_(std::move(store)), position_(position), size_(size) {}
     uint64_t size() const override { return size_; }
     void copy(const ByteSink &sink) const override
     {
@@ -108,14 +108,14 @@ public:
         for (uint64_t done = 0; done < size_;) {
             size_t n = std::min<uint64_t>(piece.size(), size_ - done);
 
-            spool_->read(position_ + done, piece.data(), n);
+            store_->read(position_ + done, piece.data(), n);
             sink(piece.data(), n);
             done += n;
         }
     }
 
 private:
-    std::shared_ptr<const Spool> spool_;
+    std::shared_ptr<const Store> store_;
     uint64_t position_, size_;
 };
 
@@ -145,6 +145,49 @@ Bytes read_all(const Content &content)
         all.insert(all.end(), data, data + size);
     });
     return all;
+}
+
+ContentPtr Store::content(uint64_t position, uint64_t size) const
+{
+    return std::make_shared<StoredContent>(shared_from_this(), position, size);
+}
+
+FileStore::FileStore(const Descriptor &file, std::string path)
+    : file_(fcntl(file.get(), F_DUPFD_CLOEXEC, 0)), path_(std::move(path))
+{
+    struct stat st;
+
+    if (!file_ || fstat(file_.get(), &st)) {
+        fail(path_, error_text(errno));
+    }
+    size_ = st.st_size;
+    changed_ = st.st_mtim;
+}
+
+void FileStore::read(uint64_t position, uint8_t *data, size_t size) const
+{
+    struct stat st;
+
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pread(file_.get(), data + done, size - done,
+                          position + done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            fail(path_, n ? error_text(errno)
+                          : "the file became shorter while it was read");
+        }
+        done += n;
+    }
+    /* What was checked before is what is read now. */
+    if (fstat(file_.get(), &st) ||
+        static_cast<uint64_t>(st.st_size) != size_ ||
+        st.st_mtim.tv_sec != changed_.tv_sec ||
+        st.st_mtim.tv_nsec != changed_.tv_nsec) {
+        fail(path_, "the file changed while it was read");
+    }
 }
 
 std::shared_ptr<Spool> Spool::create(const std::string &dir)
@@ -193,11 +236,6 @@ ContentPtr Spool::finish(uint64_t size)
     return content(begin, size);
 }
 
-ContentPtr Spool::content(uint64_t position, uint64_t size) const
-{
-    return std::make_shared<SpooledContent>(shared_from_this(), position,
-                                            size);
-}
 
 void Spool::read(uint64_t position, uint8_t *data, size_t size) const
 {

@@ -10,6 +10,7 @@
 #ifndef QEMU_NITRO_CLI_CONTENT_HH
 #define QEMU_NITRO_CLI_CONTENT_HH
 
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
@@ -41,11 +42,38 @@ ContentPtr content_of_file(const std::string &path);
 /* All of it in memory; for what is known to be small */
 Bytes read_all(const Content &content);
 
+/* Bytes at positions, which contents can be parts of and keep alive */
+class Store : public std::enable_shared_from_this<Store> {
+public:
+    virtual ~Store() = default;
+    virtual void read(uint64_t position, uint8_t *data, size_t size) const = 0;
+    ContentPtr content(uint64_t position, uint64_t size) const;
+};
+
+/*
+ * A regular file of the user's that is used where it is.  To read it throws
+ * Error if it has changed since.
+ */
+class FileStore : public Store {
+public:
+    /* `file` is open as `path`; it may be closed afterwards. */
+    FileStore(const Descriptor &file, std::string path);
+
+    uint64_t size() const { return size_; }
+    void read(uint64_t position, uint8_t *data, size_t size) const override;
+
+private:
+    Descriptor file_;
+    std::string path_;
+    uint64_t size_;
+    timespec changed_;
+};
+
 /*
  * A file without a name that holds what was unpacked; its room is free again
  * when nothing refers to it any more, however the program ends.
  */
-class Spool : public std::enable_shared_from_this<Spool> {
+class Spool : public Store {
 public:
     /* In the folder `dir`, which has room for the result too */
     static std::shared_ptr<Spool> create(const std::string &dir);
@@ -57,9 +85,7 @@ public:
     /* What was written since begin() is content of `size` bytes. */
     ContentPtr finish(uint64_t size);
 
-    void read(uint64_t position, uint8_t *data, size_t size) const;
-    /* What is there already, as content */
-    ContentPtr content(uint64_t position, uint64_t size) const;
+    void read(uint64_t position, uint8_t *data, size_t size) const override;
 
 private:
     Spool(Descriptor file, std::string dir)

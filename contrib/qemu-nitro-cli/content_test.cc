@@ -5,6 +5,7 @@
  */
 #include "content.hh"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "test_support.hh"
@@ -76,6 +77,20 @@ TEST_F(Reading, Spool)
     spool.reset();                          /* what refers to it keeps it */
     EXPECT_EQ(text_of(read_all(*one)), "one");
     EXPECT_EQ(code_of([&] { Spool::create(path("none")); }), 19);
+}
+
+TEST_F(Reading, Store)
+{
+    Descriptor file(open(write("file", "some text").c_str(), O_RDONLY));
+    auto store = std::make_shared<FileStore>(file, path("file"));
+    ContentPtr part = store->content(5, 4), behind = store->content(5, 5);
+
+    file.reset();                           /* it has its own */
+    EXPECT_EQ(store->size(), 9u);
+    EXPECT_EQ(text_of(read_all(*part)), "text");
+    EXPECT_EQ(code_of([&] { read_all(*behind); }), 19);
+    write("file", "other text, longer");
+    EXPECT_EQ(code_of([&] { read_all(*part); }), 19);
 }
 
 TEST_F(Reading, SmallFile)

@@ -295,9 +295,7 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
                         " files up to 4294967295", "Split the file, or make"
                         " it when the enclave starts.");
         } else {
-            Blob blob = reader.unpack(*spool_);
-
-            made.data = spool_->content(blob.position, blob.size);
+            made.data = reader.data(spool_).content();
         }
         break;
     case AE_IFLNK: {
@@ -355,20 +353,19 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
     put(reader, path, entry_of(reader, entry, path));
 }
 
-void LayeredTree::apply(const Blob &layer, const std::string &name,
-                        UnpackLimit &limit)
+std::string LayeredTree::apply(const Blob &layer, const std::string &name,
+                               UnpackLimit &limit)
 {
+    layer_++;
     if (!layer.size) {      /* some builders' form of an archive of nothing */
-        layer_++;
-        return;
+        return sha256_of(layer);
     }
-    ArchiveReader reader(*spool_, layer, name, limit,
-                         ArchiveReader::Form::tar);
+    ArchiveReader reader(layer, name, limit, ArchiveReader::Form::tar);
 
     while (archive_entry *entry = reader.next()) {
         apply_entry(reader, entry);
     }
-    layer_++;
+    return reader.source_digest();
 }
 
 ContentPtr LayeredTree::file(const std::string &path) const

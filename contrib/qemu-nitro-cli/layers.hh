@@ -2,7 +2,7 @@
  * The root of a container image, out of its layers
  *
  * Format: the OCI image specification, "Image Layer Filesystem Changeset".
- * The tree is kept in memory (the files' data in a spool); symbolic links in
+ * The tree is kept in memory, the files' data where it is; symbolic links in
  * the way to an entry are followed within it, so that no entry leads anywhere
  * else, here or in the enclave.
  *
@@ -23,8 +23,13 @@ public:
     explicit LayeredTree(std::shared_ptr<Spool> spool)
         : spool_(std::move(spool)) {}
 
-    /* The next layer, a tar archive in the spool; `name` is for messages. */
-    void apply(const Blob &layer, const std::string &name, UnpackLimit &limit);
+    /*
+     * The next layer, a tar archive or no bytes; `name` is for messages.  The
+     * files' data stays where it is.  Returns its digest, as sha256_of() has
+     * it: the tree is good only if that is the right one.
+     */
+    std::string apply(const Blob &layer, const std::string &name,
+                      UnpackLimit &limit);
 
     /* The data of a file, links followed; null if there is no such file. */
     ContentPtr file(const std::string &path) const;

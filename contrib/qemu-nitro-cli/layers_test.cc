@@ -8,6 +8,7 @@
  */
 #include "layers.hh"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -19,7 +20,7 @@ class Unpack : public testing::Test {
 protected:
     Blob keep(const void *data, size_t size)
     {
-        Blob blob = {spool->begin(), size};
+        Blob blob = {spool, spool->begin(), size};
 
         spool->write(0, data, size);
         spool->finish(size);
@@ -52,6 +53,28 @@ protected:
         return keep(out.data(), used);
     }
 
+    /* One file with 512 bytes at 4096, and holes */
+    Blob sparse_tar(size_t size)
+    {
+        Bytes out(1 << 20), zeros(size);
+        size_t used = 0;
+        Maker a(archive_write_new(), archive_write_free);
+        archive_entry *e = archive_entry_new();
+
+        std::fill_n(zeros.begin() + 4096, 512, 'x');
+        archive_write_set_format_pax_restricted(a.get());
+        archive_write_open_memory(a.get(), out.data(), out.size(), &used);
+        archive_entry_set_pathname(e, "f");
+        archive_entry_set_mode(e, S_IFREG | 0644);
+        archive_entry_set_size(e, size);
+        archive_entry_sparse_add_entry(e, 4096, 512);
+        EXPECT_EQ(archive_write_header(a.get(), e), ARCHIVE_OK);
+        archive_write_data(a.get(), zeros.data(), size);
+        archive_entry_free(e);
+        EXPECT_EQ(archive_write_close(a.get()), ARCHIVE_OK);
+        return keep(out.data(), used);
+    }
+
     std::shared_ptr<Spool> spool = Spool::create("/tmp");
 };
 
@@ -61,22 +84,53 @@ TEST_F(Unpack, CompressedStreamIsBounded)
     UnpackLimit enough{2 << 20, 10}, less{1 << 20, 10};
 
     ASSERT_LT(bomb.size, 10000u);
-    EXPECT_GT(decompress(*spool, bomb, "bomb", enough).size, 1u << 20);
+    Layer layer = decompress(spool, bomb, "bomb", enough);
+    EXPECT_GT(layer.tar.size, 1u << 20);
+    EXPECT_EQ(layer.digest, sha256_of(bomb));
     EXPECT_LT(enough.bytes, 1u << 20);
-    EXPECT_THROW(decompress(*spool, bomb, "bomb", less), Error);
+    EXPECT_THROW(decompress(spool, bomb, "bomb", less), Error);
 }
 
-TEST_F(Unpack, FilesAreBoundedTogether)
+/* What is not compressed is used where it is, and costs nothing. */
+TEST_F(Unpack, InPlace)
 {
-    Blob layer = tar(3, 1000);
-    UnpackLimit enough{3000, 3}, bytes{2999, 3}, entries{3000, 2};
+    Blob tar_blob = tar(3, 1000);
+    UnpackLimit limit{0, 3};
+    LayeredTree tree(spool);
+    uint64_t before = spool->begin();
+
+    Layer layer = decompress(spool, tar_blob, "layer", limit);
+    EXPECT_EQ(layer.tar.position, tar_blob.position);
+    EXPECT_EQ(layer.digest, "");
+    EXPECT_EQ(tree.apply(layer.tar, "layer", limit), sha256_of(tar_blob));
+    EXPECT_EQ(spool->begin(), before);
+    EXPECT_EQ(limit.entries, 0u);
+    EXPECT_EQ(read_all(*tree.file("f2")), Bytes(1000));
+}
+
+TEST_F(Unpack, EntriesAreBounded)
+{
+    UnpackLimit entries{3000, 2};
+    LayeredTree tree(spool);
+
+    EXPECT_THROW(tree.apply(tar(3, 1000), "layer", entries), Error);
+}
+
+/* Holes take no place in the archive, but in the image. */
+TEST_F(Unpack, SparseFilesAreBounded)
+{
+    Blob sparse = sparse_tar(1 << 20);
+    UnpackLimit enough{1 << 20, 10}, less{(1 << 20) - 1, 10};
     LayeredTree good(spool), bad(spool);
 
-    good.apply(layer, "layer", enough);
+    ASSERT_LT(sparse.size, 100000u);
+    good.apply(sparse, "sparse", enough);
     EXPECT_EQ(enough.bytes, 0u);
-    EXPECT_EQ(enough.entries, 0u);
-    EXPECT_THROW(bad.apply(layer, "layer", bytes), Error);
-    EXPECT_THROW(bad.apply(layer, "layer", entries), Error);
+    Bytes data = read_all(*good.file("f"));
+    ASSERT_EQ(data.size(), 1u << 20);
+    EXPECT_EQ(data[4096], 'x');
+    EXPECT_EQ(std::ranges::count(data, 0), (1 << 20) - 512);
+    EXPECT_THROW(bad.apply(sparse, "sparse", less), Error);
 }
 
 TEST_F(Unpack, FilesAreRead)

@@ -599,6 +599,65 @@ class Formats(Case):
             pcrs.add(self.same(oci.archive([index])))
         self.assertEqual(len(pcrs), 1, pcrs)
 
+    def test_written_once(self):
+        """What is not compressed is used where it is."""
+        data = os.urandom(1 << 20) * 20
+        archive = self.file("image.tar", docker([tar([entry("a", data)])]))
+        process = self.spawn(
+            harness.NITRO_CLI, "build-enclave", "--docker-archive", archive,
+            "--output-file", self.output, stdout=subprocess.DEVNULL,
+            env={**os.environ, "NITRO_CLI_BLOBS": str(self.blobs)})
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with open(f"/proc/{process.pid}/io", encoding="ascii") as f:
+            written = int(re.search(r"wchar: (\d+)", f.read())[1])
+        self.assertEqual(process.wait(), 0)
+        self.assertGreater(written, len(data))
+        self.assertLess(written, len(data) * 1.2)
+
+    def test_from_a_pipe(self):
+        """It can be read once alone, and gives the same."""
+        archive = docker([self.LAYER])
+        first = self.same(archive)
+        for data in (archive, gzip.compress(archive)):
+            result = subprocess.run(
+                [harness.NITRO_CLI, "build-enclave", "--docker-archive",
+                 "/dev/stdin", "--output-file", self.output], check=True,
+                input=data, stdout=subprocess.PIPE,
+                env={**os.environ, "NITRO_CLI_BLOBS": str(self.blobs)})
+            self.assertEqual(json.loads(result.stdout)["Measurements"]["PCR0"],
+                             first)
+
+    def test_sparse_and_long_headers(self):
+        """The data is found behind whatever stands before it."""
+        for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT,
+                     tarfile.USTAR_FORMAT):
+            names = ["a", "b" * 90 + "/" + "c" * 90]
+            if form != tarfile.USTAR_FORMAT:
+                names += ["d" * 200 + "/" + "e" * 250]
+            entries = [entry(n, n.encode() * 999) for n in names]
+            if form == tarfile.PAX_FORMAT:
+                entries[0][0].pax_headers = {"comment": "x" * 5000}
+            found = self.archive(docker([tar(entries, form)]))
+            for name in names:
+                self.assertEqual(found["rootfs/" + name]["data"],
+                                 name.encode() * 999)
+        (self.dir / "sparse").write_bytes(b"begin")
+        with open(self.dir / "sparse", "r+b") as f:
+            f.seek(1 << 20)
+            f.write(b"middle")
+            f.truncate(3 << 20)
+        for form in ("--sparse-version=0.0", "--sparse-version=0.1",
+                     "--sparse-version=1.0", "--format=gnu"):
+            layer = subprocess.run(
+                ["tar", "-c", "-S", *(["--format=pax"] if "version" in form
+                                      else []), form, "-C", self.dir,
+                 "sparse"], check=True, stdout=subprocess.PIPE).stdout
+            self.assertLess(len(layer), 1 << 20)
+            found = self.archive(docker([layer, self.LAYER]))
+            self.assertEqual(found["rootfs/sparse"]["data"],
+                             (self.dir / "sparse").read_bytes())
+            self.assertEqual(found["rootfs/bin/run"]["data"], b"x" * 5000)
+
     def test_layer_that_is_a_link(self):
         files, _ = docker_files([self.LAYER, self.LAYER])
         del files["1/layer.tar"]
