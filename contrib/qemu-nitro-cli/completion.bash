@@ -1,4 +1,4 @@
-# bash completion for qemu-nitro-cli
+# bash completion for qemu-nitro-cli, also where it is called nitro-cli
 #
 # Commands, their options, files after those that take one, and what runs now
 # after --enclave-name and --enclave-id.
@@ -88,4 +88,4 @@ _qemu_nitro_cli()
     mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
 }
 
-complete -F _qemu_nitro_cli qemu-nitro-cli
+complete -F _qemu_nitro_cli qemu-nitro-cli nitro-cli

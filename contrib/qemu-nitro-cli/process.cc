@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kill_wait_ms = 10000;
+constexpr int max_links = 40;           /* as path_resolution(7) has it */
 
 /* Nothing is known of the process: it may have ended, or run. */
 [[noreturn]] void fail(pid_t pid)
@@ -104,17 +105,17 @@ std::vector<fs::path> path_folders()
     return folders;
 }
 
-/* The folder of the link, or file, by which this program was called */
-fs::path called_from()
+/* The link, or file, by which this program was called */
+fs::path called_file()
 {
     std::string called_as = program_invocation_name;
 
     if (called_as.find('/') != std::string::npos) {
-        return fs::path(called_as).parent_path();
+        return called_as;
     }
     for (const fs::path &folder : path_folders()) {
         if (is_program(folder / called_as)) {
-            return folder;
+            return folder / called_as;
         }
     }
     return {};
@@ -182,12 +183,19 @@ std::vector<std::string> own_folders()
 {
     std::vector<std::string> folders;
     std::error_code error;
+    fs::path file = called_file();
 
-    for (const fs::path &bin : {called_from(),
-             fs::read_symlink("/proc/self/exe", error).parent_path()}) {
-        if (!bin.empty()) {
-            folders.push_back(fs::absolute(bin));
+    for (int i = 0; i < max_links && !file.empty(); i++) {
+        folders.push_back(fs::absolute(file.parent_path()));
+        fs::path target = fs::read_symlink(file, error);
+        if (error) {
+            break;
         }
+        file = file.parent_path() / target;
+    }
+    fs::path exe = fs::read_symlink("/proc/self/exe", error);
+    if (!error) {
+        folders.push_back(exe.parent_path());
     }
     return folders;
 }

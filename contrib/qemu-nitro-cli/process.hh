@@ -36,15 +36,14 @@ bool send_signal(const ProcessId &process, int signal);
 bool kill_and_wait(const ProcessId &process);
 
 /*
- * Where this program is: where the link is by which it was called, and where it
- * really is.
+ * Where this program is: where the link is by which it was called, where each
+ * link is that this one leads to, and where the program really is.
  */
 std::vector<std::string> own_folders();
 
 /*
- * Where a program of this project is: beside this one (where it really is, or
- * where the link is by which it was called), in libexec near there, or in
- * $PATH.  Throws Error if it is nowhere.
+ * Where a program of this project is: beside this one, in any of own_folders(),
+ * in libexec near there, or in $PATH.  Throws Error if it is nowhere.
  */
 std::string find_program(const std::string &name);
 

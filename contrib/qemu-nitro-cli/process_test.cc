@@ -174,4 +174,31 @@ TEST_F(Process, FindProgram)
     setenv("PATH", "/usr/bin:/bin", 1);
 }
 
+TEST_F(Process, FoldersOfAllLinks)
+{
+    char *const before = program_invocation_name;
+    std::string called = path("first/link");
+
+    for (const char *folder : {"first", "second", "third"}) {
+        std::filesystem::create_directory(path(folder));
+    }
+    std::filesystem::create_symlink("../second/link", called);
+    std::filesystem::create_symlink(path("third/program"),
+                                    path("second/link"));
+    write("third/program", "");
+    program_invocation_name = called.data();
+    std::vector<std::string> folders = own_folders();
+    ASSERT_EQ(folders.size(), 4u);
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT_EQ(std::filesystem::canonical(folders[i]),
+                  path(std::vector{"first", "second", "third"}[i]));
+    }
+
+    /* links in a circle end too */
+    std::filesystem::remove(path("second/link"));
+    std::filesystem::create_symlink("../first/link", path("second/link"));
+    EXPECT_GT(own_folders().size(), 2u);
+    program_invocation_name = before;
+}
+
 } // namespace

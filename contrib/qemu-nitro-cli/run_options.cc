@@ -117,8 +117,8 @@ void check_parent(const RunOptions &options)
                                 !std::regex_match(*options.parent_role,
                                                   role))) {
         invalid("--parent-role " + shown(*options.parent_role) + " is not the"
-                " ARN of a role", "Give that of the IAM role, not of its instance"
-                " profile: arn:aws:iam::123456789012:role/NAME.");
+                " ARN of a role", "Give that of the IAM role, not of its"
+                " instance profile: arn:aws:iam::123456789012:role/NAME.");
     }
     if (options.console_log && options.console_log->empty()) {
         invalid("--console-log has no path", "Give the file that the console"

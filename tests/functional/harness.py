@@ -24,6 +24,7 @@ BUILD = pathlib.Path(os.environ.get("BUILD", TOP / "build"))
 QEMU = BUILD / "bin/qemu-system-x86_64"
 VSOCK = BUILD / "bin/vhost-user-vsock"
 NITRO_CLI = BUILD / "bin/qemu-nitro-cli"
+AS_AWS = BUILD / "lib/qemu-nitro-enclave/bin"   # has it as nitro-cli
 HELLO = BUILD / "images/hello.eif"
 
 KERNEL, CMDLINE, RAMDISK, SIGNATURE, METADATA = 1, 2, 3, 4, 5

@@ -44,6 +44,17 @@ class Checks:
         self.call("qemu-nitro-cli", "build-enclave", "--rootfs", tree, "--cmd",
                   "/file", "--output-file", self.dir / "my.eif")
 
+    def test_as_nitro_cli(self):
+        """With one directory in PATH, it has AWS's name."""
+        lib = self.prefix / "lib/qemu-nitro-enclave"
+        self.assertEqual(os.listdir(lib / "bin"), ["nitro-cli"])
+        self.env["PATH"] = f"{lib / 'bin'}:/usr/bin:/bin"
+        run = json.loads(self.call(
+            "nitro-cli", "run-enclave", "--eif-path", lib / "hello.eif",
+            "--memory", "128", "--cpu-count", "1"))
+        self.addCleanup(self.call, "nitro-cli", "terminate-enclave", "--all")
+        self.assertEqual(run["EnclaveName"], "hello")
+
     def test_beside_another_qemu(self):
         self.assertNotIn("qemu-system-x86_64", os.listdir(self.bin))
         self.assertIn("nitro-enclave", self.call(
