@@ -5,6 +5,8 @@
  */
 #include "attestation_document.hh"
 
+#include <gnutls/gnutls.h>
+
 #include "cbor_reader.hh"
 
 namespace {
@@ -267,6 +269,26 @@ void decode_payload(AttestationDocument &document)
     }
 }
 
+/* What a COSE_Sign1 begins with: an array of four, or the tag 18 before it */
+constexpr uint8_t cose_array = 0x84, cose_tag = 0xd2;
+
+/* The bytes that `decode` finds in a text; none if it is no such text */
+Bytes decode_text(const std::string &text,
+                  int (*decode)(const gnutls_datum_t *, gnutls_datum_t *))
+{
+    std::string copy = text;
+    gnutls_datum_t in = {reinterpret_cast<uint8_t *>(copy.data()),
+                         static_cast<unsigned>(copy.size())};
+    gnutls_datum_t out = {};
+
+    if (decode(&in, &out) < 0) {
+        return {};
+    }
+    Bytes bytes(out.data, out.data + out.size);
+    gnutls_free(out.data);
+    return bytes;
+}
+
 } // namespace
 
 bool is_pcr_size(size_t size)
@@ -285,4 +307,37 @@ AttestationDocument decode_attestation(std::span<const uint8_t> bytes)
     decode_cose(read("cose-structure", bytes), document);
     decode_payload(document);
     return document;
+}
+
+Bytes read_writing(const Bytes &text, Writing *writing)
+{
+    static const std::string_view spaces = " \t\r\n";
+    std::string word;
+
+    *writing = Writing::bytes;
+    for (uint8_t c : text) {
+        if (c < ' ' ? spaces.find(c) == spaces.npos : c > '~') {
+            return text;
+        }
+        if (spaces.find(c) == spaces.npos) {
+            word += c == '-' ? '+' : c == '_' ? '/' : static_cast<char>(c);
+        }
+    }
+    /* Hex is base64 too, but of nothing that begins like a document. */
+    std::string padded = word;
+    while (padded.size() % 4) {
+        padded += '=';
+    }
+    for (Writing w : {Writing::hex, Writing::base64}) {
+        Bytes bytes = w == Writing::hex
+            ? decode_text(word, gnutls_hex_decode2)
+            : decode_text(padded, gnutls_base64_decode2);
+
+        if (!bytes.empty() &&
+            (bytes[0] == cose_array || bytes[0] == cose_tag)) {
+            *writing = w;
+            return bytes;
+        }
+    }
+    return text;
 }

@@ -44,6 +44,16 @@ struct AttestationDocument {
 /* Is `size` that of a register: of SHA-256, SHA-384 or SHA-512? */
 bool is_pcr_size(size_t size);
 
+/* How a document was written down */
+enum class Writing { bytes, hex, base64 };
+
+/*
+ * The bytes of a document that may be written in hex or in base64, of either
+ * alphabet (RFC 4648), with white space anywhere.  What is none of these is
+ * left as it is.
+ */
+Bytes read_writing(const Bytes &text, Writing *writing);
+
 /* Throws Violation of the first rule that the form of `bytes` breaks. */
 AttestationDocument decode_attestation(std::span<const uint8_t> bytes);
 

@@ -11,6 +11,7 @@
 #include "attestation_verify.hh"
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
@@ -342,7 +343,32 @@ void check_pcrs(const AttestationDocument &document,
     }
 }
 
+void check_age(const AttestationDocument &document,
+               const AttestationPolicy &policy)
+{
+    int64_t signed_at = document.timestamp / 1000;
+
+    if (policy.max_age && policy.at - signed_at > *policy.max_age) {
+        throw Violation("max-age", "the document is of " + time_text(signed_at)
+                        + ", " + std::to_string(policy.at - signed_at)
+                        + " s old, and may be "
+                        + std::to_string(*policy.max_age));
+    }
+}
+
 } // namespace
+
+bool is_debug_mode(const AttestationDocument &document)
+{
+    return std::ranges::all_of(std::array{0U, 1U, 2U}, [&](unsigned index) {
+        auto found = document.pcrs.find(index);
+
+        return found != document.pcrs.end() &&
+            std::ranges::all_of(found->second, [](uint8_t b) {
+                return b == 0;
+            });
+    });
+}
 
 void verify_attestation(const AttestationDocument &document,
                         const AttestationPolicy &policy)
@@ -365,6 +391,7 @@ void verify_attestation(const AttestationDocument &document,
     check_expected("expected-user-data", policy.user_data, document.user_data);
     check_expected("expected-public-key", policy.public_key,
                    document.public_key);
+    check_age(document, policy);
 }
 
 std::optional<CertificateSummary> summarize_certificate(const Bytes &der)

@@ -21,6 +21,7 @@ struct AttestationPolicy {
     /* What the document has to say, where it matters */
     std::map<unsigned, Bytes> pcrs;
     std::optional<Bytes> nonce, user_data, public_key;
+    std::optional<int64_t> max_age;     /* in seconds, at `at` */
 };
 
 /*
@@ -29,6 +30,10 @@ struct AttestationPolicy {
  */
 void verify_attestation(const AttestationDocument &document,
                         const AttestationPolicy &policy);
+
+/* PCR0, PCR1 and PCR2 are zero, which is debug mode: the document does not say
+ * which image runs. */
+bool is_debug_mode(const AttestationDocument &document);
 
 /* What there is to say of a certificate */
 struct CertificateSummary {

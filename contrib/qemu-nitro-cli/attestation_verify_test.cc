@@ -56,7 +56,7 @@ protected:
     AttestationMaker maker;
     AttestationPolicy policy{.root = {}, .at = AttestationMaker::signed_at,
                              .pcrs = {}, .nonce = {}, .user_data = {},
-                             .public_key = {}};
+                             .public_key = {}, .max_age = {}};
 };
 
 /* As little as there can be, for what takes many verifications */
@@ -680,6 +680,48 @@ TEST(AttestationTime, Text)
     EXPECT_EQ(time_text(0), "1970-01-01T00:00:00Z");
     EXPECT_EQ(time_text(1665651600), "2022-10-13T09:00:00Z");
     EXPECT_EQ(time_text(INT64_MAX), "9223372036854775807 seconds after 1970");
+}
+
+TEST_F(ShortAttestation, MaxAge)
+{
+    const int64_t now = AttestationMaker::signed_at;
+
+    policy.max_age = 100;
+    policy.at = now + 100;
+    EXPECT_EQ(with("timestamp", cbor::number(now * 1000)), verified);
+    EXPECT_EQ(with("timestamp", cbor::number(now * 1000 - 1)), "max-age");
+    policy.max_age = 0;
+    EXPECT_EQ(with("timestamp", cbor::number((now + 99) * 1000)), "max-age");
+    EXPECT_EQ(with("timestamp", cbor::number((now + 100) * 1000)), verified);
+    EXPECT_EQ(with("timestamp", cbor::number((now + 150) * 1000)), verified);
+}
+
+TEST(AttestationWriting, HexAndBase64)
+{
+    auto bytes = [](std::string_view text) {
+        return Bytes(text.begin(), text.end());
+    };
+    const Bytes document = {0x84, 0xfb, 0xff, 0xfe, 0};
+    Writing writing;
+
+    for (const char *text : {"84fbfffe00", "84FBFFFE00\n",
+                             " 84 fb\r\nfffe\t00"}) {
+        EXPECT_EQ(read_writing(bytes(text), &writing), document) << text;
+        EXPECT_EQ(writing, Writing::hex);
+    }
+    for (const char *text : {"hPv//gA=", "hPv__gA=", "hPv__gA",
+                             "hPv/\n/gA\n=\n"}) {
+        EXPECT_EQ(read_writing(bytes(text), &writing), document) << text;
+        EXPECT_EQ(writing, Writing::base64);
+    }
+    for (const Bytes &other : {document, Bytes(), Bytes{' '}, bytes("84f"),
+                               bytes("hello"), bytes("hPv//gA=="), bytes("="),
+                               bytes("{\"document\": \"hPv//gA=\"}"),
+                               bytes("00112233"), bytes("hPv//gA=\x7f"),
+                               Bytes{'8', '4', 0}}) {
+        EXPECT_EQ(read_writing(other, &writing), other);
+        EXPECT_EQ(writing, Writing::bytes);
+    }
 }
 
 } // namespace

@@ -53,7 +53,7 @@ _qemu_nitro_cli()
     --memory | --cpu-count | --cpu-ids | --enclave-cid | --name | --version | \
         --cmd | --env | --cmdline | --docker-uri | --disconnect-timeout | \
         --parent-role | --parent-id | --error-code | --nonce | --user-data | \
-        --public-key | --at | --pcr*)
+        --public-key | --max-age | --at | --pcr*)
         return
         ;;
     esac
@@ -78,7 +78,8 @@ _qemu_nitro_cli()
     sign-eif) options="--eif-path --signing-certificate --private-key" ;;
     terminate-enclave) options="--enclave-id --enclave-name --all" ;;
     verify-attestation)
-        options="--document --root --nonce --user-data --public-key --at"
+        options="--document --root --nonce --user-data --public-key
+            --max-age --at"
         for ((i = 0; i < 32; i++)); do
             options+=" --pcr$i"
         done

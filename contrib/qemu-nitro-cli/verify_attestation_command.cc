@@ -5,6 +5,7 @@
  */
 #include "commands.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -17,6 +18,7 @@
 
 #include "arguments.hh"
 #include "attestation_verify.hh"
+#include "run_options.hh"
 
 namespace {
 
@@ -30,15 +32,21 @@ const char *const verify_usage =
     "the document and the verdict; exits with 0 if the document verifies, with\n"
     "59 and the first rule that it breaks if not.\n"
     "\n"
-    "  --document FILE     the document, as a Nitro Secure Module gives it;\n"
-    "                      - is the standard input\n"
+    "  --document FILE     the document, as a Nitro Secure Module gives it, or\n"
+    "                      that in base64 or hex; - is the standard input\n"
     "  --root FILE         the certificate of the root, PEM\n"
     "  --pcrN HEX          what register N (0 to 31) has to be\n"
     "  --nonce HEX         what the document has to carry: a nonce,\n"
     "  --user-data HEX     user data,\n"
     "  --public-key HEX    a public key\n"
+    "  --max-age SECONDS   how old the document may be\n"
     "  --at TIME           verify as of then (RFC 3339: 2022-10-13T09:00:00Z),\n"
     "                      not as of now\n";
+
+const char *const debug_mode_warning =
+    "Warning: PCR0, PCR1 and PCR2 are zero: the enclave runs in debug mode, and\n"
+    "the document does not say which image it is.  Ask for what you expect with\n"
+    "--pcr0.\n";
 
 /* "pcr0" and so on */
 const std::vector<std::string> &pcr_names()
@@ -58,7 +66,7 @@ std::vector<Option> options()
 {
     std::vector<Option> list = {
         {"document"}, {"root"}, {"nonce"}, {"user-data"}, {"public-key"},
-        {"at"},
+        {"max-age"}, {"at"},
     };
 
     for (const std::string &name : pcr_names()) {
@@ -200,12 +208,14 @@ Bytes read_root(const std::string &path)
     return bytes;
 }
 
-/* A document, and a byte of what is too long for one */
+/* The document, of which a byte is too much if it is too long */
 Bytes read_document(const std::string &path)
 {
+    /* In hex, with line ends */
+    constexpr size_t text_max = 3 * document_max;
     Descriptor file(path == "-" ? dup(STDIN_FILENO)
                                 : open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    Bytes data(document_max + 1);
+    Bytes data(text_max);
     size_t size = 0;
     ssize_t n = file ? 1 : -1;
 
@@ -220,7 +230,15 @@ Bytes read_document(const std::string &path)
                     + error_text(errno), "Check that it can be read.");
     }
     data.resize(size);
-    return data;
+    Writing writing;
+    Bytes bytes = read_writing(data, &writing);
+    if (writing != Writing::bytes) {
+        std::cerr << "--document " << path << " is in "
+                  << (writing == Writing::hex ? "hex" : "base64")
+                  << "; what is written there is verified.\n";
+    }
+    bytes.resize(std::min(bytes.size(), document_max + 1));
+    return bytes;
 }
 
 /* Output */
@@ -300,12 +318,18 @@ void verify_attestation_command(int argc, char **argv)
     policy.nonce = hex_option(arguments, "nonce");
     policy.user_data = hex_option(arguments, "user-data");
     policy.public_key = hex_option(arguments, "public-key");
+    if (auto age = arguments.single("max-age")) {
+        policy.max_age = parse_number("--max-age", *age, UINT32_MAX);
+    }
     policy.root = read_root(root);
 
     try {
         AttestationDocument decoded = decode_attestation(read_document(path));
 
         document = document_json(decoded);
+        if (is_debug_mode(decoded) && policy.pcrs.empty()) {
+            std::cerr << debug_mode_warning;
+        }
         verify_attestation(decoded, policy);
     } catch (const Violation &v) {
         violation = v;

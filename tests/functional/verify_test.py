@@ -1,6 +1,8 @@
 """qemu-nitro-cli verify-attestation, as a user calls it."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import base64
+import datetime
 import hashlib
 import json
 import os
@@ -26,8 +28,9 @@ class Case(harness.Case):
             check=False, timeout=60, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, **kwargs)
 
-    def verify(self, document, *options, status=VERIFIED):
-        """Returns what is printed of a document."""
+    def verify(self, document, *options, status=VERIFIED, words=()):
+        """Returns what is printed of a document; `words` are in the lines that
+        come before."""
         path = self.file("document", document)
         result = self.call("--document", path, "--root", self.pem, *options)
         self.assertEqual(result.returncode, status, result.stderr)
@@ -35,7 +38,11 @@ class Case(harness.Case):
         self.assertIs(said["Verified"], status == VERIFIED)
         self.assertEqual(said["FailedRule"] is None, status == VERIFIED)
         lines = result.stderr.decode().splitlines()
-        self.assertEqual(len(lines), 0 if status == VERIFIED else 2)
+        if status != VERIFIED:
+            lines = lines[:-2]
+        self.assertEqual(bool(lines), bool(words), lines)
+        for word in words:
+            self.assertIn(word, " ".join(lines))
         return said
 
 
@@ -82,6 +89,43 @@ class Verify(Case):
                          + "Z")
         self.assertEqual((said["public_key"], said["user_data"],
                           said["nonce"]), (None, None, "0102"))
+
+    def test_base64_and_hex(self):
+        for text, word in ((base64.b64encode(self.document), "base64"),
+                           (base64.encodebytes(self.document), "base64"),
+                           (base64.urlsafe_b64encode(self.document), "base64"),
+                           (self.document.hex().encode(), "hex"),
+                           (self.document.hex(":", 32).upper().replace(
+                               ":", "\n").encode(), "hex")):
+            said = self.verify(text, words=[word])
+            self.assertEqual(said["Document"]["nonce"], "0102")
+        broken = base64.b64encode(self.document[:-1])
+        self.verify(broken, status=REFUSED, words=["base64"])
+        for other in (b"text", b"{}", b"84", b"-----BEGIN CERTIFICATE-----"):
+            self.verify(other, status=REFUSED,
+                        words=["hex"] if other == b"84" else [])
+
+    def test_debug_mode(self):
+        zeros = {i: bytes(48) for i in range(3)}
+        document = attestation.make_document(self.root, self.leaf, pcrs=zeros)
+        self.verify(document, words=["debug mode", "--pcr0"])
+        self.verify(document, "--pcr0", "00" * 48)
+        self.verify(document, "--pcr0", "01" * 48, status=REFUSED)
+        self.verify(attestation.make_document(
+            self.root, self.leaf, pcrs={**zeros, 2: bytes(47) + b"1"}))
+        self.verify(attestation.make_document(
+            self.root, self.leaf, pcrs={0: bytes(48), 1: bytes(48)}))
+
+    def test_max_age(self):
+        self.verify(self.document, "--max-age", "3600")
+        later = (datetime.datetime.now(datetime.timezone.utc)
+                 + datetime.timedelta(seconds=100)).strftime(
+                     "%Y-%m-%dT%H:%M:%SZ")
+        said = self.verify(self.document, "--max-age", "99", "--at", later,
+                           status=REFUSED)
+        self.assertEqual(said["FailedRule"], "max-age")
+        for value in ("", "-1", "x", "1.5", "4294967296"):
+            self.wrong_option(INVALID, ["--max-age"], f"--max-age={value}")
 
     def test_standard_input(self):
         result = self.call("--document", "-", "--root", self.pem,

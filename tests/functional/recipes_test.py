@@ -1,0 +1,60 @@
+"""The recipes for verifiers of attestation documents work."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+
+import cli_run_test
+import harness
+
+PAGE = (harness.TOP / "docs/system/i386/nitro-enclave-attestation.rst")
+
+
+def recipe(language):
+    """The only block of that language"""
+    block, = re.findall(rf"^\.\. code-block:: {language}\n\n((?:  .*\n|\n)+)",
+                        PAGE.read_text(encoding="utf-8"), re.M)
+    return textwrap.dedent(block)
+
+
+class Recipes(cli_run_test.Case):
+    def prepare(self, *options):
+        """Files with the root, and with a document; what is measured"""
+        self.file("root.pem", self.call("attestation-root").stdout.encode())
+        self.file("document", self.ask(self.start(*options), b"\x01\x02"))
+        image = json.loads(self.call("describe-eif", "--eif-path",
+                                     harness.HELLO).stdout)
+        return image["Measurements"]["PCR0"]
+
+    def python(self):
+        self.file("verify.py", recipe("python").encode())
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "verify.py", "root.pem",
+             "document"], check=False, cwd=self.dir, text=True, timeout=60,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def test_python(self):
+        pcr0 = self.prepare()
+        result = self.python()
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, pcr0 + "\n")
+        # a document that is changed, and another user's root
+        document = (self.dir / "document").read_bytes()
+        for at in (10, 1000, len(document) - 1):
+            changed = bytearray(document)
+            changed[at] ^= 1
+            self.file("document", changed)
+            self.assertNotEqual(self.python().returncode, 0, at)
+        self.file("document", document)
+        self.file("root.pem", self.call("attestation-root", env={
+            "XDG_DATA_HOME": str(self.dir / "other")}).stdout.encode())
+        result = self.python()
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("root", result.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
