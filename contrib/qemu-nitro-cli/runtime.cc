@@ -8,20 +8,21 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
-#include <functional>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <thread>
+#include <sys/time.h>
 
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr int lock_wait_ms = 60000;
-constexpr int lock_poll_ms = 5;
+/* How often waiting for a lock is interrupted, after its time is over */
+constexpr int alarm_ms = 50;
 
 /* "qemu-nitro/", an id, "/vsock.sock_" and a port fit a socket's path. */
 constexpr size_t max_socket_path = 107;
@@ -62,17 +63,84 @@ std::string base_folder()
     return "/tmp/qemu-nitro-" + uid;
 }
 
+/*
+ * Interrupts a system call that waits, after some time, and again and again:
+ * the signal may come just before the call.
+ */
+class Alarm {
+public:
+    explicit Alarm(int milliseconds)
+    {
+        struct sigaction action = {};
+        itimerval timer = {time_of(alarm_ms), time_of(milliseconds)};
+        sigset_t set;
+
+        action.sa_handler = [](int) {};
+        sigaction(SIGALRM, &action, &action_);
+        sigemptyset(&set);
+        sigaddset(&set, SIGALRM);
+        sigprocmask(SIG_UNBLOCK, &set, &mask_);
+        setitimer(ITIMER_REAL, &timer, nullptr);
+    }
+    Alarm(const Alarm &) = delete;
+    Alarm &operator=(const Alarm &) = delete;
+    ~Alarm()
+    {
+        itimerval none = {};
+
+        setitimer(ITIMER_REAL, &none, nullptr);
+        sigprocmask(SIG_SETMASK, &mask_, nullptr);
+        sigaction(SIGALRM, &action_, nullptr);
+    }
+
+private:
+    static timeval time_of(int milliseconds)
+    {
+        return {milliseconds / 1000, milliseconds % 1000 * 1000};
+    }
+
+    struct sigaction action_;
+    sigset_t mask_;
+};
+
+/*
+ * Take a lock, as flock() does, and wait for it at most so long: whether it is
+ * held now.  The kernel lets those who wait in one after the other.
+ */
+bool take_lock(const Descriptor &file, int operation, int milliseconds)
+{
+    auto end = std::chrono::steady_clock::now()
+        + std::chrono::milliseconds(milliseconds);
+    auto take = [&](int how) {
+        if (flock(file.get(), operation | how) == 0) {
+            return true;
+        }
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            throw Error(Code::file, "a lock: " + error_text(errno),
+                        "Try again.");
+        }
+        return false;
+    };
+
+    if (take(LOCK_NB)) {
+        return true;
+    }
+    if (milliseconds <= 0) {
+        return false;
+    }
+    Alarm alarm(milliseconds);
+    while (!take(0)) {
+        if (std::chrono::steady_clock::now() >= end) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A lock that can be shared is held by nobody but those who ask like this. */
 bool is_free(const Descriptor &lock)
 {
-    if (flock(lock.get(), LOCK_SH | LOCK_NB) == 0) {
-        return true;
-    }
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-        throw Error(Code::file, "the lock of an enclave: "
-                    + error_text(errno), "Try again.");
-    }
-    return false;
+    return take_lock(lock, LOCK_SH, 0);
 }
 
 /* What a state file says; nothing if it is not there, or says nonsense.
@@ -83,21 +151,6 @@ std::optional<Enclave> read_state(const EnclaveFolder &folder)
 
     return text ? Enclave::from_file({text->begin(), text->end()})
                 : std::nullopt;
-}
-
-/* Try something every few milliseconds until it is true. */
-bool wait_until(int milliseconds, const std::function<bool()> &done)
-{
-    auto end = std::chrono::steady_clock::now()
-        + std::chrono::milliseconds(milliseconds);
-
-    while (!done()) {
-        if (std::chrono::steady_clock::now() > end) {
-            return false;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(lock_poll_ms));
-    }
-    return true;
 }
 
 } // namespace
@@ -131,7 +184,7 @@ Descriptor open_lock(const EnclaveFolder &folder)
 
 bool wait_for_end(const Descriptor &lock, int milliseconds)
 {
-    return wait_until(milliseconds, [&lock] { return is_free(lock); });
+    return take_lock(lock, LOCK_SH, milliseconds);
 }
 
 Descriptor lock_file(const std::string &path, int milliseconds)
@@ -143,10 +196,10 @@ Descriptor lock_file(const std::string &path, int milliseconds)
         throw Error(Code::file, path + ": " + error_text(errno),
                     "Check that this file can be written.");
     }
-    bool held = wait_until(milliseconds, [&file] {
-        return flock(file.get(), LOCK_EX | LOCK_NB) == 0;
-    });
-    return held ? std::move(file) : Descriptor();
+    if (!take_lock(file, LOCK_EX, milliseconds)) {
+        return Descriptor();
+    }
+    return file;
 }
 
 Runtime::Runtime() : path_(base_folder())
@@ -173,8 +226,7 @@ Descriptor Runtime::lock() const
     return lock;
 }
 
-/* The enclave in a folder that is there, if it lives; else the folder is
- * removed. */
+/* The enclave of that id, if it lives; what is left of another is removed. */
 std::optional<Enclave> Runtime::look_at(const std::string &id) const
 {
     Descriptor lock = open_lock(folder(id));
@@ -254,9 +306,17 @@ Enclave Runtime::find(const std::optional<std::string> &id,
                     "Give it, or --enclave-name.");
     }
     Descriptor held = lock();
-    for (const Enclave &enclave : enclaves()) {
-        if (id ? enclave.id == *id : enclave.name == *name) {
-            return enclave;
+    if (id && is_enclave_id(*id)) {
+        /* The others need not be looked at. */
+        if (std::optional<Enclave> enclave = look_at(*id)) {
+            return *std::move(enclave);
+        }
+    }
+    if (name) {
+        for (Enclave &enclave : enclaves()) {
+            if (enclave.name == *name) {
+                return std::move(enclave);
+            }
         }
     }
     throw id ? Error(Code::socket, "no enclave has the id " + *id, advice)

@@ -216,7 +216,8 @@ TEST_F(RuntimeFolder, FilesThatCannotBeRead)
     Descriptor lives = add(runtime, enclave(one, "lives"));
 
     std::filesystem::remove(runtime.folder(one).state());
-    std::filesystem::create_symlink("enclave.json", runtime.folder(one).state());
+    std::filesystem::create_symlink("enclave.json",
+                                    runtime.folder(one).state());
     EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
     std::filesystem::remove(runtime.folder(one).lock());
     std::filesystem::create_symlink("lock", runtime.folder(one).lock());
@@ -242,6 +243,46 @@ TEST_F(RuntimeFolder, Locks)
     std::filesystem::create_symlink("elsewhere", path("link"));
     EXPECT_EQ(code_of([&] { lock_file(path("link"), 0); }), 19);
     EXPECT_FALSE(std::filesystem::exists(path("elsewhere")));
+}
+
+/* Whoever waits gets the lock when it is free, and SIGALRM is as it was. */
+TEST_F(RuntimeFolder, WaitingForALock)
+{
+    Descriptor held = lock_file(path("lock"), 0);
+    struct sigaction before, after;
+
+    ASSERT_EQ(sigaction(SIGALRM, nullptr, &before), 0);
+    EXPECT_FALSE(lock_file(path("lock"), 60));
+    ASSERT_EQ(sigaction(SIGALRM, nullptr, &after), 0);
+    EXPECT_EQ(before.sa_handler, after.sa_handler);
+
+    pid_t child = fork();
+    if (child == 0) {
+        held.reset();
+        _exit(lock_file(path("lock"), 60000) ? 0 : 1);
+    }
+    usleep(1000);
+    held.reset();
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
+
+/* The garbage of one hides no other that is asked for by its id. */
+TEST_F(RuntimeFolder, OneIsFoundAlone)
+{
+    Runtime runtime;
+    Descriptor good = add(runtime, enclave(one, "good"));
+    Descriptor bad = add(runtime, enclave(two, "bad"));
+
+    std::filesystem::remove(runtime.folder(two).state());
+    std::filesystem::create_symlink("enclave.json",
+                                    runtime.folder(two).state());
+    EXPECT_EQ(runtime.find(one, {}).name, "good");
+    EXPECT_EQ(code_of([&] { runtime.find({}, "good"); }), 19);
+    good.reset();
+    EXPECT_EQ(code_of([&] { runtime.find(one, {}); }), 11);
+    EXPECT_FALSE(std::filesystem::exists(runtime.folder(one).path));
 }
 
 } // namespace
