@@ -70,7 +70,7 @@ TEST_F(Atomic, LongName)
     EXPECT_EQ(read(name), "text");
 }
 
-/* What a crash has left with this process's number does not stand in the way. */
+/* What a crash has left with this process's number is not in the way. */
 TEST_F(Atomic, StaleName)
 {
     std::string stale = "file." + std::to_string(getpid()) + ".new";

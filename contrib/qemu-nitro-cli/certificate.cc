@@ -266,15 +266,14 @@ std::vector<std::string> beside_certificate(const Bytes &pem)
         CertificateHandle certificate;
         Datum name;
 
-        if (!block.is_certificate()) {
-            found.push_back(block.kind());
-        } else if (!std::exchange(taken, true)) {
+        if (block.is_certificate() && !std::exchange(taken, true)) {
             continue;
-        } else if (gnutls_x509_crt_init(&certificate.value) >= 0 &&
-                   gnutls_x509_crt_import(certificate.value, &text,
-                                          GNUTLS_X509_FMT_PEM) >= 0 &&
-                   gnutls_x509_crt_get_dn3(certificate.value, &name.value,
-                                           0) >= 0) {
+        }
+        if (block.is_certificate() &&
+            gnutls_x509_crt_init(&certificate.value) >= 0 &&
+            gnutls_x509_crt_import(certificate.value, &text,
+                                   GNUTLS_X509_FMT_PEM) >= 0 &&
+            gnutls_x509_crt_get_dn3(certificate.value, &name.value, 0) >= 0) {
             found.push_back("the certificate of " + std::string(
                 name.value.data, name.value.data + name.value.size));
         } else {

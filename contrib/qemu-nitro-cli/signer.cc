@@ -224,8 +224,8 @@ void check_match(gnutls_privkey_t key, const std::string &key_path,
     check(gnutls_x509_crt_get_key_id(certificate, GNUTLS_KEYID_USE_SHA256, b,
                                      &b_size), "signing certificate");
     if (a_size != b_size || memcmp(a, b, a_size) != 0) {
-        throw Error(Code::signing, key_path + " is not the key of the certificate"
-                    " in " + path, check_signer);
+        throw Error(Code::signing, key_path + " is not the key of the"
+                    " certificate in " + path, check_signer);
     }
 }
 
