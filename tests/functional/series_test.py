@@ -40,6 +40,21 @@ class Applied(Series):
             self.assertNotIn("+++ b/contrib/", text, patch.name)
             self.assertNotIn("+++ b/tests/fuzz/", text, patch.name)
 
+    def test_edited_as_commits(self):
+        """Made into commits and saved again, the patches are what they were."""
+        top = self.dir / "top"
+        for name in ("scripts", "patches"):
+            shutil.copytree(harness.TOP / name, top / name)
+        edit = top / "scripts/edit-patches"
+        self.run_ok(edit, self.dir / "commits")
+        for patch, _ in tree.series():
+            path = top / "patches" / patch.name
+            path.write_text(path.read_text().partition("\n---\n")[0])
+        self.run_ok(edit, "--save", self.dir / "commits")
+        for patch, _ in tree.series():
+            self.assertEqual((top / "patches" / patch.name).read_text(),
+                             patch.read_text(), patch.name)
+
     def test_every_file_is_in_one_change(self):
         changes = list(tree.series())
         for name in tree.overlay_files():
