@@ -174,7 +174,11 @@ class Case(harness.Case):
         result = self.call(*options, "--output-file", self.output, **kwargs)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.said = json.loads(result.stdout)
-        self.warned = result.stderr
+        *warned, start, end = result.stderr.splitlines(keepends=True)
+        self.assertEqual((start, end), (
+            "Start building the Enclave Image...\n",
+            "Enclave Image successfully created.\n"))
+        self.warned = "".join(warned)
         parts = sections(self.output.read_bytes())
         self.assertEqual([p[0] for p in parts][:5],
                          [KERNEL, CMDLINE, METADATA, RAMDISK, RAMDISK])
