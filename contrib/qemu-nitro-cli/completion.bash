@@ -52,6 +52,7 @@ _qemu_nitro_cli()
         ;;
     --memory | --cpu-count | --cpu-ids | --enclave-cid | --name | --version | \
         --cmd | --env | --cmdline | --docker-uri | --disconnect-timeout | \
+        --connect | --listen | --forward-cid | --forward-listen | \
         --parent-role | --parent-id | --error-code | --nonce | --user-data | \
         --public-key | --max-age | --at | --pcr*)
         return
@@ -73,7 +74,8 @@ _qemu_nitro_cli()
     run-enclave)
         options="--eif-path --memory --cpu-count --cpu-ids --enclave-cid
             --enclave-name --debug-mode --attach-console --parent-role
-            --parent-id --console-log --config"
+            --parent-id --console-log --connect --listen --forward-cid
+            --forward-listen --config"
         ;;
     sign-eif) options="--eif-path --signing-certificate --private-key" ;;
     terminate-enclave) options="--enclave-id --enclave-name --all" ;;

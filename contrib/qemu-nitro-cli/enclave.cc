@@ -18,6 +18,8 @@ const char *const state_names[] = {"EMPTY", "RUNNING", "TERMINATING"};
 const char *const attested = "AttestedMeasurements";
 const char *const attested_zero = "ZERO";
 
+const char *const vsock_key = "Vsock";      /* our own, too */
+
 const char *const debug_flag = "DEBUG_MODE", *const no_flag = "NONE";
 
 /* The keys of the processes in the file */
@@ -90,6 +92,9 @@ ordered_json Enclave::description(bool with_metadata) const
     if (debug_mode) {
         json[attested] = attested_zero;
     }
+    if (!vsock.is_null()) {
+        json[vsock_key] = vsock;
+    }
     if (with_metadata) {
         json.update(metadata);
     }
@@ -136,6 +141,9 @@ std::optional<Enclave> Enclave::from_file(const std::string &text)
         e.debug_mode = d.at("Flags").get<std::string>() == debug_flag;
         if (d.contains("Measurements")) {
             e.measurements = d["Measurements"];
+        }
+        if (d.contains(vsock_key)) {
+            e.vsock = d[vsock_key];
         }
         e.metadata = json.at("metadata");
         for (auto [key, member] : processes) {

@@ -126,6 +126,8 @@ LaunchPlan make_plan(const RunOptions &options)
     plan.backend = find_program("vhost-user-vsock");
     plan.accelerator = choose_accelerator();
     plan.parent_role = options.parent_role.value_or("");
+    plan.vsock = options.vsock;
+    plan.enclave.vsock = options.vsock.description();
     plan.boot_seconds = boot_seconds(size);
     plan.enclave.id = new_enclave_id(options);
     plan.enclave.memory_mib = options.memory_mib;

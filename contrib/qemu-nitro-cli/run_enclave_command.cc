@@ -37,10 +37,20 @@ const char *const usage =
     "                         measures\n"
     "  --parent-id ID         the id of the parent instance, which PCR4 measures\n"
     "  --console-log FILE     keep what the console says, in debug mode or not\n"
+    "  --connect PORT:unix:PATH, PORT:tcp:HOST:PORT\n"
+    "                         where the enclave's connection to PORT of its\n"
+    "                         parent goes; can be repeated\n"
+    "  --listen unix:PATH:PORT, seqpacket:PATH:PORT, tcp:ADDRESS:PORT:PORT\n"
+    "                         what connects there is connected to the enclave's\n"
+    "                         port, the last; can be repeated\n"
+    "  --forward-cid CID      its other connections go to AF_VSOCK address CID,\n"
+    "                         1 for this host, and not to Unix sockets\n"
+    "  --forward-listen P+P   AF_VSOCK ports whose connections go to the enclave\n"
     "  --config FILE          all of this from JSON: eif_path, memory_mib,\n"
     "                         cpu_count or cpu_ids, enclave_cid, enclave_name,\n"
     "                         debug_mode, attach_console, parent_role,\n"
-    "                         parent_id, console_log\n"
+    "                         parent_id, console_log, connect, listen,\n"
+    "                         forward_cid, forward_listen\n"
     "\n"
     "NITRO_CLI_ACCEL=kvm|tcg in the environment chooses QEMU's accelerator;\n"
     "without it, KVM is taken where it works.  NITRO_CLI_BOOT_TIMEOUT is how\n"
@@ -49,7 +59,8 @@ const char *const usage =
 
 /* nitro-cli's own line, which scripts look for, and the path for programs of
  * the parent */
-void print_start(const Enclave &enclave, const EnclaveFolder &folder)
+void print_start(const Enclave &enclave, const EnclaveFolder &folder,
+                 std::optional<uint64_t> forward_cid)
 {
     std::string ids;
 
@@ -59,7 +70,9 @@ void print_start(const Enclave &enclave, const EnclaveFolder &folder)
     std::cerr << "Started enclave with enclave-cid: " << enclave.cid
               << ", memory: " << enclave.memory_mib << " MiB, cpu-ids: ["
               << ids << "]\n"
-              << "Its vsock: " << folder.vsock() << "\n";
+              << "Its vsock: "
+              << (forward_cid ? "AF_VSOCK, CID " + std::to_string(*forward_cid)
+                              : folder.vsock()) << "\n";
 }
 
 } // namespace
@@ -76,7 +89,8 @@ void run_enclave_command(int argc, char **argv)
     Runtime runtime;
     Enclave enclave = run_enclave(options, runtime);
 
-    print_start(enclave, runtime.folder(enclave.id));
+    print_start(enclave, runtime.folder(enclave.id),
+                options.vsock.forward_cid);
     try {
         print_json(enclave.run_info());
     } catch (const Error &) {

@@ -28,6 +28,7 @@ constexpr size_t max_role = 1024;                   /* bytes of an ARN */
 const char *const single_options[] = {
     "eif-path", "memory", "cpu-count", "cpu-ids", "enclave-cid",
     "enclave-name", "debug-mode", "parent-role", "parent-id", "console-log",
+    "connect", "listen", "forward-cid", "forward-listen",
 };
 
 std::string number(uint64_t n)
@@ -93,15 +94,6 @@ void check_cid(uint64_t cid)
     }
 }
 
-/* A text in a message: control characters would break its line. */
-std::string shown(std::string text)
-{
-    std::ranges::replace_if(text, [](unsigned char c) {
-        return c < ' ' || c == 0x7f;
-    }, '?');
-    return text;
-}
-
 /* What the parent is: a typing error in it would be measured as it is. */
 void check_parent(const RunOptions &options)
 {
@@ -130,6 +122,7 @@ void check(RunOptions *options)
 {
     check_cpus(*options);
     check_parent(*options);
+    options->vsock.check();
     check_cid(options->cid);
     if (options->name) {
         check_name(*options->name);
@@ -195,6 +188,46 @@ std::vector<uint64_t> get_numbers(const json &value, const std::string &path,
     return numbers;
 }
 
+std::vector<std::string> get_texts_if_there(const json &file,
+                                            const std::string &path,
+                                            const char *key)
+{
+    std::vector<std::string> texts;
+
+    if (file.contains(key) && !file[key].is_array()) {
+        invalid_field(path, key, "a list of texts");
+    }
+    for (const json &item : file.value(key, json::array())) {
+        texts.push_back(get_text(item, path, key));
+    }
+    return texts;
+}
+
+VsockOptions vsock_from_json(const json &file, const std::string &path)
+{
+    VsockOptions vsock;
+
+    for (const std::string &value : get_texts_if_there(file, path,
+                                                       "connect")) {
+        vsock.add_connect(value);
+    }
+    for (const std::string &value : get_texts_if_there(file, path,
+                                                       "listen")) {
+        vsock.add_listen(value);
+    }
+    if (file.contains("forward_cid")) {
+        vsock.forward_cid = get_number(file["forward_cid"], path,
+                                       "forward_cid", UINT32_MAX);
+    }
+    if (file.contains("forward_listen")) {
+        for (uint64_t port : get_numbers(file["forward_listen"], path,
+                                         "forward_listen")) {
+            vsock.add_forward_listen(number(port));
+        }
+    }
+    return vsock;
+}
+
 /* As on EC2, a key whose value is null is as good as none. */
 void drop_nulls(json *object)
 {
@@ -212,6 +245,14 @@ void require(const json &file, const std::string &path, const char *key)
 }
 
 } // namespace
+
+std::string shown(std::string text)
+{
+    std::ranges::replace_if(text, [](unsigned char c) {
+        return c < ' ' || c == 0x7f;
+    }, '?');
+    return text;
+}
 
 uint64_t parse_number(const std::string &option, const std::string &text,
                       uint64_t max)
@@ -272,7 +313,27 @@ std::vector<Option> run_option_list()
     return {{"eif-path"}, {"memory"}, {"cpu-count"},
             {.name = "cpu-ids", .takes_more = true}, {"enclave-cid"},
             {"enclave-name"}, {"debug-mode", false}, {"attach-console", false},
-            {"parent-role"}, {"parent-id"}, {"console-log"}, {"config"}};
+            {"parent-role"}, {"parent-id"}, {"console-log"}, {"connect"},
+            {"listen"}, {"forward-cid"}, {"forward-listen"}, {"config"}};
+}
+
+static VsockOptions vsock_options(const Arguments &arguments)
+{
+    VsockOptions vsock;
+
+    for (const std::string &value : arguments.all("connect")) {
+        vsock.add_connect(value);
+    }
+    for (const std::string &value : arguments.all("listen")) {
+        vsock.add_listen(value);
+    }
+    if (auto cid = arguments.single("forward-cid")) {
+        vsock.forward_cid = parse_number("--forward-cid", *cid, UINT32_MAX);
+    }
+    for (const std::string &value : arguments.all("forward-listen")) {
+        vsock.add_forward_listen(value);
+    }
+    return vsock;
 }
 
 RunOptions run_options(const Arguments &arguments)
@@ -315,6 +376,7 @@ RunOptions run_options(const Arguments &arguments)
     options.parent_role = arguments.single("parent-role");
     options.parent_id = arguments.single("parent-id");
     options.console_log = arguments.single("console-log");
+    options.vsock = vsock_options(arguments);
     check(&options);
     return options;
 }
@@ -357,6 +419,7 @@ RunOptions run_options_from_json(const std::string &text,
     get_text_if_there(file, path, "parent_role", &options.parent_role);
     get_text_if_there(file, path, "parent_id", &options.parent_id);
     get_text_if_there(file, path, "console_log", &options.console_log);
+    options.vsock = vsock_from_json(file, path);
     check(&options);
     return options;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "arguments.hh"
+#include "vsock_options.hh"
 
 struct RunOptions {
     std::string eif_path;
@@ -25,6 +26,7 @@ struct RunOptions {
     bool attach_console = false;
     std::optional<std::string> parent_role, parent_id;
     std::optional<std::string> console_log;     /* a path */
+    VsockOptions vsock;
 };
 
 constexpr uint64_t max_cpus = 128;          /* of the machine */
@@ -45,6 +47,9 @@ uint64_t parse_memory(const std::string &text);
 /* A decimal number of at most `max`; `option` is for messages. */
 uint64_t parse_number(const std::string &option, const std::string &text,
                       uint64_t max);
+
+/* A text in a message: control characters would break its line. */
+std::string shown(std::string text);
 
 /* The memory that an image of `image_size` bytes needs is asked for; throws if
  * it is not. */

@@ -136,6 +136,28 @@ TEST(Config, Parent)
     EXPECT_EQ(code(R"("cpu_count": 1, "console_log": 1)"), 3);
 }
 
+TEST(Config, Vsock)
+{
+    RunOptions o = from(good + std::string(R"(, "cpu_count": 1,
+        "connect": ["1:unix:/a", "2:tcp:b:3"], "listen": ["tcp::4:5"],
+        "forward_cid": 1, "forward_listen": [6, 7])"));
+
+    EXPECT_EQ(o.vsock.description().dump(),
+              R"({"Connect":["1:unix:/a","2:tcp:b:3"],"Listen":["tcp::4:5"],)"
+              R"("ForwardCID":1,"ForwardListen":[6,7]})");
+    for (const char *field : {
+             R"("connect": "1:unix:/a")", R"("connect": [1])",
+             R"("connect": ["x"])", R"("listen": {})", R"("listen": [""])",
+             R"("forward_cid": "1")", R"("forward_cid": 0)",
+             R"("forward_cid": 1, "forward_listen": "6")",
+             R"("forward_cid": 1, "forward_listen": [4294967295])"}) {
+        EXPECT_EQ(code(R"("cpu_count": 1, )" + std::string(field)), 3)
+            << field;
+    }
+    EXPECT_EQ(code(R"("cpu_count": 1, "forward_listen": [6])"), 1);
+    EXPECT_EQ(code(R"("cpu_count": 1, "connect": [], "listen": null)"), 0);
+}
+
 TEST(Config, NullIsNothing)
 {
     RunOptions o = from(good + std::string(

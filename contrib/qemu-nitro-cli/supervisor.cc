@@ -31,7 +31,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr uint8_t heartbeat = 0xb7;
-constexpr const char *heartbeat_port = "9000";
 
 /* How long the back end may take to listen, and how often it is looked at */
 constexpr seconds listen_limit{20};
@@ -126,6 +125,9 @@ private:
 
     void announce();
     void start();
+    std::string heartbeat_socket() const;
+    std::vector<std::string> backend_command() const;
+    bool backend_listens() const;
     void start_backend();
     void start_qemu();
     std::vector<std::string> qemu_command(int monitor) const;
@@ -201,15 +203,40 @@ Descriptor make_pipe(Descriptor *write_end)
     return Descriptor(ends[0]);
 }
 
+/* Where the heartbeat goes, as that of the back end's --uds-path does */
+std::string Supervisor::heartbeat_socket() const
+{
+    return folder_.vsock() + "_" + std::to_string(heartbeat_port);
+}
+
+std::vector<std::string> Supervisor::backend_command() const
+{
+    std::vector<std::string> command = {
+        plan_.backend, "--guest-cid", std::to_string(enclave_.cid),
+        "--socket", folder_.vhost(),
+    };
+
+    if (plan_.vsock.forward_cid) {
+        /* In place of Unix sockets, but for the heartbeat */
+        command.insert(command.end(), {
+            "--connect", std::to_string(heartbeat_port) + ":unix:"
+            + heartbeat_socket()});
+    } else {
+        command.insert(command.end(), {"--uds-path", folder_.vsock()});
+    }
+    for (const std::string &word : plan_.vsock.arguments()) {
+        command.push_back(word);
+    }
+    return command;
+}
+
 void Supervisor::start_backend()
 {
     Descriptor output;
 
     backend_.output = make_pipe(&output);
-    backend_.pid = start_bound(
-        {plan_.backend, "--guest-cid", std::to_string(enclave_.cid),
-         "--socket", folder_.vhost(), "--uds-path", folder_.vsock()},
-        {null_.get(), null_.get(), output.get(), {}});
+    backend_.pid = start_bound(backend_command(),
+                               {null_.get(), null_.get(), output.get(), {}});
     if (backend_.pid < 0) {
         throw Error(Code::boot, "fork: " + error_text(errno), "");
     }
@@ -305,7 +332,7 @@ void Supervisor::start()
         throw Error(Code::boot, "/dev/null: " + error_text(errno), "");
     }
     log_.emplace(folder_.console());
-    heartbeat_listener_ = listen_at(folder_.vsock() + "_" + heartbeat_port);
+    heartbeat_listener_ = listen_at(heartbeat_socket());
     start_backend();
     save();
 }
@@ -325,12 +352,20 @@ int Supervisor::poll_timeout() const
     return std::chrono::ceil<milliseconds>(wait).count();
 }
 
+/* Both of its sockets are listened on when that of --uds-path, the later, is;
+ * without it, the one for QEMU can be connected to any number of times. */
+bool Supervisor::backend_listens() const
+{
+    return static_cast<bool>(connect_to(plan_.vsock.forward_cid
+                                        ? folder_.vhost()
+                                        : folder_.vsock()));
+}
+
 void Supervisor::check_time()
 {
     struct stat st;
 
-    /* Both of its sockets are listened on when this one, the later, is. */
-    if (phase_ == Phase::listening && connect_to(folder_.vsock())) {
+    if (phase_ == Phase::listening && backend_listens()) {
         start_qemu();
     } else if (phase_ == Phase::listening && Clock::now() >= deadline_) {
         end("the vsock back end does not listen");
@@ -470,7 +505,7 @@ void Supervisor::on_heartbeat()
         send(heartbeat_.get(), &heartbeat, 1, MSG_NOSIGNAL);
         heard_ = true;
         /* From here on the back end answers. */
-        unlink((folder_.vsock() + "_" + heartbeat_port).c_str());
+        unlink(heartbeat_socket().c_str());
         heartbeat_listener_.reset();
     }
     heartbeat_.reset();

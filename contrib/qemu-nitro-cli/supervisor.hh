@@ -25,6 +25,7 @@
 
 #include "enclave.hh"
 #include "runtime.hh"
+#include "vsock_options.hh"
 
 struct LaunchPlan {
     Enclave enclave;
@@ -32,6 +33,7 @@ struct LaunchPlan {
     std::string qemu, backend;      /* paths of the programs */
     std::string accelerator;        /* kvm or tcg */
     std::string parent_role;        /* ARN, or empty */
+    VsockOptions vsock;
     std::string root_certificate, root_key; /* paths; empty: QEMU's own */
     int boot_seconds;               /* how long the heartbeat may take */
 };

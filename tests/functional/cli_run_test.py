@@ -238,6 +238,61 @@ class Life(Case):
                    self.file("text", b"{"))
         self.fails(19, ["gone"], "run-enclave", "--config", self.dir / "gone")
 
+    def test_vsock_options(self):
+        """Sockets of the user's own lead to the enclave."""
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        config = self.file("config.json", json.dumps({
+            "eif_path": str(harness.HELLO), "memory_mib": 128, "cpu_count": 1,
+            "listen": ["unix:in.sock:9001", f"tcp::{port}:9001"],
+            "connect": ["7:unix:out.sock"]}).encode())
+        run = self.ok("run-enclave", "--config", config, cwd=self.dir)
+        self.ask(run, b"n")         # it listens from here on
+        self.assertEqual(self.enclaves()[0]["Vsock"], {
+            "Connect": [f"7:unix:{self.dir}/out.sock"],
+            "Listen": [f"unix:{self.dir}/in.sock:9001",
+                       f"tcp::{port}:9001"]})
+        root = self.call("attestation-root").stdout.encode()
+        for family, address in ((socket.AF_UNIX, f"{self.dir}/in.sock"),
+                                (socket.AF_INET, ("127.0.0.1", port))):
+            with socket.socket(family) as s:
+                s.settimeout(60)
+                s.connect(address)
+                s.sendall(b"n")
+                s.shutdown(socket.SHUT_WR)
+                document = b""
+                while data := s.recv(65536):
+                    document += data
+            payload = attestation.check_document(document, root)
+            self.assertEqual(payload["nonce"], b"n")
+        run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
+               "--cpu-count", 1)
+        self.fails(36, ["back end"], *run, "--listen",
+                   f"unix:{self.dir}/none/socket:1")
+        self.assertEqual(len(self.enclaves()), 1)
+        for code, words in (
+                (3, ("--connect", "x")), (3, ("--listen", "unix:/a")),
+                (3, ("--connect", "9000:unix:/a")),
+                (3, ("--forward-cid", "0")), (1, ("--forward-listen", "1")),
+                (2, ("--connect", "1:unix:/a", "--connect", "1:unix:/b"))):
+            self.fails(code, [words[0]], *run, *words)
+        self.fails(2, ["--listen"], "run-enclave", "--config", config,
+                   "--listen", "unix:/a:1")
+
+    def test_forward_cid(self):
+        """It boots, or the back end says what the host lacks."""
+        run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
+               "--cpu-count", "1", "--forward-cid", "1", "--forward-listen",
+               "9001+9002")
+        result = self.call(*run)
+        if result.returncode:
+            self.assertIn("vsock", self.fails(36, ["back end"], *run))
+            return
+        self.assertIn("\nIts vsock: AF_VSOCK, CID 1\n", result.stderr)
+        self.assertEqual(self.enclaves()[0]["Vsock"], {
+            "ForwardCID": 1, "ForwardListen": [9001, 9002]})
+
     def test_enclave_that_ends(self):
         """An enclave that reboots is over, as on EC2."""
         tree = self.dir / "tree"
