@@ -345,7 +345,7 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
         become_supervisor(plan, runtime, std::move(files));
     }
     int error = errno;
-    files = {};
+    files = SupervisorFiles();
     if (pid < 0) {
         runtime.remove(plan.enclave.id);
         throw Error(Code::boot, "fork: " + error_text(error), "Try again.");
