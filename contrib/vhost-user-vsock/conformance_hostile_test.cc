@@ -803,7 +803,7 @@ TEST_F(Descriptors, TooFewAtTheStart)
 {
     daemon_ = std::make_unique<Daemon>(
         "/bin/sh", std::vector<std::string>{
-            "-c", "ulimit -n 40 && exec \"$@\"", "sh", program, "--socket",
+            "-c", "ulimit -n 20 && exec \"$@\"", "sh", program, "--socket",
             folder_ / "s"}, folder_ / "few");
     while (daemon_->alive()) {
         usleep(1000);
