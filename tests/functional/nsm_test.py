@@ -244,7 +244,7 @@ class Module(Guest):
         agent.storm(2000, good + bad)
         before = memory()
         self.assertEqual(agent.storm(100000, good + bad), 25000)
-        self.assertLess(memory() - before, 4096)
+        self.assertLess(memory() - before, 2048)
 
 
 class Documents(Guest):
