@@ -72,13 +72,18 @@ def patched_files(patch):
                       re.M)
 
 
-def apply(tree, patch, name=None):
-    """Apply a patch to `tree`; on failure say where it does not fit."""
+def run_patch(tree, patch):
+    """Apply what of a patch fits `tree`; the result of the program patch."""
     with open(patch, "rb") as f:
-        result = subprocess.run(
+        return subprocess.run(
             ["patch", "-p1", "--force", "--fuzz=0", "--no-backup-if-mismatch",
              "--reject-file=-"], cwd=tree, stdin=f, capture_output=True,
             text=True, errors="replace", check=False)
+
+
+def apply(tree, patch, name=None):
+    """Apply a patch to `tree`; on failure say where it does not fit."""
+    result = run_patch(tree, patch)
     if result.returncode:
         fail(f"{name or patch.name} does not apply:\n"
              + result.stdout + result.stderr)

@@ -3,8 +3,7 @@
  *
  * The caller's thread reads pieces of the file into a ring of buffers, computes
  * the CRC and calls the sink.  One thread hashes for PCR0 and, as it begins
- * with the same bytes, PCR1; another one hashes for PCR2.  With three CPUs or
- * more, a load takes as long as its longest hash, that for PCR0.
+ * with the same bytes, PCR1; another one hashes for PCR2.
  *
  * Relies on GnuTLS for hashes and on zlib for the CRC.
  *

@@ -273,7 +273,7 @@ static void ne_start_cpu(CPUState *cs, run_on_cpu_data data)
         cpu->env.mp_state = KVM_MP_STATE_RUNNABLE;
     }
 #endif
-    /* More than what runs: KVM takes mp_state as a part of a reset alone. */
+    /* KVM is given mp_state only together with the state of a reset. */
     cpu_synchronize_post_reset(cs);
 }
 

@@ -3,9 +3,8 @@
  *
  * A request is taken in three steps, top to bottom in this file: reading CBOR
  * (RFC 8949) item by item; finding out which operation is asked for, with
- * which arguments; and doing it.  How a wrong request is answered follows the
- * AWS library for the NSM (aws-nitro-enclaves-nsm-api, src/api), which defines
- * these errors.
+ * which arguments; and doing it.  The errors are those that AWS's library for the
+ * NSM (aws-nitro-enclaves-nsm-api, src/api) knows.
  *
  * All of a request is the guest's and hostile.  It is checked as a whole to be
  * well-formed before anything of it is used, so that the steps after that need

@@ -246,8 +246,11 @@ class Case(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"{path} did not appear")
             time.sleep(0.02)
 
-    def qemu_command(self, kernel, *options, vsock=None, machine=""):
-        chardev = ["-chardev", f"socket,id=c,path={vsock}"] if vsock else []
+    def qemu_command(self, kernel, *options, vsock=None, chardev="",
+                     machine=""):
+        """`chardev` are more options of the chardev to the path `vsock`."""
+        chardev = ["-chardev", f"socket,id=c,path={vsock}{chardev}"] \
+            if vsock else []
         return [QEMU, "-M", f"nitro-enclave,vsock=c{machine}", "-accel",
                 self.accel, "-nodefaults", "-display", "none",
                 "-kernel", kernel, *chardev, *options]

@@ -329,17 +329,10 @@ class Connections(Guests):
         listener = self.listener(f"{self.dir}/vsock16_50")
         for _ in range(2):
             process = self.boot(path)
-            job = self.job("listen", 60, STREAM, 1 << 40, 0)
-            job.listening()
-            incoming = self.vsock_connect(60)
-            self.job("connect", PARENT, 50, STREAM, 1 << 40, 0)
-            outgoing = self.accept(listener)
-            for connection in (incoming, outgoing):
-                for _ in range(20):
-                    self.assertNotEqual(connection.recv(LARGEST), b"")
+            connections = self.endless_transfers(listener)
             process.kill()
             process.wait()
-            for connection in (incoming, outgoing):
+            for connection in connections:
                 self.assertGreater(self.drain(connection), -1)
         self.boot(path)
         self.transfer_out(50, listener, MIB, MIB)
@@ -352,24 +345,31 @@ class Connections(Guests):
         back_end = self.killable_back_end(path)
         self.spawn(*self.qemu_command(
             harness.app_image("vsock-agent"), "-m", "128M", "-serial",
-            f"file:{self.dir}/console16", "-chardev",
-            f"socket,id=r,path={path},reconnect-ms=20", machine=",vsock=r"))
+            f"file:{self.dir}/console16", vsock=path,
+            chardev=",reconnect-ms=20"))
         self.vsock_connect(AGENT).close()
         for _ in range(20):
-            job = self.job("listen", 60, STREAM, 1 << 40, 0)
-            job.listening()
-            incoming = self.vsock_connect(60)
-            self.job("connect", PARENT, 50, STREAM, 1 << 40, 0)
-            outgoing = self.accept(listener)
-            for connection in (incoming, outgoing):
-                self.assertNotEqual(connection.recv(LARGEST), b"")
+            connections = self.endless_transfers(listener)
             back_end.kill()
             back_end.wait()
-            for connection in (incoming, outgoing):
+            for connection in connections:
                 self.drain(connection)
             back_end = self.killable_back_end(path)
         self.transfer_out(50, listener, MIB, MIB)
         self.transfer_in(61, self.vsock_connect, MIB, MIB)
+
+    def endless_transfers(self, listener):
+        """Two connections on which the guest sends without an end, one that
+        the host made and one that the guest did."""
+        job = self.job("listen", 60, STREAM, 1 << 40, 0)
+        job.listening()
+        incoming = self.vsock_connect(60)
+        self.job("connect", PARENT, 50, STREAM, 1 << 40, 0)
+        outgoing = self.accept(listener)
+        for connection in (incoming, outgoing):
+            for _ in range(20):
+                self.assertNotEqual(connection.recv(LARGEST), b"")
+        return incoming, outgoing
 
     def killable_back_end(self, path):
         process = self.spawn(
