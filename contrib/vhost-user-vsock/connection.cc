@@ -448,16 +448,15 @@ void Connection::read_failed(ssize_t result)
         return;             /* It goes on in its next turn. */
     }
     readable_ = false;
-    if (write_broken_) {
-        reset();            /* It has nothing more for the guest. */
+    /* One whose write failed stays only for what it has for the guest. */
+    if (write_broken_ || (result < 0 && errno != EAGAIN)) {
+        reset();
     } else if (result == 0) {
         /*
          * Even one that is gone is closed one way only: Linux drops what its
          * program has not read once both ways are closed.
          */
         end_ = true;
-    } else if (errno != EAGAIN) {
-        reset();
     }
 }
 

@@ -52,6 +52,11 @@ class TapResult(unittest.TestResult):
             print("# " + line)
         self.line("not ok", test)
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.show(subtest, err)
+
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.show(test, err)

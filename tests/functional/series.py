@@ -15,10 +15,12 @@ import tree  # noqa: E402 (its folder is known only now)
 
 IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
             "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
-            "GIT_CONFIG_COUNT": "3", "GIT_CONFIG_KEY_0": "user.name",
+            "GIT_CONFIG_COUNT": "4", "GIT_CONFIG_KEY_0": "user.name",
             "GIT_CONFIG_VALUE_0": "A", "GIT_CONFIG_KEY_1": "user.email",
             "GIT_CONFIG_VALUE_1": "a@example.org",
-            "GIT_CONFIG_KEY_2": "safe.directory", "GIT_CONFIG_VALUE_2": "*"}
+            "GIT_CONFIG_KEY_2": "safe.directory", "GIT_CONFIG_VALUE_2": "*",
+            # No packing in the background while the folder is removed
+            "GIT_CONFIG_KEY_3": "gc.auto", "GIT_CONFIG_VALUE_3": "0"}
 
 
 # A tree of QEMU is a lot of small files: keep them in memory where that can be.

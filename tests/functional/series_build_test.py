@@ -36,7 +36,9 @@ class SeriesBuild(Series):
 
     def each(self, build_each):
         """In one folder from patch to patch"""
-        where, patches = self.applied("upstream")
+        # Upstream's, as Debian's archive has it, lacks a Python package that
+        # its configure asks for, and that Debian's patches leave out.
+        where, patches = self.applied("debian")
         # Laid out as scripts/build-qemu does, so that compilers' results are
         # found in the cache
         (self.dir / "qemu-tree").mkdir()
