@@ -1,10 +1,10 @@
 /*
  * A file that is there as a whole or not at all
  *
- * It is written without a name, and takes the place of what had its name when
- * it is complete and on the disk: after a crash of the machine, one of the two
- * is there, whole.  However the program ends before that, nothing is left but,
- * from one moment, another name in the folder that nobody trips over.
+ * It is written without a name.  When it is complete and on the disk, it
+ * replaces the file that had its name, so that after a crash of the machine
+ * one of the two is there, whole.  If the program ends before that, at most a
+ * file with a random name stays in the folder, which does no harm.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

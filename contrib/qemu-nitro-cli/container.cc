@@ -257,7 +257,7 @@ public:
     }
 
 private:
-    /* Nowhere that a text goes can it have a zero byte. */
+    /* No receiver of a text takes one with a zero byte in it. */
     void refuse_zero(const char *key, const std::string &text) const
     {
         size_t zero = text.find('\0');

@@ -51,12 +51,11 @@ uint64_t parse_number(const std::string &option, const std::string &text,
 /* A text in a message: control characters would break its line. */
 std::string shown(std::string text);
 
-/* The memory that an image of `image_size` bytes needs is asked for; throws if
- * it is not. */
+/* Throws if `memory_mib` is less than an image of `image_size` bytes needs. */
 void check_memory(uint64_t memory_mib, uint64_t image_size);
 
-/* The host has that memory, besides the `taken_mib` of other enclaves; throws
- * if it has not. */
+/* Throws if the host has not that much memory besides the `taken_mib` that
+ * other enclaves have. */
 void check_memory_left(uint64_t memory_mib, uint64_t host_mib,
                        uint64_t taken_mib);
 

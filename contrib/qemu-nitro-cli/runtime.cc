@@ -137,7 +137,7 @@ bool take_lock(const Descriptor &file, int operation, int milliseconds)
     return true;
 }
 
-/* A lock that can be shared is held by nobody but those who ask like this. */
+/* If it can be shared, nobody holds it but others that only look. */
 bool is_free(const Descriptor &lock)
 {
     return take_lock(lock, LOCK_SH, 0);

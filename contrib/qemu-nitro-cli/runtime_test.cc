@@ -268,7 +268,7 @@ TEST_F(RuntimeFolder, WaitingForALock)
     EXPECT_EQ(status, 0);
 }
 
-/* The garbage of one hides no other that is asked for by its id. */
+/* A damaged state file does not hide another enclave from its id. */
 TEST_F(RuntimeFolder, OneIsFoundAlone)
 {
     Runtime runtime;

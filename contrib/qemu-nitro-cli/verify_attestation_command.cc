@@ -208,7 +208,7 @@ Bytes read_root(const std::string &path)
     return bytes;
 }
 
-/* The document, of which a byte is too much if it is too long */
+/* The document; one byte more is read, to notice one that is too long */
 Bytes read_document(const std::string &path)
 {
     /* In hex, with line ends */

@@ -750,7 +750,7 @@ TEST_F(Descriptors, EachGuestHasItsShare)
     expect_works_all(bs);
 }
 
-/* Host programs without a command have no more, and not for long. */
+/* Connections without a command count too, and expire. */
 TEST_F(Descriptors, HostProgramsWithoutACommand)
 {
     Guest a(socket()), b(socket(second));
@@ -798,7 +798,7 @@ TEST_F(Descriptors, CallsToASibling)
     EXPECT_EQ(servers.front().read(12), "to a sibling");
 }
 
-/* With too few for its guests, the daemon says so and does not begin. */
+/* If the limit is too low for its guests, the daemon says so and exits. */
 TEST_F(Descriptors, TooFewAtTheStart)
 {
     daemon_ = std::make_unique<Daemon>(

@@ -759,7 +759,7 @@ TEST_F(FromHost, HalfACommand)
     EXPECT_LE(daemon_->descriptors(), before);
 }
 
-/* What does not write a command in time ends, and the others go on. */
+/* A connection without a command in time is closed; others go on. */
 TEST_F(FromHost, NoCommand)
 {
     Guest guest(socket());

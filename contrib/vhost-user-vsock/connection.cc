@@ -299,7 +299,7 @@ void Connection::guest_shutdown(uint32_t flags)
 
 /* The stream's events */
 
-/* A full backlog has a time to be asked again: it has no events. */
+/* A full backlog sends no events, so it is asked again after a time. */
 void Connection::stream_changed()
 {
     if (state_ == State::waiting && !retry_) {

@@ -17,7 +17,7 @@
  *                               [dead] says RST, and is finished
  *
  * A stream that cannot be written to any more is read as long as it has
- * something for the guest, whose data is discarded; then RST is said.
+ * something for the guest, whose data is discarded; then RST is sent.
  *
  * After growing intervals, [waiting] tries a full backlog again, and [closing]
  * asks whether the stream has sent all.
