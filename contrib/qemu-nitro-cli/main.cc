@@ -11,8 +11,8 @@
 #include <cstdio>
 #include <string>
 
-#include "commands.hh"
-#include "common.hh"
+#include "commands/commands.hh"
+#include "support/common.hh"
 
 namespace {
 

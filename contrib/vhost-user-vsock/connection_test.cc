@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "fake_rooms.hh"
+#include "testing/fake_rooms.hh"
 
 #include <cerrno>
 #include <cstring>

@@ -4,9 +4,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "fake_rooms.hh"
 #include "host.hh"
-#include "temporary_folder.hh"
+#include "testing/fake_rooms.hh"
+#include "testing/temporary_folder.hh"
 
 #include <array>
 #include <gtest/gtest.h>

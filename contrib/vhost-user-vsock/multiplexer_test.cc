@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "fake_rooms.hh"
 #include "host.hh"
+#include "testing/fake_rooms.hh"
 
 #include <cstring>
 #include <gtest/gtest.h>

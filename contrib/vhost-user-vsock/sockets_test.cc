@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "temporary_folder.hh"
 #include "sockets.hh"
+#include "testing/temporary_folder.hh"
 
 #include <cerrno>
 #include <fstream>

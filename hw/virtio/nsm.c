@@ -1,14 +1,13 @@
 /*
  * The Nitro Secure Module (NSM): registers, requests and responses
  *
- * A request is taken in three steps, top to bottom in this file: reading CBOR
- * (RFC 8949) item by item; finding out which operation is asked for, with
- * which arguments; and doing it.  The errors are those that AWS's library for the
- * NSM (aws-nitro-enclaves-nsm-api, src/api) knows.
+ * A request is processed in three steps, in the order of this file: read the
+ * CBOR (RFC 8949) item by item, find the operation and its arguments, perform
+ * the operation.  The errors are those that AWS's library for the NSM
+ * (aws-nitro-enclaves-nsm-api, src/api) defines.
  *
- * All of a request is the guest's and hostile.  It is checked as a whole to be
- * well-formed before anything of it is used, so that the steps after that need
- * not care.
+ * The guest is not trusted.  The whole request is checked to be well-formed
+ * first, so that the later steps need not check that again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

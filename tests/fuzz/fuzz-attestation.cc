@@ -10,7 +10,7 @@ extern "C" {
 #include "target.h"
 }
 
-#include "../../contrib/qemu-nitro-cli/attestation_verify.hh"
+#include "attestation/verify.hh"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

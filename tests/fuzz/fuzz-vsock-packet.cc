@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <tuple>
 
-#include "fake_rooms.hh"
+#include "testing/fake_rooms.hh"
 #include "multiplexer.hh"
 
 extern "C" {

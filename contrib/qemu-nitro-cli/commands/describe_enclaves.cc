@@ -1,0 +1,42 @@
+/*
+ * The command describe-enclaves
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "commands/commands.hh"
+
+#include <iostream>
+
+#include "enclave/runtime.hh"
+#include "image/measurements.hh"
+#include "support/arguments.hh"
+
+namespace {
+
+const char *const usage =
+    "qemu-nitro-cli describe-enclaves [--metadata]\n"
+    "\n"
+    "Print this user's enclaves, an array of JSON.  The state of one that has\n"
+    "not sent its heartbeat is EMPTY.\n"
+    "\n"
+    "  --metadata             and what the images tell of themselves\n";
+
+} // namespace
+
+void describe_enclaves_command(int argc, char **argv)
+{
+    Arguments arguments(argc, argv, {{"metadata", false}});
+
+    if (arguments.help()) {
+        std::cout << usage;
+        return;
+    }
+    Runtime runtime;
+    Descriptor lock = runtime.lock();
+    auto list = nlohmann::ordered_json::array();
+
+    for (const Enclave &enclave : runtime.enclaves()) {
+        list.push_back(enclave.description(arguments.has("metadata")));
+    }
+    print_json(list);
+}

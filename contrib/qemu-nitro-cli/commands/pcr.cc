@@ -1,0 +1,77 @@
+/*
+ * The command pcr: what a register becomes from a certificate or a file
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "commands/commands.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <iostream>
+
+#include "image/certificate.hh"
+#include "image/measurements.hh"
+#include "support/arguments.hh"
+#include "support/progress.hh"
+
+namespace {
+
+const char *const usage =
+    "qemu-nitro-cli pcr --signing-certificate FILE | --input FILE\n"
+    "\n"
+    "Print the register that is extended, from zero, with the SHA-384 of a\n"
+    "certificate (PCR8 of the images that it signs) or of any file.\n"
+    "\n"
+    "  --signing-certificate FILE  PEM\n"
+    "  --input FILE                anything\n";
+
+Pcr measure_file(const std::string &path)
+{
+    const char *advice = "Check that the file exists and can be read.";
+    constexpr size_t piece_size = 1 << 20;
+    Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    Bytes piece(piece_size);
+    Measurer measurer;
+    Progress progress("measuring", 0);
+    ssize_t n = file ? 1 : -1;
+
+    while (n > 0 || (n < 0 && errno == EINTR)) {
+        n = read(file.get(), piece.data(), piece.size());
+        measurer.add(piece.data(), std::max(n, ssize_t{0}));
+        progress.add(std::max(n, ssize_t{0}));
+    }
+    if (n < 0) {
+        throw Error(Code::file, path + ": " + error_text(errno), advice);
+    }
+    return measurer.finish();
+}
+
+} // namespace
+
+void pcr_command(int argc, char **argv)
+{
+    Arguments arguments(argc, argv, {{"signing-certificate"}, {"input"}});
+
+    if (arguments.help()) {
+        std::cout << usage;
+        return;
+    }
+    bool certificate = arguments.has("signing-certificate");
+    if (certificate && arguments.has("input")) {
+        throw Error(Code::conflicting_argument, "--signing-certificate and"
+                    " --input are both there", "Give one of them.");
+    }
+    if (!certificate && !arguments.has("input")) {
+        throw Error(Code::missing_argument, "--signing-certificate or --input"
+                    " is missing", "Give one of them.");
+    }
+    if (certificate) {
+        std::string path = arguments.required("signing-certificate");
+        Bytes der = certificate_der(read_file(path), path);
+
+        print_json({{"PCR8", hex(measure(der))}});
+    } else {
+        print_json({{"PCR", hex(measure_file(arguments.required("input")))}});
+    }
+}

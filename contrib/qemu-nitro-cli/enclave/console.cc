@@ -1,0 +1,85 @@
+/*
+ * Showing an enclave's console
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "enclave/console.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+
+#include "enclave/console_log.hh"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/* How late the end of the enclave may be noticed */
+constexpr int poll_ms = 500;
+
+bool write_out(const char *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(STDOUT_FILENO, data, size);
+
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        data += std::max(n, ssize_t{0});
+        size -= std::max(n, ssize_t{0});
+    }
+    return true;
+}
+
+/* nitro-cli prints its own lines where the console goes. */
+void print_line(const std::string &line)
+{
+    std::string text = line + "\n";
+
+    write_out(text.data(), text.size());
+}
+
+void tell_lost(uint64_t bytes)
+{
+    fprintf(stderr, "\n(%llu bytes of the console are not kept)\n",
+            static_cast<unsigned long long>(bytes));
+}
+
+} // namespace
+
+void show_console(const Enclave &enclave, const Runtime &runtime,
+                  std::optional<uint64_t> seconds)
+{
+    EnclaveFolder folder = runtime.folder(enclave.id);
+    Clock::time_point begin = Clock::now();
+    Descriptor lock = open_lock(folder);
+
+    print_line("Connecting to the console for enclave "
+               + std::to_string(enclave.cid) + "...");
+    ConsoleReader reader(folder.console());
+    print_line("Successfully connected to the console.");
+
+    for (bool ended = false; !ended;) {
+        /* First the question, then what may have come before the answer. */
+        ended = !lock || wait_for_end(lock, 0);
+        if (!reader.read_on(write_out, tell_lost)) {
+            return;
+        }
+        int wait = poll_ms;
+        if (seconds) {
+            auto left = begin + std::chrono::seconds(*seconds) - Clock::now();
+            auto ms = std::chrono::ceil<std::chrono::milliseconds>(left);
+
+            if (ms.count() <= 0) {
+                return;
+            }
+            wait = std::min<int64_t>(wait, ms.count());
+        }
+        if (!ended) {
+            reader.wait(wait);
+        }
+    }
+    fprintf(stderr, "The enclave has ended.\n");
+}

@@ -1,0 +1,20 @@
+/*
+ * Showing an enclave's console
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_ENCLAVE_CONSOLE_HH
+#define QEMU_NITRO_CLI_ENCLAVE_CONSOLE_HH
+
+#include <optional>
+
+#include "enclave/runtime.hh"
+
+/*
+ * Write the console to stdout, from its first line, until the enclave or the
+ * time, in seconds, is over, or nobody reads any more.
+ */
+void show_console(const Enclave &enclave, const Runtime &runtime,
+                  std::optional<uint64_t> seconds);
+
+#endif

@@ -1,0 +1,374 @@
+/*
+ * Starting an enclave
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "enclave/launch.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include "attestation/root.hh"
+#include "enclave/accelerator.hh"
+#include "enclave/console_log.hh"
+#include "enclave/supervisor.hh"
+#include "image/description.hh"
+
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+/* What the heartbeat may take, for each started piece of the image */
+constexpr int boot_seconds_each = 90;
+constexpr uint64_t boot_piece = uint64_t{6} << 30;
+constexpr int max_boot_seconds = 86400;
+
+std::string hex(const uint8_t *data, size_t digits)
+{
+    static const char digit[] = "0123456789abcdef";
+    std::string text;
+
+    for (size_t i = 0; i < digits; i++) {
+        text += digit[i % 2 ? data[i / 2] & 15 : data[i / 2] >> 4];
+    }
+    return text;
+}
+
+/*
+ * The id of the parent instance, which PCR4 measures: this user's on this
+ * host, the same each time, so that a policy can name it.
+ */
+std::string parent_id()
+{
+    std::ifstream file("/etc/machine-id");
+    std::string host;
+    uint8_t hash[32];
+
+    std::getline(file, host);
+    host = "qemu-nitro-cli " + host + " " + std::to_string(geteuid());
+    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, host.data(), host.size(), hash)) {
+        throw Error(Code::boot, "SHA-256 does not work",
+                    "Check the installation of GnuTLS.");
+    }
+    return "i-" + hex(hash, 17);
+}
+
+std::string new_enclave_id(const RunOptions &options)
+{
+    uint8_t random[8];
+
+    if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+        throw Error(Code::boot, "no random numbers: " + error_text(errno),
+                    "Try again.");
+    }
+    return options.parent_id.value_or(parent_id()) + "-enc" + hex(random, 16);
+}
+
+uint64_t host_memory_mib()
+{
+    return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES))
+        * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+int boot_seconds(uint64_t image_size)
+{
+    const char *text = getenv("NITRO_CLI_BOOT_TIMEOUT");
+
+    if (text && *text) {
+        return parse_number("NITRO_CLI_BOOT_TIMEOUT", text, max_boot_seconds);
+    }
+    uint64_t pieces = std::max<uint64_t>(
+        image_size / boot_piece + (image_size % boot_piece != 0), 1);
+    return std::min<uint64_t>(boot_seconds_each * pieces, max_boot_seconds);
+}
+
+uint64_t size_of_image(const std::string &path)
+{
+    const char *advice = "Give the enclave image with --eif-path.";
+    struct stat st;
+
+    if (stat(path.c_str(), &st) || access(path.c_str(), R_OK)) {
+        throw Error(Code::file, path + ": " + error_text(errno), advice);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        throw Error(Code::file, path + ": this is no regular file", advice);
+    }
+    return st.st_size;
+}
+
+LaunchPlan make_plan(const RunOptions &options)
+{
+    LaunchPlan plan;
+    uint64_t size = size_of_image(options.eif_path);
+
+    check_memory(options.memory_mib, size);
+    check_memory_left(options.memory_mib, host_memory_mib(), 0);
+    AttestationRoot root = attestation_root();
+    plan.root_certificate = root.certificate;
+    plan.root_key = root.key;
+    plan.image = std::filesystem::absolute(options.eif_path);
+    plan.qemu = find_program("qemu-system-x86_64");
+    plan.backend = find_program("vhost-user-vsock");
+    plan.accelerator = choose_accelerator();
+    plan.parent_role = options.parent_role.value_or("");
+    plan.vsock = options.vsock;
+    plan.enclave.vsock = options.vsock.description();
+    plan.boot_seconds = boot_seconds(size);
+    plan.enclave.id = new_enclave_id(options);
+    plan.enclave.memory_mib = options.memory_mib;
+    plan.enclave.debug_mode = options.debug_mode;
+    plan.enclave.metadata = describe_metadata_of(EifFile(options.eif_path));
+    return plan;
+}
+
+/* Name, CID, CPUs and memory, which depend on those of other enclaves */
+void choose_place(LaunchPlan *plan, const RunOptions &options,
+                  const std::vector<Enclave> &others)
+{
+    std::set<std::string> names;
+    std::set<uint32_t> cids;
+    std::set<uint64_t> cpus;
+    uint64_t memory_mib = 0;
+
+    for (const Enclave &other : others) {
+        names.insert(other.name);
+        cids.insert(other.cid);
+        cpus.insert(other.cpu_ids.begin(), other.cpu_ids.end());
+        memory_mib += other.memory_mib;
+    }
+    check_memory_left(options.memory_mib, host_memory_mib(), memory_mib);
+    plan->enclave.name = unique_name(options, names);
+    plan->enclave.cid = choose_cid(options.cid, cids);
+    plan->enclave.cpu_ids = choose_cpus(options, cpus, host_cpus());
+}
+
+/* Out of the reach of the terminal, and without this process's files */
+[[noreturn]] void become_supervisor(const LaunchPlan &plan,
+                                    const Runtime &runtime,
+                                    SupervisorFiles files)
+{
+    constexpr int first_fd = 3;
+    Descriptor *const kept[] = {&files.lock, &files.progress,
+                                &files.console_log};
+    constexpr int end_fd = first_fd + std::size(kept);
+    int fd = first_fd, moved[std::size(kept)];
+
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    for (int standard = 0; standard < first_fd; standard++) {
+        dup2(null, standard);
+    }
+    /* First out of the way of each other */
+    for (size_t i = 0; i < std::size(kept); i++) {
+        bool is_there{*kept[i]};
+
+        moved[i] = is_there ? fcntl(kept[i]->release(), F_DUPFD, end_fd) : -1;
+        if (is_there && moved[i] < 0) {
+            _exit(1);
+        }
+    }
+    for (size_t i = 0; i < std::size(kept); i++) {
+        if (moved[i] >= 0) {
+            if (dup3(moved[i], fd, O_CLOEXEC) < 0) {
+                _exit(1);
+            }
+            kept[i]->reset(fd++);
+        }
+    }
+    close_range(fd, ~0U, 0);
+    if (chdir("/")) {
+        _exit(1);
+    }
+    _exit(supervise(plan, runtime, std::move(files)));
+}
+
+/* A line on the terminal that tells how long this has taken */
+class Progress {
+public:
+    explicit Progress(int limit) : limit_(limit) {}
+    ~Progress() { clear(); }
+
+    void show(const char *what)
+    {
+        auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
+            Clock::now() - begin_).count();
+
+        if (isatty(STDERR_FILENO)) {
+            fprintf(stderr, "\r\033[K%s: %d s of at most %d s", what,
+                    static_cast<int>(seconds), limit_);
+            shown_ = true;
+        }
+    }
+    void clear()
+    {
+        if (shown_) {
+            fprintf(stderr, "\r\033[K");
+        }
+        shown_ = false;
+    }
+
+private:
+    Clock::time_point begin_ = Clock::now();
+    int limit_;
+    bool shown_ = false;
+};
+
+/* The supervisor's lines, one by one; null when it has ended */
+class ProgressReader {
+public:
+    explicit ProgressReader(Descriptor fd) : fd_(std::move(fd)) {}
+
+    json next(Progress *progress, const char *what)
+    {
+        constexpr int second_ms = 1000;
+
+        while (text_.find('\n') == std::string::npos) {
+            pollfd readable = {fd_.get(), POLLIN, 0};
+            char data[4096];
+
+            progress->show(what);
+            if (poll(&readable, 1, second_ms) <= 0) {
+                continue;
+            }
+            ssize_t n = read(fd_.get(), data, sizeof(data));
+            if (n <= 0) {
+                return nullptr;
+            }
+            text_.append(data, n);
+        }
+        std::string line = text_.substr(0, text_.find('\n'));
+        text_.erase(0, line.size() + 1);
+        return json::parse(line, nullptr, false);
+    }
+
+private:
+    Descriptor fd_;
+    std::string text_;
+};
+
+void show_block(const char *title, const std::string &text)
+{
+    if (!text.empty()) {
+        fprintf(stderr, "%s\n%s\n\n", title, text.c_str());
+    }
+}
+
+/*
+ * The image may be what is wrong: throws Error if so.  It is not read before
+ * the enclave starts, as QEMU measures and checks what it loads; but what QEMU
+ * refuses is worth a second look, for the error's number.
+ */
+void check_image(const std::string &path)
+{
+    EifFile file(path);
+
+    file.load();
+    if (!file.crc_matches()) {
+        throw Error(Code::eif, path + " is damaged: its CRC is not that of its"
+                    " content", "Build or fetch the image again.");
+    }
+    if (!file.is_signed()) {
+        return;
+    }
+    if (!file.signature_covers()) {
+        throw Error(Code::signature_check, path + ": the signature is that of"
+                    " another image", "Sign it again with sign-eif.");
+    }
+    if (!file.signature_is_current()) {
+        throw Error(Code::signature_check, path + ": the signing certificate"
+                    " is not valid now", "Sign it again with sign-eif.");
+    }
+}
+
+[[noreturn]] void fail(const LaunchPlan &plan, const json &answer)
+{
+    std::string why = "its supervisor was killed", console, messages;
+
+    if (answer.is_object()) {
+        why = answer.value("failed", why);
+        console = answer.value("console", "");
+        messages = answer.value("messages", "");
+    }
+    if (console.empty()) {
+        check_image(plan.image);
+    }
+    show_block("The last lines of the console:", console);
+    show_block("What QEMU and the vsock back end say:", messages);
+    throw Error(Code::boot, plan.image + ": the enclave does not boot: " + why,
+                console.empty() && messages.empty()
+                ? "Look at the image with qemu-nitro-cli describe-eif, or allow"
+                  " more time with NITRO_CLI_BOOT_TIMEOUT."
+                : "Correct what the lines above tell of.");
+}
+
+} // namespace
+
+Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
+{
+    LaunchPlan plan = make_plan(options);
+    Progress progress(plan.boot_seconds);
+    int ends[2];
+
+    Descriptor guard = runtime.lock();
+    choose_place(&plan, options, runtime.enclaves());
+    fprintf(stderr, "Start allocating memory...\n");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
+        throw Error(Code::boot, "socketpair: " + error_text(errno),
+                    "Try again.");
+    }
+    ProgressReader reader{Descriptor(ends[0])};
+    SupervisorFiles files;
+    if (options.console_log) {
+        files.console_log = open_kept_log(*options.console_log,
+                                          options.eif_path);
+    }
+    files.progress.reset(ends[1]);
+    files.lock = runtime.add(plan.enclave.id);
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        become_supervisor(plan, runtime, std::move(files));
+    }
+    int error = errno;
+    files = SupervisorFiles();
+    if (pid < 0) {
+        runtime.remove(plan.enclave.id);
+        throw Error(Code::boot, "fork: " + error_text(error), "Try again.");
+    }
+    plan.enclave.supervisor = process_id(pid);
+
+    json answer = reader.next(&progress, "Starting");
+    guard.reset();
+    const char *what = "Loading the image";
+    while (answer.is_object() && !answer.contains("failed")) {
+        if (answer.contains("booted")) {
+            return plan.enclave;
+        }
+        if (answer.contains("loaded")) {
+            what = "Waiting for the enclave's heartbeat";
+        }
+        answer = reader.next(&progress, what);
+    }
+    progress.clear();
+    waitpid(pid, nullptr, 0);
+    if (answer.is_null()) {
+        Descriptor held = runtime.lock();
+        runtime.remove(plan.enclave.id);
+    }
+    fail(plan, answer);
+}

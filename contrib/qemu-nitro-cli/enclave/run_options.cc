@@ -1,0 +1,544 @@
+/*
+ * What run-enclave is asked for
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "enclave/run_options.hh"
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+
+#include "enclave/enclave.hh"
+#include "support/json_input.hh"
+
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t max_cid = UINT32_MAX - 1;        /* the next means any */
+constexpr uint64_t max_cpu_id = UINT32_MAX;
+constexpr uint64_t max_memory_mib = 1 << 24;        /* 16 TiB */
+constexpr size_t max_name = 255;                    /* bytes */
+constexpr size_t max_role = 1024;                   /* bytes of an ARN */
+
+/* Options that --config stands for */
+const char *const single_options[] = {
+    "eif-path", "memory", "cpu-count", "cpu-ids", "enclave-cid",
+    "enclave-name", "debug-mode", "parent-role", "parent-id", "console-log",
+    "connect", "listen", "forward-cid", "forward-listen",
+};
+
+std::string number(uint64_t n)
+{
+    return std::to_string(n);
+}
+
+[[noreturn]] void invalid(const std::string &what, const std::string &advice)
+{
+    throw Error(Code::invalid_argument, what, advice);
+}
+
+/* Control characters would garble a terminal, and a NUL ends a C string. */
+void check_name(const std::string &name)
+{
+    bool printable = std::none_of(name.begin(), name.end(), [](char c) {
+        return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
+    });
+
+    if (name.empty() || name.size() > max_name || !printable ||
+        !is_utf8(name)) {
+        throw Error(Code::name, "an enclave cannot have this name of "
+                    + number(name.size()) + " bytes",
+                    "Give one of 1 to " + number(max_name)
+                    + " bytes that can be printed.");
+    }
+}
+
+void check_cpus(const RunOptions &options)
+{
+    if (options.cpu_count && !options.cpu_ids.empty()) {
+        throw Error(Code::conflicting_argument,
+                    "--cpu-count and --cpu-ids are given",
+                    "Give one of them.");
+    }
+    if (!options.cpu_count && options.cpu_ids.empty()) {
+        throw Error(Code::missing_argument, "--cpu-count is missing",
+                    "Say how many CPUs the enclave has.");
+    }
+    uint64_t count = options.cpu_count.value_or(options.cpu_ids.size());
+    if (count < 1) {
+        invalid("0 CPUs are asked for", "An enclave has 1 to "
+                + number(max_cpus) + ".");
+    }
+    if (count > max_cpus) {
+        throw Error(Code::cpu_count, number(count) + " CPUs are asked for",
+                    "An enclave has 1 to " + number(max_cpus) + ".");
+    }
+    std::set<uint64_t> ids;
+    for (uint64_t id : options.cpu_ids) {
+        if (!ids.insert(id).second) {
+            throw Error(Code::cpu_twice, "--cpu-ids has the CPU " + number(id)
+                        + " twice", "Give each CPU once.");
+        }
+    }
+}
+
+void check_cid(uint64_t cid)
+{
+    if ((cid >= 1 && cid <= 3) || cid > max_cid) {
+        invalid("an enclave cannot have the CID " + number(cid), "Give one"
+                " from 4 to " + number(max_cid) + ", or 0 for a free one.");
+    }
+}
+
+/* What the parent is: a typing error in it would be measured as it is. */
+void check_parent(const RunOptions &options)
+{
+    static const std::regex role(
+        "arn:[a-z0-9-]+:iam::[0-9]{12}:role/[!-~]*[\\w+=,.@-]",
+        std::regex::optimize);
+
+    if (options.parent_id && !is_instance_id(*options.parent_id)) {
+        invalid("--parent-id " + shown(*options.parent_id) + " is not the id"
+                " of an instance", "Give it like i-0123456789abcdef0.");
+    }
+    if (options.parent_role && (options.parent_role->size() > max_role ||
+                                !std::regex_match(*options.parent_role,
+                                                  role))) {
+        invalid("--parent-role " + shown(*options.parent_role) + " is not the"
+                " ARN of a role", "Give that of the IAM role, not of its"
+                " instance profile: arn:aws:iam::123456789012:role/NAME.");
+    }
+    if (options.console_log && options.console_log->empty()) {
+        invalid("--console-log has no path", "Give the file that the console"
+                " is kept in.");
+    }
+}
+
+void check(RunOptions *options)
+{
+    check_cpus(*options);
+    check_parent(*options);
+    options->vsock.check();
+    check_cid(options->cid);
+    if (options->name) {
+        check_name(*options->name);
+    }
+    /* There is no console to attach to otherwise. */
+    options->debug_mode |= options->attach_console;
+}
+
+/* The fields of a file */
+
+[[noreturn]] void invalid_field(const std::string &path, const char *key,
+                                const char *type)
+{
+    invalid(path + ": " + key + " is not " + type, "Correct the file.");
+}
+
+uint64_t get_number(const json &value, const std::string &path,
+                    const char *key, uint64_t max)
+{
+    if (!value.is_number_unsigned() || value.get<uint64_t>() > max) {
+        invalid_field(path, key,
+                      ("a number from 0 to " + number(max)).c_str());
+    }
+    return value.get<uint64_t>();
+}
+
+std::string get_text(const json &value, const std::string &path,
+                     const char *key)
+{
+    if (!value.is_string()) {
+        invalid_field(path, key, "a text");
+    }
+    return value.get<std::string>();
+}
+
+void get_text_if_there(const json &file, const std::string &path,
+                       const char *key, std::optional<std::string> *text)
+{
+    if (file.contains(key)) {
+        *text = get_text(file[key], path, key);
+    }
+}
+
+bool get_bool(const json &value, const std::string &path, const char *key)
+{
+    if (!value.is_boolean()) {
+        invalid_field(path, key, "true or false");
+    }
+    return value.get<bool>();
+}
+
+std::vector<uint64_t> get_numbers(const json &value, const std::string &path,
+                                  const char *key)
+{
+    std::vector<uint64_t> numbers;
+
+    if (!value.is_array() || value.empty()) {
+        invalid_field(path, key, "a list of numbers");
+    }
+    for (const json &item : value) {
+        numbers.push_back(get_number(item, path, key, max_cpu_id));
+    }
+    return numbers;
+}
+
+std::vector<std::string> get_texts_if_there(const json &file,
+                                            const std::string &path,
+                                            const char *key)
+{
+    std::vector<std::string> texts;
+
+    if (file.contains(key) && !file[key].is_array()) {
+        invalid_field(path, key, "a list of texts");
+    }
+    for (const json &item : file.value(key, json::array())) {
+        texts.push_back(get_text(item, path, key));
+    }
+    return texts;
+}
+
+VsockOptions vsock_from_json(const json &file, const std::string &path)
+{
+    VsockOptions vsock;
+
+    for (const std::string &value : get_texts_if_there(file, path,
+                                                       "connect")) {
+        vsock.add_connect(value);
+    }
+    for (const std::string &value : get_texts_if_there(file, path,
+                                                       "listen")) {
+        vsock.add_listen(value);
+    }
+    if (file.contains("forward_cid")) {
+        vsock.forward_cid = get_number(file["forward_cid"], path,
+                                       "forward_cid", UINT32_MAX);
+    }
+    if (file.contains("forward_listen")) {
+        for (uint64_t port : get_numbers(file["forward_listen"], path,
+                                         "forward_listen")) {
+            vsock.add_forward_listen(number(port));
+        }
+    }
+    return vsock;
+}
+
+/* As on EC2, a key whose value is null is as good as none. */
+void drop_nulls(json *object)
+{
+    for (auto item = object->begin(); item != object->end();) {
+        item = item->is_null() ? object->erase(item) : std::next(item);
+    }
+}
+
+void require(const json &file, const std::string &path, const char *key)
+{
+    if (!file.contains(key)) {
+        throw Error(Code::missing_argument, path + ": " + key + " is missing",
+                    "Add it to the file.");
+    }
+}
+
+} // namespace
+
+std::string shown(std::string text)
+{
+    std::ranges::replace_if(text, [](unsigned char c) {
+        return c < ' ' || c == 0x7f;
+    }, '?');
+    return text;
+}
+
+uint64_t parse_number(const std::string &option, const std::string &text,
+                      uint64_t max)
+{
+    uint64_t value = 0;
+    bool good = !text.empty();
+
+    for (char c : text) {
+        uint64_t digit = static_cast<unsigned char>(c) - '0';
+
+        good = good && digit <= std::min<uint64_t>(max, 9) &&
+            value <= (max - digit) / 10;
+        value = good ? 10 * value + digit : 0;
+    }
+    if (!good) {
+        invalid(option + " " + text + " is not a number from 0 to "
+                + number(max), "Correct it.");
+    }
+    return value;
+}
+
+uint64_t parse_memory(const std::string &text)
+{
+    static const std::string suffixes = "MGT";
+    std::string digits = text;
+    size_t power = 0;
+
+    if (!text.empty()) {
+        power = suffixes.find(toupper(static_cast<unsigned char>(text.back())));
+    }
+    if (!text.empty() && power != std::string::npos) {
+        digits.pop_back();
+    } else {
+        power = 0;
+    }
+    uint64_t unit = uint64_t{1} << (10 * power);
+    try {
+        return parse_number("--memory", digits, max_memory_mib / unit) * unit;
+    } catch (const Error &) {
+        invalid("--memory " + text + " is not an amount of memory",
+                "Give it in MiB, or with M, G or T, up to 16T.");
+    }
+}
+
+static uint64_t parse_cpu_id(const std::string &id, const std::string &word)
+{
+    try {
+        return parse_number("--cpu-ids", id, max_cpu_id);
+    } catch (const Error &) {
+        throw Error(Code::cpu_list, "--cpu-ids " + word + " is not a list of"
+                    " CPUs", "Give numbers with spaces or commas between"
+                    " them: --cpu-ids 1 3.");
+    }
+}
+
+std::vector<Option> run_option_list()
+{
+    return {{"eif-path"}, {"memory"}, {"cpu-count"},
+            {.name = "cpu-ids", .takes_more = true}, {"enclave-cid"},
+            {"enclave-name"}, {"debug-mode", false}, {"attach-console", false},
+            {"parent-role"}, {"parent-id"}, {"console-log"}, {"connect"},
+            {"listen"}, {"forward-cid"}, {"forward-listen"}, {"config"}};
+}
+
+static VsockOptions vsock_options(const Arguments &arguments)
+{
+    VsockOptions vsock;
+
+    for (const std::string &value : arguments.all("connect")) {
+        vsock.add_connect(value);
+    }
+    for (const std::string &value : arguments.all("listen")) {
+        vsock.add_listen(value);
+    }
+    if (auto cid = arguments.single("forward-cid")) {
+        vsock.forward_cid = parse_number("--forward-cid", *cid, UINT32_MAX);
+    }
+    for (const std::string &value : arguments.all("forward-listen")) {
+        vsock.add_forward_listen(value);
+    }
+    return vsock;
+}
+
+RunOptions run_options(const Arguments &arguments)
+{
+    RunOptions options;
+
+    if (std::optional<std::string> path = arguments.single("config")) {
+        for (const char *name : single_options) {
+            if (arguments.has(name)) {
+                throw Error(Code::conflicting_argument, std::string("--")
+                            + name + " and --config are given",
+                            "Only --attach-console may stand beside it.");
+            }
+        }
+        Bytes text = read_file(*path);
+        options = run_options_from_json({text.begin(), text.end()}, *path);
+        options.attach_console |= arguments.has("attach-console");
+        check(&options);
+        return options;
+    }
+
+    options.eif_path = arguments.required("eif-path");
+    options.memory_mib = parse_memory(arguments.required("memory"));
+    if (auto count = arguments.single("cpu-count")) {
+        options.cpu_count = parse_number("--cpu-count", *count, UINT32_MAX);
+    }
+    for (const std::string &word : arguments.all("cpu-ids")) {
+        std::istringstream ids(word + ',');
+
+        for (std::string id; std::getline(ids, id, ',');) {
+            options.cpu_ids.push_back(parse_cpu_id(id, word));
+        }
+    }
+    if (auto cid = arguments.single("enclave-cid")) {
+        options.cid = parse_number("--enclave-cid", *cid, UINT32_MAX);
+    }
+    options.name = arguments.single("enclave-name");
+    options.debug_mode = arguments.has("debug-mode");
+    options.attach_console = arguments.has("attach-console");
+    options.parent_role = arguments.single("parent-role");
+    options.parent_id = arguments.single("parent-id");
+    options.console_log = arguments.single("console-log");
+    options.vsock = vsock_options(arguments);
+    check(&options);
+    return options;
+}
+
+RunOptions run_options_from_json(const std::string &text,
+                                 const std::string &path)
+{
+    RunOptions options;
+    json file = parse_json({text.begin(), text.end()}, path, Code::json,
+                           "Correct the file that --config names.");
+
+    drop_nulls(&file);
+    require(file, path, "eif_path");
+    require(file, path, "memory_mib");
+    if (!file.contains("cpu_ids")) {
+        require(file, path, "cpu_count");
+    }
+    options.eif_path = get_text(file["eif_path"], path, "eif_path");
+    options.memory_mib = get_number(file["memory_mib"], path, "memory_mib",
+                                    max_memory_mib);
+    if (file.contains("cpu_count")) {
+        options.cpu_count = get_number(file["cpu_count"], path, "cpu_count",
+                                       UINT32_MAX);
+    }
+    if (file.contains("cpu_ids")) {
+        options.cpu_ids = get_numbers(file["cpu_ids"], path, "cpu_ids");
+    }
+    get_text_if_there(file, path, "enclave_name", &options.name);
+    if (file.contains("enclave_cid")) {
+        options.cid = get_number(file["enclave_cid"], path, "enclave_cid",
+                                 UINT32_MAX);
+    }
+    if (file.contains("debug_mode")) {
+        options.debug_mode = get_bool(file["debug_mode"], path, "debug_mode");
+    }
+    if (file.contains("attach_console")) {
+        options.attach_console = get_bool(file["attach_console"], path,
+                                          "attach_console");
+    }
+    get_text_if_there(file, path, "parent_role", &options.parent_role);
+    get_text_if_there(file, path, "parent_id", &options.parent_id);
+    get_text_if_there(file, path, "console_log", &options.console_log);
+    options.vsock = vsock_from_json(file, path);
+    check(&options);
+    return options;
+}
+
+void check_memory(uint64_t memory_mib, uint64_t image_size)
+{
+    constexpr uint64_t mib = 1 << 20, factor = 4;
+    uint64_t image_mib = image_size / mib + (image_size % mib != 0);
+    /* Rounded up once, not before it is multiplied. */
+    uint64_t needed = image_size > UINT64_MAX / factor - mib ? UINT64_MAX
+        : (factor * image_size + mib - 1) / mib;
+
+    needed = std::max(needed, min_memory_mib);
+    if (memory_mib < needed) {
+        throw Error(Code::memory, number(memory_mib) + " MiB of memory are"
+                    " too few for an image of " + number(image_mib)
+                    + " MiB: it needs " + number(needed),
+                    "Give at least --memory " + number(needed) + ".");
+    }
+}
+
+void check_memory_left(uint64_t memory_mib, uint64_t host_mib,
+                       uint64_t taken_mib)
+{
+    uint64_t left = host_mib - std::min(host_mib, taken_mib);
+
+    if (memory_mib > host_mib) {
+        throw Error(Code::memory_left, "--memory " + number(memory_mib)
+                    + " is more than the " + number(host_mib) + " MiB of this"
+                    " host", "Give the enclave less.");
+    }
+    if (memory_mib > left) {
+        throw Error(Code::memory_left, "--memory " + number(memory_mib)
+                    + " is more than the " + number(left) + " MiB that other"
+                    " enclaves leave of this host's " + number(host_mib),
+                    "Give the enclave less, or end others with"
+                    " terminate-enclave.");
+    }
+}
+
+std::string unique_name(const RunOptions &options,
+                        const std::set<std::string> &taken)
+{
+    static const std::string suffix = ".eif";
+    std::string base;
+
+    if (options.name) {
+        base = *options.name;
+    } else {
+        base = options.eif_path.substr(options.eif_path.rfind('/') + 1);
+        if (base.size() > suffix.size() && base.ends_with(suffix)) {
+            base.resize(base.size() - suffix.size());
+        }
+        check_name(base);
+    }
+    std::string name = base;
+    for (unsigned i = 1; taken.contains(name); i++) {
+        name = base + "_" + std::to_string(i);
+    }
+    return name;
+}
+
+uint32_t choose_cid(uint64_t wanted, const std::set<uint32_t> &taken)
+{
+    if (wanted && taken.contains(wanted)) {
+        invalid("another enclave has the CID " + number(wanted),
+                "Give a different --enclave-cid, or 0 for a free one.");
+    }
+    if (wanted) {
+        return wanted;
+    }
+    uint32_t cid = first_cid;
+    while (taken.contains(cid)) {
+        cid++;
+    }
+    return cid;
+}
+
+uint64_t host_cpus()
+{
+    const char *text = getenv("NITRO_CLI_CPUS");
+
+    if (text && *text) {
+        return parse_number("NITRO_CLI_CPUS", text, max_cpu_id);
+    }
+    return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+std::vector<uint64_t> choose_cpus(const RunOptions &options,
+                                  const std::set<uint64_t> &taken,
+                                  uint64_t host_cpus)
+{
+    std::vector<uint64_t> ids = options.cpu_ids;
+    const char *advice = "Ask for less, or set NITRO_CLI_CPUS to the number of"
+        " CPUs that the host shall count as having.";
+
+    if (options.cpu_count.value_or(0) > host_cpus) {
+        throw Error(Code::cpu_count, "--cpu-count " + number(*options.cpu_count)
+                    + " is more than the " + number(host_cpus) + " CPUs of"
+                    " this host", advice);
+    }
+    for (uint64_t id : ids) {
+        if (id >= host_cpus) {
+            throw Error(Code::cpu_id, "--cpu-ids has the CPU " + number(id)
+                        + ", and this host has " + number(host_cpus)
+                        + ", from 0", advice);
+        }
+        if (taken.contains(id)) {
+            throw Error(Code::cpu_id, "--cpu-ids has the CPU " + number(id)
+                        + ", which another enclave has", "Give another CPU, or"
+                        " --cpu-count: CPUs are shared.");
+        }
+    }
+    /* As on EC2, CPU 0 stays with the parent.  CPUs are shared, so the ids go
+     * beyond the host's where enclaves have them all. */
+    for (uint64_t id = 1; ids.size() < options.cpu_count.value_or(0); id++) {
+        if (!taken.contains(id)) {
+            ids.push_back(id);
+        }
+    }
+    return ids;
+}

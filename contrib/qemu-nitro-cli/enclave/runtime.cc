@@ -1,0 +1,324 @@
+/*
+ * The folder in which a user's enclaves have their state
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "enclave/runtime.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int lock_wait_ms = 60000;
+/* How often waiting for a lock is interrupted, after its time is over */
+constexpr int alarm_ms = 50;
+
+/* "qemu-nitro/", an id, "/vsock.sock_" and a port fit a socket's path. */
+constexpr size_t max_socket_path = 107;
+constexpr size_t longest_name = sizeof("/i-0123456789abcdef0-enc0123456789abcdef"
+                                       "/vsock.sock_4294967295") - 1;
+
+std::string user_text(uid_t uid)
+{
+    return "user " + std::to_string(uid);
+}
+
+bool is_own_folder(const std::string &path)
+{
+    struct stat st;
+
+    return lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode) &&
+        st.st_uid == geteuid();
+}
+
+/* The runtime folder of this user by the rules of the XDG Base Directory
+ * Specification, or what comes nearest where nobody set it */
+std::string base_folder()
+{
+    const char *xdg = getenv("XDG_RUNTIME_DIR");
+    std::string uid = std::to_string(geteuid());
+
+    if (xdg && xdg[0] == '/') {
+        if (!is_own_folder(xdg)) {
+            throw Error(Code::file, std::string("XDG_RUNTIME_DIR=") + xdg
+                        + " is no folder of " + user_text(geteuid()),
+                        "Set it to one, or not at all.");
+        }
+        return std::string(xdg) + "/qemu-nitro";
+    }
+    if (is_own_folder("/run/user/" + uid)) {
+        return "/run/user/" + uid + "/qemu-nitro";
+    }
+    return "/tmp/qemu-nitro-" + uid;
+}
+
+/*
+ * Interrupts a system call that waits, after some time, and again and again:
+ * the signal may come just before the call.
+ */
+class Alarm {
+public:
+    explicit Alarm(int milliseconds)
+    {
+        struct sigaction action = {};
+        itimerval timer = {time_of(alarm_ms), time_of(milliseconds)};
+        sigset_t set;
+
+        action.sa_handler = [](int) {};
+        sigaction(SIGALRM, &action, &action_);
+        sigemptyset(&set);
+        sigaddset(&set, SIGALRM);
+        sigprocmask(SIG_UNBLOCK, &set, &mask_);
+        setitimer(ITIMER_REAL, &timer, nullptr);
+    }
+    Alarm(const Alarm &) = delete;
+    Alarm &operator=(const Alarm &) = delete;
+    ~Alarm()
+    {
+        itimerval none = {};
+
+        setitimer(ITIMER_REAL, &none, nullptr);
+        sigprocmask(SIG_SETMASK, &mask_, nullptr);
+        sigaction(SIGALRM, &action_, nullptr);
+    }
+
+private:
+    static timeval time_of(int milliseconds)
+    {
+        return {milliseconds / 1000, milliseconds % 1000 * 1000};
+    }
+
+    struct sigaction action_;
+    sigset_t mask_;
+};
+
+/*
+ * Take a lock, as flock() does, and wait for it at most so long: whether it is
+ * held now.  The kernel lets those who wait in one after the other.
+ */
+bool take_lock(const Descriptor &file, int operation, int milliseconds)
+{
+    auto end = std::chrono::steady_clock::now()
+        + std::chrono::milliseconds(milliseconds);
+    auto take = [&](int how) {
+        if (flock(file.get(), operation | how) == 0) {
+            return true;
+        }
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            throw Error(Code::file, "a lock: " + error_text(errno),
+                        "Try again.");
+        }
+        return false;
+    };
+
+    if (take(LOCK_NB)) {
+        return true;
+    }
+    if (milliseconds <= 0) {
+        return false;
+    }
+    Alarm alarm(milliseconds);
+    while (!take(0)) {
+        if (std::chrono::steady_clock::now() >= end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* If it can be shared, nobody holds it but others that only look. */
+bool is_free(const Descriptor &lock)
+{
+    return take_lock(lock, LOCK_SH, 0);
+}
+
+/* What a state file says; nothing if it is not there, or says nonsense.
+ * Throws Error if it cannot be read. */
+std::optional<Enclave> read_state(const EnclaveFolder &folder)
+{
+    std::optional<Bytes> text = read_file_if_there(folder.state());
+
+    return text ? Enclave::from_file({text->begin(), text->end()})
+                : std::nullopt;
+}
+
+} // namespace
+
+void make_private_folder(const std::string &path)
+{
+    struct stat st;
+
+    if (mkdir(path.c_str(), 0700) && errno != EEXIST) {
+        throw Error(Code::file, path + ": " + error_text(errno),
+                    "Check that this folder can be made.");
+    }
+    if (lstat(path.c_str(), &st) || !S_ISDIR(st.st_mode) ||
+        st.st_uid != geteuid() || (st.st_mode & 077)) {
+        throw Error(Code::file, path + ": this is no folder of "
+                    + user_text(geteuid()) + " alone",
+                    "Remove it, or give it to that user with mode 0700.");
+    }
+}
+
+Descriptor open_lock(const EnclaveFolder &folder)
+{
+    Descriptor lock(open(folder.lock().c_str(), O_RDWR | O_CLOEXEC));
+
+    if (!lock && errno != ENOENT) {
+        throw Error(Code::file, folder.lock() + ": " + error_text(errno),
+                    "Whether this enclave runs cannot be seen; try again.");
+    }
+    return lock;
+}
+
+bool wait_for_end(const Descriptor &lock, int milliseconds)
+{
+    return take_lock(lock, LOCK_SH, milliseconds);
+}
+
+Descriptor lock_file(const std::string &path, int milliseconds)
+{
+    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC
+                         | O_NOFOLLOW, 0600));
+
+    if (!file) {
+        throw Error(Code::file, path + ": " + error_text(errno),
+                    "Check that this file can be written.");
+    }
+    if (!take_lock(file, LOCK_EX, milliseconds)) {
+        return Descriptor();
+    }
+    return file;
+}
+
+Runtime::Runtime() : path_(base_folder())
+{
+    make_private_folder(path_);
+    if (path_.size() + longest_name > max_socket_path) {
+        throw Error(Code::file, path_ + ": the path of this folder has "
+                    + std::to_string(path_.size()) + " bytes, and more than "
+                    + std::to_string(max_socket_path - longest_name)
+                    + " are too long for the sockets in it",
+                    "Set XDG_RUNTIME_DIR to a shorter one.");
+    }
+}
+
+Descriptor Runtime::lock() const
+{
+    Descriptor lock = lock_file(path_ + "/lock", lock_wait_ms);
+
+    if (!lock) {
+        throw Error(Code::file, path_ + "/lock: another command has held this"
+                    " for " + std::to_string(lock_wait_ms / 1000) + " s",
+                    "See what holds it: fuser " + path_ + "/lock");
+    }
+    return lock;
+}
+
+/* The enclave of that id, if it lives; what is left of another is removed. */
+std::optional<Enclave> Runtime::look_at(const std::string &id) const
+{
+    Descriptor lock = open_lock(folder(id));
+
+    if (!lock || is_free(lock)) {
+        remove(id);
+        return {};
+    }
+    /* There is no state while it is just being made. */
+    std::optional<Enclave> enclave = read_state(folder(id));
+    return enclave && enclave->id == id ? enclave : std::nullopt;
+}
+
+std::vector<Enclave> Runtime::enclaves() const
+{
+    std::vector<Enclave> alive;
+
+    try {
+        for (const auto &entry : fs::directory_iterator(path_)) {
+            std::string id = entry.path().filename();
+
+            if (!is_enclave_id(id) || !entry.is_directory()) {
+                continue;
+            }
+            if (std::optional<Enclave> enclave = look_at(id)) {
+                alive.push_back(*std::move(enclave));
+            }
+        }
+    } catch (const fs::filesystem_error &e) {
+        throw Error(Code::file, path_ + ": " + e.code().message(),
+                    "Which enclaves run cannot be seen; try again.");
+    }
+    std::ranges::sort(alive, {}, [](const Enclave &e) {
+        return std::pair(e.supervisor.start, e.id);
+    });
+    return alive;
+}
+
+Descriptor Runtime::add(const std::string &id) const
+{
+    EnclaveFolder f = folder(id);
+
+    make_private_folder(f.path);
+    Descriptor lock = lock_file(f.lock(), 0);
+    if (!lock) {
+        throw Error(Code::file, f.lock() + " is held", "Try again.");
+    }
+    return lock;
+}
+
+void Runtime::remove(const std::string &id) const
+{
+    EnclaveFolder f = folder(id);
+    std::error_code error;
+
+    /* Without a state, it had not come so far as to start any process. */
+    if (std::optional<Enclave> enclave = read_state(f)) {
+        /* They die with the supervisor; this waits until they have. */
+        kill_and_wait(enclave->qemu);
+        kill_and_wait(enclave->backend);
+    }
+    fs::remove_all(f.path, error);
+}
+
+Enclave Runtime::find(const std::optional<std::string> &id,
+                      const std::optional<std::string> &name) const
+{
+    const char *advice = "See qemu-nitro-cli describe-enclaves.";
+
+    if (id && name) {
+        throw Error(Code::conflicting_argument,
+                    "--enclave-id and --enclave-name are given",
+                    "Give one of them.");
+    }
+    if (!id && !name) {
+        throw Error(Code::missing_argument, "--enclave-id is missing",
+                    "Give it, or --enclave-name.");
+    }
+    Descriptor held = lock();
+    if (id && is_enclave_id(*id)) {
+        /* The others need not be looked at. */
+        if (std::optional<Enclave> enclave = look_at(*id)) {
+            return *std::move(enclave);
+        }
+    }
+    if (name) {
+        for (Enclave &enclave : enclaves()) {
+            if (enclave.name == *name) {
+                return std::move(enclave);
+            }
+        }
+    }
+    throw id ? Error(Code::socket, "no enclave has the id " + *id, advice)
+             : Error(Code::name, "no enclave is called " + *name, advice);
+}

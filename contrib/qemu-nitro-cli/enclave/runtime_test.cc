@@ -1,0 +1,288 @@
+/*
+ * Tests of runtime.cc: who holds what, and what is left
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "enclave/runtime.hh"
+
+#include <csignal>
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "support/test_support.hh"
+
+namespace {
+
+const std::string one = "i-0123456789abcdef0-enc0000000000000001";
+const std::string two = "i-0123456789abcdef0-enc0000000000000002";
+
+class RuntimeFolder : public FolderTest {
+protected:
+    RuntimeFolder() { setenv("XDG_RUNTIME_DIR", dir.c_str(), 1); }
+    ~RuntimeFolder() override { unsetenv("XDG_RUNTIME_DIR"); }
+
+    /* An enclave that lives as long as the lock */
+    static Descriptor add(const Runtime &runtime, const Enclave &enclave)
+    {
+        Descriptor lock = runtime.add(enclave.id);
+
+        std::ofstream(runtime.folder(enclave.id).state())
+            << enclave.to_file();
+        return lock;
+    }
+    static Enclave enclave(const std::string &id, const std::string &name,
+                           uint64_t start = 0)
+    {
+        Enclave e;
+
+        e.id = id;
+        e.name = name;
+        e.supervisor.start = start;
+        e.metadata = nlohmann::ordered_json::object();
+        return e;
+    }
+};
+
+TEST_F(RuntimeFolder, IsPrivate)
+{
+    mode_t before = umask(0);
+    Runtime runtime;
+    Descriptor lock = runtime.add(one), held = runtime.lock();
+
+    umask(before);
+    EXPECT_EQ(mode("qemu-nitro"), 0700u);
+    EXPECT_EQ(mode("qemu-nitro/lock"), 0600u);
+    EXPECT_EQ(mode("qemu-nitro/" + one), 0700u);
+    EXPECT_EQ(mode("qemu-nitro/" + one + "/lock"), 0600u);
+}
+
+TEST_F(RuntimeFolder, OfSomebodyElse)
+{
+    std::filesystem::create_directory(path("qemu-nitro"));
+    for (unsigned bad : {0755, 0710, 0701}) {
+        ASSERT_EQ(chmod(path("qemu-nitro").c_str(), bad), 0);
+        EXPECT_EQ(code_of([] { Runtime(); }), 19) << bad;
+    }
+    std::filesystem::rename(path("qemu-nitro"), path("other"));
+    ASSERT_EQ(chmod(path("other").c_str(), 0700), 0);
+    std::filesystem::create_symlink("other", path("qemu-nitro"));
+    EXPECT_EQ(code_of([] { Runtime(); }), 19);
+    std::filesystem::remove(path("qemu-nitro"));
+    write("qemu-nitro", "a file");
+    EXPECT_EQ(code_of([] { Runtime(); }), 19);
+    setenv("XDG_RUNTIME_DIR", path("none").c_str(), 1);
+    EXPECT_EQ(code_of([] { Runtime(); }), 19);
+}
+
+TEST_F(RuntimeFolder, PathOfSocketsIsShortEnough)
+{
+    /* i-...-enc.../vsock.sock_4294967295 has 61 bytes, a socket's path 107. */
+    for (size_t size : {45u, 46u}) {
+        std::string folder = path(std::string(
+            size - path("/qemu-nitro").size(), 'x'));
+
+        std::filesystem::create_directory(folder);
+        setenv("XDG_RUNTIME_DIR", folder.c_str(), 1);
+        EXPECT_EQ(code_of([] { Runtime(); }), size == 45 ? 0 : 19);
+    }
+}
+
+TEST_F(RuntimeFolder, LivesAsLongAsItsLock)
+{
+    Runtime runtime;
+    Descriptor second = add(runtime, enclave(two, "second", 2));
+    Descriptor first = add(runtime, enclave(one, "first", 1));
+    auto found = runtime.enclaves();
+
+    ASSERT_EQ(found.size(), 2u);
+    EXPECT_EQ(found[0].name, "first");
+    EXPECT_EQ(found[1].name, "second");
+    EXPECT_EQ(runtime.find(two, {}).name, "second");
+    EXPECT_EQ(runtime.find({}, "first").id, one);
+
+    first.reset();
+    found = runtime.enclaves();
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].id, two);
+    EXPECT_FALSE(std::filesystem::exists(runtime.folder(one).path));
+    EXPECT_EQ(code_of([&] { runtime.find({}, "first"); }), 58);
+}
+
+TEST_F(RuntimeFolder, Finding)
+{
+    Runtime runtime;
+    Descriptor lock = add(runtime, enclave(one, "name"));
+
+    EXPECT_EQ(code_of([&] { runtime.find(one, "name"); }), 2);
+    EXPECT_EQ(code_of([&] { runtime.find({}, {}); }), 1);
+    EXPECT_EQ(code_of([&] { runtime.find(two, {}); }), 11);
+    EXPECT_EQ(code_of([&] { runtime.find("", {}); }), 11);
+    EXPECT_EQ(code_of([&] { runtime.find("lock", {}); }), 11);
+    EXPECT_EQ(code_of([&] { runtime.find("../qemu-nitro/" + one, {}); }), 11);
+    EXPECT_EQ(code_of([&] { runtime.find({}, "nam"); }), 58);
+}
+
+TEST_F(RuntimeFolder, WhatIsNoEnclaveIsLeftAlone)
+{
+    Runtime runtime;
+
+    write("qemu-nitro/file", "");
+    std::filesystem::create_directory(path("qemu-nitro/folder"));
+    EXPECT_TRUE(runtime.enclaves().empty());
+    EXPECT_TRUE(std::filesystem::exists(path("qemu-nitro/file")));
+    EXPECT_TRUE(std::filesystem::exists(path("qemu-nitro/folder")));
+}
+
+TEST_F(RuntimeFolder, GarbageHidesNothing)
+{
+    Runtime runtime;
+    Descriptor good = add(runtime, enclave(one, "good"));
+    Descriptor bad = runtime.add(two);
+
+    for (const char *text : {"", "{", "[]", "{}"}) {
+        write("qemu-nitro/" + two + "/enclave.json", text);
+        EXPECT_EQ(runtime.enclaves().size(), 1u) << text;
+    }
+    /* nor does the state of another one count */
+    write("qemu-nitro/" + two + "/enclave.json", enclave(one, "x").to_file());
+    EXPECT_EQ(runtime.enclaves().size(), 1u);
+}
+
+TEST_F(RuntimeFolder, ProcessesOfTheDeadAreEnded)
+{
+    Runtime runtime;
+    Enclave dead = enclave(one, "dead");
+    pid_t pids[3];
+
+    for (pid_t &pid : pids) {
+        pid = fork();
+        if (pid == 0) {
+            pause();
+            _exit(0);
+        }
+    }
+    dead.qemu = process_id(pids[0]);
+    dead.backend = process_id(pids[1]);
+    add(runtime, dead).reset();
+    EXPECT_TRUE(runtime.enclaves().empty());
+    for (int i : {0, 1}) {
+        int status = 0;
+        EXPECT_EQ(waitpid(pids[i], &status, 0), pids[i]);
+        EXPECT_EQ(WTERMSIG(status), SIGKILL);
+    }
+    /* A process that got the number of one later is not touched. */
+    dead.qemu = process_id(pids[2]);
+    dead.qemu.start--;
+    add(runtime, dead).reset();
+    EXPECT_TRUE(runtime.enclaves().empty());
+    EXPECT_EQ(waitpid(pids[2], nullptr, WNOHANG), 0);
+    kill(pids[2], SIGKILL);
+    waitpid(pids[2], nullptr, 0);
+}
+
+/* That it cannot be seen does not mean that it is over. */
+TEST_F(RuntimeFolder, DescriptorsRunOut)
+{
+    Runtime runtime;
+    Descriptor lives = add(runtime, enclave(one, "lives"));
+
+    for (rlim_t more = 0; more < 8; more++) {
+        add(runtime, enclave(two, "dead")).reset();
+        std::vector<Enclave> found;
+        int code;
+
+        {
+            FewDescriptors few(more);
+
+            code = code_of([&] { found = runtime.enclaves(); });
+        }
+        EXPECT_TRUE(code == 19 || (code == 0 && found.size() == 1)) << more;
+        EXPECT_EQ(runtime.find(one, {}).name, "lives");
+        runtime.remove(two);
+    }
+    {
+        FewDescriptors few(0);
+
+        EXPECT_EQ(code_of([&] { open_lock(runtime.folder(one)); }), 19);
+        EXPECT_EQ(code_of([&] { runtime.remove(one); }), 19);
+    }
+    EXPECT_FALSE(open_lock(runtime.folder(two)));
+    EXPECT_EQ(runtime.find(one, {}).name, "lives");
+}
+
+TEST_F(RuntimeFolder, FilesThatCannotBeRead)
+{
+    Runtime runtime;
+    Descriptor lives = add(runtime, enclave(one, "lives"));
+
+    std::filesystem::remove(runtime.folder(one).state());
+    std::filesystem::create_symlink("enclave.json",
+                                    runtime.folder(one).state());
+    EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
+    std::filesystem::remove(runtime.folder(one).lock());
+    std::filesystem::create_symlink("lock", runtime.folder(one).lock());
+    EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
+    EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
+    /* what has the name of one, and is no folder, is no enclave */
+    std::filesystem::remove_all(runtime.folder(one).path);
+    write("qemu-nitro/" + one, "");
+    EXPECT_TRUE(runtime.enclaves().empty());
+    EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
+}
+
+TEST_F(RuntimeFolder, Locks)
+{
+    Descriptor held = lock_file(path("lock"), 0);
+
+    ASSERT_TRUE(held);
+    EXPECT_FALSE(lock_file(path("lock"), 10));
+    Descriptor other(open(path("lock").c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_FALSE(wait_for_end(other, 10));
+    held.reset();
+    EXPECT_TRUE(wait_for_end(other, 0));
+    std::filesystem::create_symlink("elsewhere", path("link"));
+    EXPECT_EQ(code_of([&] { lock_file(path("link"), 0); }), 19);
+    EXPECT_FALSE(std::filesystem::exists(path("elsewhere")));
+}
+
+/* Whoever waits gets the lock when it is free, and SIGALRM is as it was. */
+TEST_F(RuntimeFolder, WaitingForALock)
+{
+    Descriptor held = lock_file(path("lock"), 0);
+    struct sigaction before, after;
+
+    ASSERT_EQ(sigaction(SIGALRM, nullptr, &before), 0);
+    EXPECT_FALSE(lock_file(path("lock"), 60));
+    ASSERT_EQ(sigaction(SIGALRM, nullptr, &after), 0);
+    EXPECT_EQ(before.sa_handler, after.sa_handler);
+
+    pid_t child = fork();
+    if (child == 0) {
+        held.reset();
+        _exit(lock_file(path("lock"), 60000) ? 0 : 1);
+    }
+    usleep(1000);
+    held.reset();
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
+
+/* A damaged state file does not hide another enclave from its id. */
+TEST_F(RuntimeFolder, OneIsFoundAlone)
+{
+    Runtime runtime;
+    Descriptor good = add(runtime, enclave(one, "good"));
+    Descriptor bad = add(runtime, enclave(two, "bad"));
+
+    std::filesystem::remove(runtime.folder(two).state());
+    std::filesystem::create_symlink("enclave.json",
+                                    runtime.folder(two).state());
+    EXPECT_EQ(runtime.find(one, {}).name, "good");
+    EXPECT_EQ(code_of([&] { runtime.find({}, "good"); }), 19);
+    good.reset();
+    EXPECT_EQ(code_of([&] { runtime.find(one, {}); }), 11);
+    EXPECT_FALSE(std::filesystem::exists(runtime.folder(one).path));
+}
+
+} // namespace

@@ -1,0 +1,237 @@
+/*
+ * Where an enclave's vsock goes besides the socket in its folder
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "enclave/vsock_options.hh"
+
+#include <cstring>
+#include <filesystem>
+#include <set>
+#include <sstream>
+#include <sys/un.h>
+
+#include "enclave/run_options.hh"
+
+namespace {
+
+constexpr uint64_t max_vsock_port = UINT32_MAX - 1;     /* the next means any */
+constexpr uint64_t max_forward_cid = UINT32_MAX - 1;
+
+const char *const connect_form =
+    "Write PORT:unix:PATH or PORT:tcp:HOST:PORT.";
+const char *const listen_form = "Write unix:PATH:PORT, seqpacket:PATH:PORT or"
+    " tcp:ADDRESS:PORT:PORT.";
+
+/* An option and its value, in a message on one line */
+std::string named(const char *option, const std::string &value)
+{
+    return std::string(option) + " " + shown(value);
+}
+
+uint64_t number_of(const std::string &text, uint64_t min, uint64_t max,
+                   const std::string &what)
+{
+    uint64_t number = 0;
+    bool good = true;
+
+    try {
+        number = parse_number("", text, max);
+    } catch (const Error &) {
+        good = false;
+    }
+    if (!good || number < min) {
+        throw Error(Code::invalid_argument, what + " has \"" + shown(text)
+                    + "\" for a port", "Give a number from "
+                    + std::to_string(min) + " to " + std::to_string(max)
+                    + ".");
+    }
+    return number;
+}
+
+/* Cut off what is behind the last colon: nothing if there is none. */
+std::optional<std::string> cut_last(std::string *text)
+{
+    size_t colon = text->rfind(':');
+
+    if (colon == std::string::npos) {
+        return {};
+    }
+    std::string last = text->substr(colon + 1);
+    text->resize(colon);
+    return last;
+}
+
+/* The place with its path made absolute: the back end has another directory. */
+std::string check_place(const std::string &place, const std::string &what,
+                        const char *form, bool seqpacket)
+{
+    for (const char *kind : {"unix:", "seqpacket:"}) {
+        if (!place.starts_with(kind) ||
+            (kind == std::string("seqpacket:") && !seqpacket)) {
+            continue;
+        }
+        std::string path = place.substr(strlen(kind));
+        if (!path.empty()) {
+            path = std::filesystem::absolute(path);
+        }
+        if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path) ||
+            path.find('\0') != std::string::npos) {
+            throw Error(Code::invalid_argument, what + ": the path of a socket"
+                        " has 1 to "
+                        + std::to_string(sizeof(sockaddr_un::sun_path) - 1)
+                        + " bytes, not " + std::to_string(path.size()),
+                        "Give a shorter one.");
+        }
+        return kind + path;
+    }
+    std::string host = place;
+    std::optional<std::string> port;
+    if (place.starts_with("tcp:")) {
+        host = place.substr(strlen("tcp:"));
+        port = cut_last(&host);
+    }
+    if (!port || host.find('\0') != std::string::npos) {
+        throw Error(Code::invalid_argument, what + " is not of this option's"
+                    " form", form);
+    }
+    number_of(*port, 1, UINT16_MAX, what);
+    return place;
+}
+
+/* Each once */
+template <class List>
+void check_once(const List &list, const char *option)
+{
+    std::set<typename List::value_type> seen;
+
+    for (const auto &item : list) {
+        if (!seen.insert(item).second) {
+            std::ostringstream text;
+
+            text << item;
+            throw Error(Code::conflicting_argument, std::string(option) + " "
+                        + shown(text.str()) + " is there twice",
+                        "Give it once.");
+        }
+    }
+}
+
+} // namespace
+
+void VsockOptions::add_connect(const std::string &value)
+{
+    std::string what = named("--connect", value);
+    size_t colon = value.find(':');
+
+    if (colon == std::string::npos) {
+        throw Error(Code::invalid_argument, what + " is not of this option's"
+                    " form", connect_form);
+    }
+    uint64_t port = number_of(value.substr(0, colon), 0, max_vsock_port, what);
+    if (port == heartbeat_port) {
+        throw Error(Code::invalid_argument, what + ": this port is the"
+                    " heartbeat's, which run-enclave answers",
+                    "Give another port.");
+    }
+    connect.push_back(std::to_string(port) + ":"
+                      + check_place(value.substr(colon + 1), what,
+                                    connect_form, false));
+}
+
+void VsockOptions::add_listen(const std::string &value)
+{
+    std::string what = named("--listen", value), place = value;
+    std::optional<std::string> port = cut_last(&place);
+
+    if (!port) {
+        throw Error(Code::invalid_argument, what + " is not of this option's"
+                    " form", listen_form);
+    }
+    place = check_place(place, what, listen_form, true);
+    listen.push_back(place + ":" + std::to_string(
+        number_of(*port, 0, max_vsock_port, what)));
+}
+
+void VsockOptions::add_forward_listen(const std::string &value)
+{
+    std::istringstream ports(value + '+');
+    std::string what = named("--forward-listen", value);
+
+    for (std::string port; std::getline(ports, port, '+');) {
+        forward_listen.push_back(number_of(port, 0, max_vsock_port, what));
+    }
+}
+
+void VsockOptions::check() const
+{
+    std::vector<std::string> ports, places;
+
+    if (forward_cid && (*forward_cid < 1 || *forward_cid > max_forward_cid)) {
+        throw Error(Code::invalid_argument, "--forward-cid "
+                    + std::to_string(*forward_cid) + " is not a CID to forward"
+                    " to", "Give 1 for this host.");
+    }
+    if (!forward_cid && !forward_listen.empty()) {
+        throw Error(Code::missing_argument, "--forward-cid is missing, to which"
+                    " --forward-listen belongs", "Give it, as 1 for this"
+                    " host.");
+    }
+    for (const std::string &value : connect) {
+        ports.push_back(value.substr(0, value.find(':')));
+    }
+    for (std::string place : listen) {
+        cut_last(&place);
+        /* A path is one place, whatever the type of its socket. */
+        if (place.starts_with("seqpacket:")) {
+            place = "unix:" + place.substr(strlen("seqpacket:"));
+        }
+        places.push_back(place);
+    }
+    check_once(ports, "--connect");
+    check_once(places, "--listen");
+    check_once(forward_listen, "--forward-listen");
+}
+
+std::vector<std::string> VsockOptions::arguments() const
+{
+    std::vector<std::string> words;
+    std::string ports;
+
+    for (const std::string &value : connect) {
+        words.insert(words.end(), {"--connect", value});
+    }
+    for (const std::string &value : listen) {
+        words.insert(words.end(), {"--listen", value});
+    }
+    if (forward_cid) {
+        words.insert(words.end(), {"--forward-cid",
+                                   std::to_string(*forward_cid)});
+    }
+    for (uint64_t port : forward_listen) {
+        ports += (ports.empty() ? "" : "+") + std::to_string(port);
+    }
+    if (!ports.empty()) {
+        words.insert(words.end(), {"--forward-listen", ports});
+    }
+    return words;
+}
+
+nlohmann::ordered_json VsockOptions::description() const
+{
+    nlohmann::ordered_json json;
+
+    if (!connect.empty()) {
+        json["Connect"] = connect;
+    }
+    if (!listen.empty()) {
+        json["Listen"] = listen;
+    }
+    if (forward_cid) {
+        json["ForwardCID"] = *forward_cid;
+    }
+    if (!forward_listen.empty()) {
+        json["ForwardListen"] = forward_listen;
+    }
+    return json;
+}

@@ -1,0 +1,387 @@
+/*
+ * Reading archives: libarchive, with what it reads and unpacks bounded
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/archive_reader.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <string_view>
+#include <utility>
+
+#include "image/measurements.hh"
+
+namespace {
+
+constexpr size_t piece_size = 1 << 20;
+constexpr size_t max_head = 512;            /* bytes that tell what it is */
+const char *const make_smaller =
+    "Make a smaller container image: an enclave holds it in its memory.";
+
+/* What files begin with that are given for archives, and what they are */
+constexpr std::pair<std::string_view, const char *> kinds[] = {
+    {"\x1f\x8b", "compressed with gzip, but no tar archive in it"},
+    {"\x28\xb5\x2f\xfd", "compressed with zstd, but no tar archive in it"},
+    {"\xfd" "7zXZ", "compressed with xz, but no tar archive in it"},
+    {"BZh", "compressed with bzip2, but no tar archive in it"},
+    {"\x04\x22\x4d\x18", "compressed with lz4, but no tar archive in it"},
+    {"LZIP", "compressed with lzip, which is not supported"},
+    {"PK\x03\x04", "a zip archive"},
+    {"7z\xbc\xaf", "a 7z archive"},
+    {"Rar!", "a rar archive"},
+    {"!<arch>", "a package of Debian, or another archive of ar"},
+    {"\xed\xab\xee\xdb", "a package of RPM"},
+    {"hsqs", "a squashfs file system"},
+    {"QFI\xfb", "a disk image of QEMU"},
+    {"\x7f" "ELF", "a program"},
+    {".eif", "an enclave image already"},
+    {"SQLite format 3", "a database"},
+    {"{", "JSON"},
+    {"[", "JSON"},
+    {"<", "HTML or XML"},
+    {"FROM ", "a Dockerfile"},
+};
+
+std::string kind_of(const Bytes &head)
+{
+    std::string_view text(reinterpret_cast<const char *>(head.data()),
+                          head.size());
+
+    if (text.empty()) {
+        return "the file is empty";
+    }
+    for (const auto &[magic, kind] : kinds) {
+        if (text.starts_with(magic)) {
+            return std::string("it looks like ") + kind;
+        }
+    }
+    bool plain = std::ranges::all_of(text, [](unsigned char c) {
+        return c >= ' ' || c == '\n' || c == '\r' || c == '\t';
+    });
+    return plain ? "it looks like a text"
+                 : "it is of no kind that is known here";
+}
+
+/* What libarchive says, in one line */
+std::string error_text_of(archive *a)
+{
+    const char *why = archive_error_string(a);
+    std::string text = why ? why : "cannot be read";
+
+    std::ranges::replace(text, '\n', ' ');
+    return text;
+}
+
+class Sha256 {
+public:
+    Sha256()
+    {
+        if (gnutls_hash_init(&hash_, GNUTLS_DIG_SHA256) < 0) {
+            throw std::runtime_error("no SHA-256 from GnuTLS");
+        }
+    }
+    Sha256(const Sha256 &) = delete;
+    Sha256 &operator=(const Sha256 &) = delete;
+    ~Sha256() { gnutls_hash_deinit(hash_, nullptr); }
+
+    void add(const void *data, size_t size)
+    {
+        if (gnutls_hash(hash_, data, size) < 0) {
+            throw std::runtime_error("SHA-256 of GnuTLS failed");
+        }
+    }
+    std::string text()
+    {
+        uint8_t digest[32];
+
+        gnutls_hash_output(hash_, digest);
+        return "sha256:" + hex(digest, sizeof(digest));
+    }
+
+private:
+    gnutls_hash_hd_t hash_;
+};
+
+} // namespace
+
+const char *const save_again =
+    "Save the container image again, and check that all of it was copied.";
+
+struct ArchiveReader::Source {
+    const Blob blob;
+    uint64_t position, left;
+    Bytes piece;
+    Sha256 hash;
+
+    void take(size_t n)
+    {
+        blob.store->read(position, piece.data(), n);
+        position += n;
+        left -= n;
+    }
+    static la_ssize_t read(archive *a, void *self, const void **data)
+    {
+        auto &s = *static_cast<Source *>(self);
+        size_t n = std::min<uint64_t>(s.left, s.piece.size());
+
+        try {
+            s.take(n);
+        } catch (const Error &e) {
+            archive_set_error(a, EIO, "%s", e.what());
+            return ARCHIVE_FATAL;
+        }
+        *data = s.piece.data();
+        return n;
+    }
+    static la_ssize_t read_hashed(archive *a, void *self, const void **data)
+    {
+        la_ssize_t n = read(a, self, data);
+
+        if (n > 0) {
+            static_cast<Source *>(self)->hash.add(*data, n);
+        }
+        return n;
+    }
+    static la_int64_t skip(archive *, void *self, la_int64_t wanted)
+    {
+        auto &s = *static_cast<Source *>(self);
+        uint64_t n = std::min<uint64_t>(s.left, std::max<la_int64_t>(wanted,
+                                                                     0));
+
+        s.position += n;
+        s.left -= n;
+        return n;
+    }
+};
+
+ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
+                             UnpackLimit &limit)
+    : name_(std::move(name)), limit_(limit),
+      archive_(archive_read_new(), archive_read_free), head_(max_head)
+{
+    ssize_t n = pread(file.get(), head_.data(), head_.size(), 0);
+    head_.resize(n < 0 ? 1 : n);            /* a pipe is of no known kind */
+    support_compression();
+    check(archive_read_support_format_tar(archive_.get()));
+    check(archive_read_open_fd(archive_.get(), file.get(), piece_size));
+}
+
+ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
+                             UnpackLimit &limit, Form form)
+    : name_(std::move(name)), limit_(limit),
+      source_(new Source{blob, blob.position, blob.size,
+                         Bytes(std::min<uint64_t>(blob.size, piece_size)),
+                         {}}),
+      archive_(archive_read_new(), archive_read_free),
+      head_(Blob{blob.store, blob.position,
+                 std::min<uint64_t>(blob.size, max_head)}.read())
+{
+    if (form != Form::tar) {
+        support_compression();
+    }
+    if (form == Form::stream) {
+        check(archive_read_support_format_raw(archive_.get()));
+        check(archive_read_support_format_empty(archive_.get()));
+    } else {
+        check(archive_read_support_format_tar(archive_.get()));
+    }
+    bool whole = form != Form::archive;
+    check(archive_read_open2(archive_.get(), source_.get(), nullptr,
+                             whole ? Source::read_hashed : Source::read,
+                             whole ? nullptr : Source::skip, nullptr));
+}
+
+ArchiveReader::~ArchiveReader() = default;
+
+void ArchiveReader::support_compression()
+{
+    check(archive_read_support_filter_gzip(archive_.get()));
+    check(archive_read_support_filter_zstd(archive_.get()));
+    /* Without a library, libarchive would use a program, and warns of it. */
+    for (auto support : {archive_read_support_filter_bzip2,
+                         archive_read_support_filter_lz4,
+                         archive_read_support_filter_lzma,
+                         archive_read_support_filter_xz}) {
+        if (support(archive_.get()) < ARCHIVE_WARN) {
+            fail("libarchive takes no more filters", "Try again with more"
+                 " memory.");
+        }
+    }
+}
+
+void ArchiveReader::fail(const std::string &why) const
+{
+    fail(why, save_again);
+}
+
+void ArchiveReader::fail(const std::string &why, const char *what_to_do) const
+{
+    throw Error(Code::building, name_ + ": " + why, what_to_do);
+}
+
+/* A warning is a name or an attribute that was not understood: no less bad. */
+void ArchiveReader::check(int result) const
+{
+    if (result == ARCHIVE_OK || result == ARCHIVE_EOF) {
+        return;
+    }
+    std::string text = error_text_of(archive_.get());
+    if (text == "Unrecognized archive format") {
+        fail("no tar archive: " + kind_of(head_), "Give what docker save"
+             " writes, or an OCI archive.");
+    }
+    fail(text);
+}
+
+archive_entry *ArchiveReader::next()
+{
+    int result = archive_read_next_header(archive_.get(), &entry_);
+
+    /*
+     * Names in pax headers are UTF-8, which libarchive converts to the
+     * locale's encoding, and to Unicode's normal form C on the way.  The
+     * program has the locale "C", into which it can convert ASCII alone: of
+     * all other names it keeps the bytes, and warns.
+     */
+    if (result != ARCHIVE_WARN || archive_errno(archive_.get()) != EILSEQ) {
+        check(result);
+    }
+    if (result == ARCHIVE_EOF) {
+        return nullptr;
+    }
+    /* With a warning, libarchive leaves an old form of a folder to us. */
+    const char *name = archive_entry_pathname(entry_);
+    if (archive_entry_filetype(entry_) == AE_IFREG && name &&
+        std::string_view(name).ends_with('/')) {
+        archive_entry_set_filetype(entry_, AE_IFDIR);
+    }
+    if (!limit_.entries--) {
+        limit_.entries = 0;
+        fail("the archives have more than 1000000 entries", make_smaller);
+    }
+    return entry_;
+}
+
+bool ArchiveReader::is_compressed() const
+{
+    /* The last filter stands for the source itself. */
+    return archive_filter_count(archive_.get()) > 1;
+}
+
+/* A sparse file has its data in pieces, with a map of them. */
+bool ArchiveReader::is_in_place() const
+{
+    return source_ && !is_compressed() &&
+           archive_entry_size_is_set(entry_) &&
+           archive_entry_sparse_count(entry_) == 0;
+}
+
+Blob ArchiveReader::data(const std::shared_ptr<Spool> &spool)
+{
+    if (!is_in_place()) {
+        return unpack(spool);
+    }
+    const Blob &all = source_->blob;
+    /* The headers have been read; the data comes next. */
+    uint64_t at = archive_filter_bytes(archive_.get(), 0);
+    uint64_t size = archive_entry_size(entry_);
+    if (at > all.size || size > all.size - at) {
+        fail("the archive is cut short");
+    }
+    return {all.store, all.position + at, size};
+}
+
+std::string ArchiveReader::source_digest()
+{
+    Source &s = *source_;
+
+    while (s.left) {
+        size_t n = std::min<uint64_t>(s.left, s.piece.size());
+
+        s.take(n);
+        s.hash.add(s.piece.data(), n);
+    }
+    return s.hash.text();
+}
+
+Blob ArchiveReader::unpack(const std::shared_ptr<Spool> &spool)
+{
+    uint64_t size = 0;
+    auto grow = [&](uint64_t end) {
+        uint64_t more = end > size ? end - size : 0;
+
+        if (more > limit_.bytes) {
+            fail("more would be unpacked than the allowed 16 GiB",
+                 make_smaller);
+        }
+        limit_.bytes -= more;
+        size += more;
+    };
+
+    for (;;) {
+        const void *data;
+        size_t n;
+        la_int64_t offset;
+        int result = archive_read_data_block(archive_.get(), &data, &n,
+                                             &offset);
+
+        check(result);
+        if (result == ARCHIVE_EOF) {
+            break;
+        }
+        if (offset < 0) {
+            fail("data at a negative offset");
+        }
+        grow(static_cast<uint64_t>(offset) + n);
+        spool->write(offset, data, n);
+    }
+    /* A sparse file may end in a hole. */
+    if (archive_entry_size_is_set(entry_) && archive_entry_size(entry_) > 0) {
+        grow(archive_entry_size(entry_));
+    }
+    Blob blob = {spool, spool->begin(), size};
+    spool->finish(size);
+    return blob;
+}
+
+Layer decompress(const std::shared_ptr<Spool> &spool, const Blob &blob,
+                 const std::string &name, UnpackLimit &limit)
+{
+    if (!blob.size) {
+        return {blob, {}};
+    }
+    ArchiveReader reader(blob, name, limit, ArchiveReader::Form::stream);
+    if (!reader.is_compressed()) {
+        return {blob, {}};
+    }
+    Blob tar = reader.next() ? reader.data(spool) : Blob{spool, 0, 0};
+    return {tar, reader.source_digest()};
+}
+
+Bytes Blob::read() const
+{
+    Bytes data(size);
+
+    if (size) {
+        store->read(position, data.data(), data.size());
+    }
+    return data;
+}
+
+std::string sha256_of(const Blob &blob)
+{
+    Bytes piece(std::min<uint64_t>(piece_size, blob.size));
+    Sha256 hash;
+
+    for (uint64_t done = 0; done < blob.size;) {
+        size_t n = std::min<uint64_t>(piece.size(), blob.size - done);
+
+        blob.store->read(blob.position + done, piece.data(), n);
+        hash.add(piece.data(), n);
+        done += n;
+    }
+    return hash.text();
+}

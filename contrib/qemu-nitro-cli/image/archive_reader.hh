@@ -1,0 +1,101 @@
+/*
+ * Reading archives: libarchive, with what it reads and unpacks bounded
+ *
+ * Nothing is ever written by an archive's names: data goes to a spool.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_IMAGE_ARCHIVE_READER_HH
+#define QEMU_NITRO_CLI_IMAGE_ARCHIVE_READER_HH
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <memory>
+#include <string>
+
+#include "image/content.hh"
+
+/* A part of a store, which can be read as often as one likes */
+struct Blob {
+    std::shared_ptr<const Store> store;
+    uint64_t position = 0, size = 0;
+
+    Bytes read() const;
+    ContentPtr content() const { return store->content(position, size); }
+};
+
+/* How much may still be unpacked, whatever the archives say of themselves */
+struct UnpackLimit {
+    uint64_t bytes = uint64_t{16} << 30;
+    uint64_t entries = 1000000;
+};
+
+class ArchiveReader {
+public:
+    /* A tar archive, compressed or not, which can only be read once and stays
+     * open meanwhile; `name` is for messages. */
+    ArchiveReader(const Descriptor &file, std::string name,
+                  UnpackLimit &limit);
+    /*
+     * An archive, compressed or not, of which parts are skipped; a tar archive
+     * that is not compressed; or any stream, one entry.  The last two are read
+     * from their first byte to the last.
+     */
+    enum class Form { archive, tar, stream };
+    ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit,
+                  Form form);
+
+    /*
+     * The next entry, or nullptr after the last; throws for what is broken.
+     * Names are its bytes, as they stand in the archive.
+     */
+    archive_entry *next();
+
+    /* The data of the entry: where it is, or unpacked to the spool */
+    Blob data(const std::shared_ptr<Spool> &spool);
+
+    bool is_compressed() const;
+    /*
+     * The SHA-256 of all that it reads from, as sha256_of() has it, with what
+     * is behind the last entry; once, for a tar archive or a stream.
+     */
+    std::string source_digest();
+
+    /* Throw an Error with what to do; by default that for damage. */
+    [[noreturn]] void fail(const std::string &why) const;
+    [[noreturn]] void fail(const std::string &why,
+                           const char *what_to_do) const;
+    ~ArchiveReader();
+
+private:
+    struct Source;
+
+    Blob unpack(const std::shared_ptr<Spool> &spool);
+    bool is_in_place() const;
+    void support_compression();
+    void check(int result) const;
+
+    std::string name_;
+    UnpackLimit &limit_;
+    std::unique_ptr<Source> source_;
+    std::unique_ptr<archive, int (*)(archive *)> archive_;
+    archive_entry *entry_ = nullptr;
+    Bytes head_;                    /* what it begins with */
+};
+
+/* What to do about an archive that is damaged */
+extern const char *const save_again;
+
+/* A layer as it is in an archive, and without its compression */
+struct Layer {
+    Blob tar;                       /* may be of no bytes */
+    std::string digest;             /* of the compressed one; or empty */
+};
+
+Layer decompress(const std::shared_ptr<Spool> &spool, const Blob &blob,
+                 const std::string &name, UnpackLimit &limit);
+
+/* "sha256:" and the digest in small letters */
+std::string sha256_of(const Blob &blob);
+
+#endif

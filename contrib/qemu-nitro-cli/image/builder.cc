@@ -1,0 +1,276 @@
+/*
+ * The command build-enclave: an image from a folder or a container image
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/builder.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+
+#include "image/cpio.hh"
+
+namespace {
+
+/* What Linux gives a new program at most (execve(2), of 8 MiB of stack) */
+constexpr size_t max_item = (128 << 10) - 1;    /* bytes of a word */
+constexpr size_t max_items = 2 << 20;           /* of all, with pointers */
+constexpr size_t max_groups = 65536;            /* setgroups(2) */
+
+const char *const limits_advice = "Shorten it: Linux would not start the"
+    " command.  Put long texts into files of the image.";
+
+std::string joined(const std::vector<std::string> &items, char mark)
+{
+    std::string text;
+
+    for (const std::string &item : items) {
+        text += item + mark;
+    }
+    return text;
+}
+
+bool has_line_end(const std::string &item)
+{
+    return item.find('\n') != std::string::npos;
+}
+
+/*
+ * A list for init, as AWS's builder writes it: a line for each item.  Lines
+ * cannot hold an item with a line's end in it; then the list is in another
+ * file, and the usual one is left out: an init that does not know the other
+ * fails, where it would run something else.
+ */
+void add_list(Cpio &cpio, const std::string &name,
+              const std::vector<std::string> &items)
+{
+    if (std::ranges::any_of(items, has_line_end)) {
+        cpio.add(name + "0", S_IFREG | 0644, content_of(joined(items, '\0')));
+    } else {
+        cpio.add(name, S_IFREG | 0644, content_of(joined(items, '\n')));
+    }
+}
+
+void check_length(const std::string &what, const std::string &item)
+{
+    if (item.size() > max_item) {
+        throw Error(Code::building, what + " has "
+                    + std::to_string(item.size()) + " bytes, more than "
+                    + std::to_string(max_item), limits_advice);
+    }
+}
+
+/* What the kernel would refuse comes to light here, not in the enclave. */
+void check_lists(const std::vector<std::string> &cmd,
+                 const std::vector<std::string> &env)
+{
+    size_t size = PATH_MAX;         /* of the program, once it is found */
+
+    if (cmd.empty() || cmd[0].empty()) {
+        throw Error(Code::building, "the command begins with an empty word,"
+                    " which is no program", "Give the command with --cmd.");
+    }
+    for (size_t i = 0; i < cmd.size(); i++) {
+        check_length("word " + std::to_string(i + 1) + " of the command",
+                     cmd[i]);
+        size += cmd[i].size() + 1 + sizeof(char *);
+    }
+    for (const std::string &item : env) {
+        check_length("the variable " + item.substr(0, std::min<size_t>(
+                         item.find('='), 100)) + " of the environment", item);
+        size += item.size() + 1 + sizeof(char *);
+    }
+    if (size > max_items) {
+        throw Error(Code::building, "the command and its environment take "
+                    + std::to_string(size) + " bytes, more than "
+                    + std::to_string(max_items), limits_advice);
+    }
+}
+
+std::string rfc3339(int64_t seconds)
+{
+    time_t t = seconds;
+    struct tm tm;
+    char text[64];
+
+    gmtime_r(&t, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S+00:00", &tm);
+    return text;
+}
+
+/*
+ * What a bzImage says of itself, up to the first blank (Linux,
+ * Documentation/arch/x86/boot.rst, kernel_version)
+ */
+std::string kernel_version(const std::string &path)
+{
+    constexpr size_t magic_at = 0x202, version_at = 0x20e, base = 0x200;
+    std::ifstream file(path, std::ios::binary);
+    std::string head(0x8000, '\0');
+
+    file.read(head.data(), head.size());
+    head.resize(file.gcount());
+    if (head.size() < version_at + 2 || head.compare(magic_at, 4, "HdrS")) {
+        return "unknown";
+    }
+    size_t at = base + static_cast<uint8_t>(head[version_at])
+        + (static_cast<uint8_t>(head[version_at + 1]) << 8);
+    if (at == base || at >= head.size()) {
+        return "unknown";
+    }
+    std::string version = head.substr(at, head.find_first_of(
+        std::string(" \0", 2), at) - at);
+    bool plain = std::ranges::all_of(version, [](unsigned char c) {
+        return c > ' ' && c < 0x7f;
+    });
+    return plain && version.size() < 100 ? version : "unknown";
+}
+
+std::string make_metadata(const BuildOptions &options)
+{
+    nlohmann::ordered_json json = {
+        {"ImageName", options.name},
+        {"ImageVersion", options.version},
+        {"BuildMetadata", {
+            {"BuildTime", rfc3339(options.build_time)},
+            {"BuildTool", "qemu-nitro-cli"},
+            {"BuildToolVersion", QEMU_NITRO_CLI_VERSION},
+            {"OperatingSystem", "Linux"},
+            {"KernelVersion", kernel_version(options.blobs + "/bzImage")},
+        }},
+        {"DockerInfo", nullptr},
+        {"CustomMetadata", options.custom},
+    };
+    if (options.container) {
+        json["DockerInfo"] = options.container->info;
+    }
+    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+ContentPtr first_ramdisk(const std::string &blobs)
+{
+    Cpio cpio;
+    std::string module = blobs + "/nsm.ko";
+
+    cpio.add("dev", S_IFDIR | 0755);
+    cpio.add("init", S_IFREG | 0755, content_of_file(blobs + "/init"));
+    if (access(module.c_str(), F_OK) == 0) {
+        cpio.add("nsm.ko", S_IFREG | 0644, content_of_file(module));
+    }
+    return cpio.write();
+}
+
+/*
+ * What the layout of AWS's builder has no place for, and its init does not
+ * know: where the command starts, and as whom.  Only what is not the default
+ * is there, so that all else measures as it does without.
+ */
+void add_settings(Cpio &cpio, const Container &container)
+{
+    const ContainerUser &user = container.user;
+
+    if (container.working_folder.size() >= PATH_MAX) {
+        throw Error(Code::building, "WorkingDir has "
+                    + std::to_string(container.working_folder.size())
+                    + " bytes, more than " + std::to_string(PATH_MAX - 1),
+                    "Give the container image a shorter WorkingDir.");
+    }
+    if (container.working_folder != "/") {
+        cpio.add("cwd", S_IFREG | 0644,
+                 content_of(container.working_folder + "\n"));
+    }
+    if (!user.is_root()) {
+        std::vector<std::string> ids = {std::to_string(user.uid),
+                                        std::to_string(user.gid)};
+
+        if (user.groups.size() > max_groups) {
+            throw Error(Code::building, "the user is in "
+                        + std::to_string(user.groups.size()) + " groups, more"
+                        " than " + std::to_string(max_groups), "Give the"
+                        " container image a User with its group: USER:GROUP.");
+        }
+        for (uint32_t group : user.groups) {
+            ids.push_back(std::to_string(group));
+        }
+        cpio.add("user", S_IFREG | 0644, content_of(joined(ids, '\n')));
+    }
+}
+
+/* A program that root runs misses nothing: say it, and go on. */
+void warn_of_left_out(const Cpio &cpio)
+{
+    Cpio::LeftOut all = cpio.left_out();
+
+    if (!all.files) {
+        return;
+    }
+    std::cerr << "warning: a ramdisk cannot hold extended attributes: those of "
+              << all.files << (all.files == 1 ? " file" : " files")
+              << " are left out (the first: "
+              << printable(all.first.substr(strlen("rootfs"))) << ")";
+    if (all.capabilities) {
+        std::cerr << "; " << all.capabilities << " of them "
+                  << (all.capabilities == 1 ? "is" : "are")
+                  << " security.capability, without which a program has its"
+                     " capabilities only if root runs it";
+    }
+    std::cerr << ".\n";
+}
+
+ContentPtr second_ramdisk(const BuildOptions &options)
+{
+    Cpio cpio;
+
+    for (const char *folder : {"dev", "proc", "run", "sys", "tmp", "var"}) {
+        cpio.add(std::string("rootfs/") + folder, S_IFDIR | 0755);
+    }
+    if (options.container) {
+        options.container->root.add_to(cpio, "rootfs");
+        add_settings(cpio, *options.container);
+    } else {
+        cpio.add_tree(options.rootfs, "rootfs");
+    }
+    warn_of_left_out(cpio);
+    check_lists(options.cmd, options.env);
+    add_list(cpio, "cmd", options.cmd);
+    add_list(cpio, "env", options.env);
+    return cpio.write();
+}
+
+std::string first_line(const Bytes &data)
+{
+    std::string text(data.begin(), data.end());
+
+    return text.substr(0, text.find_first_of("\r\n"));
+}
+
+} // namespace
+
+EifParts build_parts(const BuildOptions &options)
+{
+    if (!options.container) {
+        struct stat st;
+        int error = stat(options.rootfs.c_str(), &st) ? errno
+            : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+
+        if (error) {
+            throw Error(Code::file, options.rootfs + ": " + error_text(error),
+                        "Give the folder that becomes the enclave's root with"
+                        " --rootfs.");
+        }
+    }
+    return {
+        content_of_file(options.blobs + "/bzImage"),
+        options.cmdline ? *options.cmdline
+                        : first_line(read_file(options.blobs + "/cmdline")),
+        make_metadata(options),
+        {first_ramdisk(options.blobs), second_ramdisk(options)},
+    };
+}

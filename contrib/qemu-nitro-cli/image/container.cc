@@ -1,0 +1,757 @@
+/*
+ * Container images: what `docker save` writes, and OCI archives
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/container.hh"
+
+#include <algorithm>
+#include <charconv>
+#include <iostream>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <sys/stat.h>
+
+#include "support/json_input.hh"
+#include "support/progress.hh"
+
+using nlohmann::json;
+
+namespace {
+
+constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
+constexpr size_t max_layers = 1000;
+constexpr int max_nesting = 4;              /* of an index in an index */
+constexpr char platform[] = "linux/amd64";
+const char *const build_again = "Build the container image again, or with"
+    " another tool: its description is not what the OCI specification asks"
+    " for.";
+
+/* The files of an archive, by name */
+class Files {
+public:
+    Files(const Descriptor &file, const std::string &path,
+          std::shared_ptr<Spool> spool, UnpackLimit &limit);
+
+    bool has(const std::string &name) const { return find(name); }
+    Blob get(const std::string &name) const;
+    json read_json(const std::string &name) const;
+    [[noreturn]] void fail(const std::string &why,
+                           const char *what_to_do = save_again) const;
+
+    /* Whether it has the folders of a root, as a container's files do */
+    bool looks_like_a_root() const;
+
+    /* The file that an OCI digest names, which may be another all the same */
+    std::string name_of(const std::string &digest) const;
+    /* The same; throws unless it is that. */
+    std::string by_digest(const std::string &digest) const;
+    void check_digest(const std::string &name, const std::string &digest,
+                      const std::string &found) const;
+
+    const std::string path;
+    const std::shared_ptr<Spool> spool;
+
+private:
+    const Blob *find(std::string name) const;
+
+    std::map<std::string, Blob> files_;
+    std::map<std::string, std::string> links_;
+    std::set<std::string> tops_;        /* of all names, the first part */
+};
+
+std::string clean(const std::string &name)
+{
+    std::vector<std::string> parts;
+    std::istringstream stream(name);
+    std::string text;
+
+    for (std::string part; getline(stream, part, '/');) {
+        if (part == ".." && !parts.empty()) {
+            parts.pop_back();
+        } else if (!part.empty() && part != "." && part != "..") {
+            parts.push_back(part);
+        }
+    }
+    for (const std::string &part : parts) {
+        text += (text.empty() ? "" : "/") + part;
+    }
+    return text;
+}
+
+/*
+ * A regular file is used where it is, unless it is compressed; what can only
+ * be read once is unpacked.
+ */
+std::unique_ptr<ArchiveReader> open_archive(const Descriptor &file,
+                                            const std::string &path,
+                                            UnpackLimit &limit)
+{
+    struct stat st;
+
+    if (fstat(file.get(), &st) || !S_ISREG(st.st_mode)) {
+        return std::make_unique<ArchiveReader>(file, path, limit);
+    }
+    auto store = std::make_shared<FileStore>(file, path);
+    return std::make_unique<ArchiveReader>(Blob{store, 0, store->size()}, path,
+                                           limit,
+                                           ArchiveReader::Form::archive);
+}
+
+Files::Files(const Descriptor &file, const std::string &path,
+             std::shared_ptr<Spool> spool, UnpackLimit &limit)
+    : path(path), spool(std::move(spool))
+{
+    auto reader = open_archive(file, path, limit);
+    Progress progress("reading " + path, 0);
+
+    while (archive_entry *entry = reader->next()) {
+        const char *given = archive_entry_pathname(entry);
+        std::string name = clean(given ? given : "");
+
+        tops_.insert(name.substr(0, name.find('/')));
+        if (const char *target = archive_entry_hardlink(entry)) {
+            links_[name] = clean(target);
+        } else if (const char *to = archive_entry_symlink(entry)) {
+            links_[name] = clean(name + "/../" + to);
+        } else if (archive_entry_filetype(entry) == AE_IFREG) {
+            files_[name] = reader->data(this->spool);
+            progress.add(files_[name].size);
+        }
+    }
+}
+
+const Blob *Files::find(std::string name) const
+{
+    name = clean(name);
+    for (int links = 0; links < 10; links++) {
+        auto file = files_.find(name);
+        auto link = links_.find(name);
+
+        if (file != files_.end()) {
+            return &file->second;
+        }
+        if (link == links_.end()) {
+            return nullptr;
+        }
+        name = link->second;
+    }
+    return nullptr;
+}
+
+Blob Files::get(const std::string &name) const
+{
+    const Blob *blob = find(name);
+
+    if (!blob) {
+        fail("the archive has no " + name + ", which it refers to");
+    }
+    return *blob;
+}
+
+void Files::fail(const std::string &why, const char *what_to_do) const
+{
+    throw Error(Code::building, path + ": " + why, what_to_do);
+}
+
+bool Files::looks_like_a_root() const
+{
+    static const char *const usual[] = {"bin", "dev", "etc", "lib", "usr"};
+
+    return std::ranges::count_if(usual, [this](const char *name) {
+        return tops_.contains(name);
+    }) > 1;
+}
+
+json Files::read_json(const std::string &name) const
+{
+    Blob blob = get(name);
+
+    if (blob.size > max_json) {
+        fail(name + " has " + std::to_string(blob.size)
+             + " bytes, more than " + std::to_string(max_json), build_again);
+    }
+    return parse_any_json(blob.read(), path + ": " + name,
+                          Code::building, save_again);
+}
+
+std::string Files::name_of(const std::string &digest) const
+{
+    const std::string kind = "sha256:";
+    std::string hex = digest.substr(std::min(kind.size(), digest.size()));
+
+    if (!digest.starts_with(kind) || hex.size() != 64 ||
+        hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        fail("a digest that is not SHA-256 in hex", build_again);
+    }
+    return "blobs/sha256/" + hex;
+}
+
+void Files::check_digest(const std::string &name, const std::string &digest,
+                         const std::string &found) const
+{
+    if (found != digest) {
+        fail(name + " is not what its name says");
+    }
+}
+
+std::string Files::by_digest(const std::string &digest) const
+{
+    std::string name = name_of(digest);
+
+    check_digest(name, digest, sha256_of(get(name)));
+    return name;
+}
+
+/* JSON that may be anything: what is asked for, or a clear end */
+class Fields {
+public:
+    Fields(const Files &files, std::string where, const json &value)
+        : files_(files), where_(std::move(where)), value_(value)
+    {
+        if (!value.is_object()) {
+            files.fail(where_ + " is not an object of JSON", build_again);
+        }
+    }
+
+    std::string text(const char *key) const
+    {
+        const json *found = at(key);
+
+        if (found && !found->is_string()) {
+            files_.fail(where_ + ": " + key + " is not a text", build_again);
+        }
+        std::string text = found ? found->get<std::string>() : "";
+        refuse_zero(key, text);
+        return text;
+    }
+    std::vector<std::string> texts(const char *key) const
+    {
+        std::vector<std::string> all;
+
+        for (const json &item : items(key)) {
+            if (!item.is_string()) {
+                files_.fail(where_ + ": " + key + " is not a list of texts",
+                            build_again);
+            }
+            all.push_back(item);
+            refuse_zero(key, all.back());
+        }
+        return all;
+    }
+    json items(const char *key) const
+    {
+        const json *found = at(key);
+
+        if (found && !found->is_array()) {
+            files_.fail(where_ + ": " + key + " is not a list", build_again);
+        }
+        return found ? *found : json::array();
+    }
+    json object(const char *key) const
+    {
+        const json *found = at(key);
+
+        return found ? *found : json::object();
+    }
+
+private:
+    /* No receiver of a text takes one with a zero byte in it. */
+    void refuse_zero(const char *key, const std::string &text) const
+    {
+        size_t zero = text.find('\0');
+
+        if (zero != std::string::npos) {
+            files_.fail(where_ + ": " + key + " has a text with a zero byte in"
+                        " it, behind " + text.substr(0, std::min(
+                            zero, text.find('='))), build_again);
+        }
+    }
+    const json *at(const char *key) const
+    {
+        auto found = value_.find(key);
+
+        return found == value_.end() || found->is_null() ? nullptr : &*found;
+    }
+
+    const Files &files_;
+    std::string where_;
+    const json &value_;
+};
+
+/* What the archive has: an image, and where its parts are, or another thing */
+struct Candidate {
+    std::string config;                 /* a file of the archive */
+    /* files too, and where they are named after their digests, these */
+    std::vector<std::string> layers, digests;
+    std::vector<std::string> names;
+    std::string platform;               /* empty if the image has none */
+    std::string other;                  /* what it is, if it is no image */
+};
+
+/* OS and architecture, which some builders leave out or call otherwise */
+std::string platform_of(const Files &files, const json &value,
+                        const std::string &where)
+{
+    Fields fields(files, where, value);
+    std::string os = fields.text("os");
+    std::string architecture = fields.text("architecture");
+
+    if (architecture.empty()) {
+        return "";
+    }
+    if (architecture == "x86_64" || architecture == "x86-64") {
+        architecture = "amd64";
+    }
+    return (os.empty() ? "linux" : os) + "/" + architecture;
+}
+
+/* One image may be there several times, under another name each time. */
+void add_candidate(std::vector<Candidate> &found, Candidate added)
+{
+    auto same = std::ranges::find_if(found, [&](const Candidate &c) {
+        return !added.config.empty() && clean(c.config) == clean(added.config);
+    });
+
+    if (same == found.end()) {
+        found.push_back(std::move(added));
+        return;
+    }
+    for (const std::string &name : added.names) {
+        if (std::ranges::find(same->names, name) == same->names.end()) {
+            same->names.push_back(name);
+        }
+    }
+}
+
+std::vector<Candidate> docker_candidates(const Files &files, const json &list)
+{
+    std::vector<Candidate> found;
+
+    if (!list.is_array()) {
+        files.fail("manifest.json is not a list", build_again);
+    }
+    for (const json &item : list) {
+        Fields fields(files, "manifest.json", item);
+        Candidate c = {fields.text("Config"), fields.texts("Layers"), {},
+                       fields.texts("RepoTags"), {}, {}};
+
+        c.platform = platform_of(files, files.read_json(c.config), c.config);
+        add_candidate(found, std::move(c));
+    }
+    return found;
+}
+
+void add_descriptor(const Files &files, const json &descriptor, int depth,
+                    std::vector<std::string> names,
+                    std::vector<Candidate> &found);
+
+void add_index(const Files &files, const std::string &name, int depth,
+               const std::vector<std::string> &names,
+               std::vector<Candidate> &found)
+{
+    json index = files.read_json(name);
+
+    if (depth > max_nesting) {
+        files.fail("an index within an index, " + std::to_string(depth)
+                   + " deep, with at most " + std::to_string(max_nesting),
+                   build_again);
+    }
+    for (const json &d : Fields(files, name, index).items("manifests")) {
+        add_descriptor(files, d, depth, names, found);
+    }
+}
+
+/*
+ * The names that a descriptor gives an image.  One of them may be a mere tag,
+ * beside the whole name.
+ */
+void add_names(const Fields &notes, std::vector<std::string> &names)
+{
+    std::string whole = notes.text("io.containerd.image.name");
+    std::string name = notes.text("org.opencontainers.image.ref.name");
+
+    if (!whole.empty()) {
+        names.push_back(whole);
+    }
+    if (!name.empty() && (whole.empty() ||
+                          name.find(':') != std::string::npos)) {
+        names.push_back(name);
+    }
+}
+
+/*
+ * What a manifest describes if not an image: charts, signatures and lists of
+ * parts are stored as images are.  Empty for an image.
+ */
+std::string other_kind(const Files &files, const std::string &name,
+                       const Fields &manifest)
+{
+    json config = manifest.object("config");
+    std::string type = Fields(files, name, config).text("mediaType");
+    std::string artifact = manifest.text("artifactType");
+
+    if (!artifact.empty()) {
+        return artifact;
+    }
+    if (!type.empty() && type != "application/vnd.oci.image.config.v1+json" &&
+        type != "application/vnd.docker.container.image.v1+json") {
+        return type;
+    }
+    json layers = manifest.items("layers");
+    for (const json &layer : layers) {
+        type = Fields(files, name, layer).text("mediaType");
+        if (!type.empty() && type.find("tar") == std::string::npos) {
+            return type;
+        }
+    }
+    return "";
+}
+
+/* Of an archive for many platforms only some may be there. */
+void add_descriptor(const Files &files, const json &descriptor, int depth,
+                    std::vector<std::string> names,
+                    std::vector<Candidate> &found)
+{
+    Fields fields(files, "a descriptor", descriptor);
+    json notes = fields.object("annotations");
+    std::string digest = fields.text("digest");
+    std::string type = fields.text("mediaType");
+
+    add_names(Fields(files, "annotations", notes), names);
+    if (type.ends_with(".index.v1+json") ||
+        type.ends_with(".manifest.list.v2+json")) {
+        return add_index(files, files.by_digest(digest), depth + 1, names,
+                         found);
+    }
+    json said = fields.object("platform");
+    std::string its = platform_of(files, said, "platform");
+    if (its == "unknown/unknown") {     /* BuildKit's notes about an image */
+        return add_candidate(found, {{}, {}, {}, names, {}, "an attestation"});
+    }
+    if (!its.empty() && its != platform) {
+        return add_candidate(found, {{}, {}, {}, names, its, {}});
+    }
+    std::string name = files.by_digest(digest);
+    json manifest = files.read_json(name);
+    Fields parts(files, name, manifest);
+    std::string other = other_kind(files, name, parts);
+    if (!other.empty()) {
+        return add_candidate(found, {{}, {}, {}, names, {}, other});
+    }
+    json config = parts.object("config");
+    Candidate c = {files.by_digest(Fields(files, name, config).text("digest")),
+                   {}, {}, names, {}, {}};
+    json layers = parts.items("layers");
+
+    for (const json &layer : layers) {
+        c.digests.push_back(Fields(files, name, layer).text("digest"));
+        c.layers.push_back(files.name_of(c.digests.back()));
+    }
+    c.platform = platform_of(files, files.read_json(c.config), c.config);
+    add_candidate(found, std::move(c));
+}
+
+std::vector<Candidate> candidates(const Files &files)
+{
+    std::vector<Candidate> found;
+    json list;
+
+    if (files.has("manifest.json")) {
+        list = files.read_json("manifest.json");
+    }
+    /* It may be there and list nothing, beside an index that does. */
+    if (!list.empty()) {
+        return docker_candidates(files, list);
+    }
+    if (files.has("index.json")) {
+        add_index(files, "index.json", 1, {}, found);
+        return found;
+    }
+    if (files.has("manifest.json")) {
+        files.fail("manifest.json lists no image", "Name the images to save"
+                   " with docker save.");
+    }
+    if (files.looks_like_a_root()) {
+        files.fail("no container image, but the files of a container, as"
+                   " docker export writes them", "Give what docker save"
+                   " writes, or unpack this and use --rootfs and --cmd.");
+    }
+    files.fail("no container image: it has neither manifest.json nor"
+               " index.json", "Give what docker save writes, or an OCI"
+               " archive.");
+}
+
+std::string listed(const std::vector<Candidate> &all)
+{
+    std::string text;
+
+    for (const Candidate &c : all) {
+        std::string names;
+
+        for (const std::string &name : c.names) {
+            names += (names.empty() ? "" : " or ") + name;
+        }
+        text += text.empty() ? "" : ", ";
+        text += names.empty() ? "one without a name" : names;
+        text += !c.other.empty() ? " (no image: " + c.other + ")"
+            : c.platform.empty() ? " for an architecture that it does not name"
+                                 : " for " + c.platform;
+    }
+    return text.empty() ? "none" : text;
+}
+
+/*
+ * A name in full, as docker understands it: the registry is docker.io, the
+ * tag is latest, and a name alone is one of the library.
+ */
+std::string full_name(const std::string &name)
+{
+    const std::string usual = "docker.io/", library = "library/";
+    size_t slash = name.find('/');
+    std::string first = name.substr(0, slash);
+    std::string full = name;
+
+    if (slash == std::string::npos ||
+        (first != "localhost" && first.find_first_of(".:") ==
+         std::string::npos)) {
+        full = usual + name;
+    } else if (first == "index.docker.io") {
+        full = usual + name.substr(slash + 1);
+    }
+    if (full.starts_with(usual) &&
+        full.find('/', usual.size()) == std::string::npos) {
+        full.insert(usual.size(), library);
+    }
+    if (full.find_first_of(":@", full.rfind('/')) == std::string::npos) {
+        full += ":latest";
+    }
+    return full;
+}
+
+std::vector<Candidate> images_named(const std::vector<Candidate> &all,
+                                    const std::string &name)
+{
+    std::string full = full_name(name);
+    std::vector<Candidate> found;
+
+    std::ranges::copy_if(all, std::back_inserter(found),
+                         [&](const Candidate &c) {
+        return std::ranges::any_of(c.names, [&](const std::string &other) {
+            return full_name(other) == full;
+        });
+    });
+    return found;
+}
+
+Candidate choose(const Files &files, const Wanted &wanted)
+{
+    const char *what_to_do = "Save one image for linux/amd64, or name the one"
+        " to take with --docker-uri.";
+    std::vector<Candidate> all = candidates(files), left = all, fit;
+
+    if (wanted.name) {
+        left = images_named(all, *wanted.name);
+        if (left.empty() && !wanted.is_alone) {
+            files.fail("no image is called " + full_name(*wanted.name)
+                       + "; it has: " + listed(all), "Give one of these names"
+                       " with --docker-uri, or leave that out if there is one"
+                       " image.");
+        }
+        left = left.empty() ? all : left;
+    }
+    std::erase_if(left, [](const Candidate &c) { return !c.other.empty(); });
+    std::ranges::copy_if(left, std::back_inserter(fit),
+                         [](const Candidate &c) {
+        return c.platform == platform;
+    });
+    if (fit.empty() && left.size() == 1 && left[0].platform.empty()) {
+        std::cerr << "warning: " << printable(files.path) << ": the image"
+            " does not name its architecture; it is taken to be for "
+                  << platform << ".\n";
+        return left[0];
+    }
+    if (fit.size() != 1) {
+        files.fail((fit.empty() ? std::string("no image is") :
+                    std::to_string(fit.size()) + " images are")
+                   + " for " + platform + ", of: " + listed(all), what_to_do);
+    }
+    return fit[0];
+}
+
+/* Users and groups */
+
+using Records = std::vector<std::vector<std::string>>;
+
+/* The lines of /etc/passwd or /etc/group, split at the colons */
+Records records(const LayeredTree &root, const char *path)
+{
+    ContentPtr data = root.file(path);
+    Records all;
+
+    if (!data || data->size() > max_json) {
+        return all;
+    }
+    Bytes bytes = read_all(*data);
+    std::istringstream text(std::string(bytes.begin(), bytes.end()));
+    for (std::string line; getline(text, line);) {
+        std::istringstream stream(line);
+        std::vector<std::string> fields;
+
+        for (std::string field; getline(stream, field, ':');) {
+            fields.push_back(field);
+        }
+        fields.resize(std::max<size_t>(fields.size(), 4));
+        all.push_back(fields);
+    }
+    return all;
+}
+
+std::optional<uint32_t> number(const std::string &text)
+{
+    uint32_t value;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(),
+                                        value);
+
+    if (error != std::errc() || end != text.data() + text.size() ||
+        value == UINT32_MAX) {
+        return {};
+    }
+    return value;
+}
+
+/* The record with this name, or else the one with this number */
+const std::vector<std::string> *lookup(const Records &all,
+                                       const std::string &key)
+{
+    for (size_t field : {0, 2}) {
+        for (const auto &record : all) {
+            if (record[field] == key) {
+                return &record;
+            }
+        }
+    }
+    return nullptr;
+}
+
+uint32_t id_of(const Files &files, const std::vector<std::string> *record,
+               const std::string &text)
+{
+    std::optional<uint32_t> id = number(record ? (*record)[2] : text);
+
+    if (!id) {
+        files.fail("User " + text + " is not in the image's /etc/passwd or"
+                   " /etc/group", "Give the container image a User that is"
+                   " there, or a number.");
+    }
+    return *id;
+}
+
+/* USER, UID, and with a group behind a colon; groups as docker gives them */
+ContainerUser user_of(const Files &files, const LayeredTree &root,
+                      const std::string &text)
+{
+    size_t colon = text.find(':');
+    std::string name = text.substr(0, colon);
+    Records users = records(root, "etc/passwd");
+    Records groups = records(root, "etc/group");
+    ContainerUser user;
+
+    if (text.empty()) {
+        return user;
+    }
+    auto record = lookup(users, name.empty() ? "0" : name);
+    user.uid = name.empty() ? 0 : id_of(files, record, name);
+    if (colon != std::string::npos && colon + 1 < text.size()) {
+        std::string group = text.substr(colon + 1);
+
+        user.gid = id_of(files, lookup(groups, group), group);
+        return user;
+    }
+    user.gid = record ? number((*record)[3]).value_or(0) : 0;
+    for (const auto &group : groups) {
+        std::istringstream members(group[3]);
+        std::optional<uint32_t> gid = number(group[2]);
+
+        for (std::string member; getline(members, member, ',');) {
+            if (record && member == (*record)[0] && gid && *gid != user.gid) {
+                user.groups.push_back(*gid);
+            }
+        }
+    }
+    std::ranges::sort(user.groups);
+    user.groups.erase(std::unique(user.groups.begin(), user.groups.end()),
+                      user.groups.end());
+    return user;
+}
+
+/*
+ * Put the layers on each other; each is what the configuration says, and what
+ * its name says.  A layer that is not compressed is read once for all of that.
+ */
+void apply_layers(const Files &files, const Candidate &image,
+                  const std::vector<std::string> &diff_ids, UnpackLimit &limit,
+                  LayeredTree &root)
+{
+    Progress progress("reading the layers of " + files.path, 0);
+
+    if (diff_ids.size() != image.layers.size() ||
+        diff_ids.size() > max_layers) {
+        files.fail(std::to_string(image.layers.size()) + " layers, "
+                   + std::to_string(diff_ids.size()) + " of them with a digest,"
+                   " at most " + std::to_string(max_layers), build_again);
+    }
+    for (size_t i = 0; i < diff_ids.size(); i++) {
+        const std::string &file = image.layers[i];
+        std::string name = files.path + ": layer " + std::to_string(i + 1);
+        Blob blob = files.get(file);
+        Layer layer = decompress(files.spool, blob, name, limit);
+        std::string found = root.apply(layer.tar, name, limit);
+
+        if (!image.digests.empty()) {
+            files.check_digest(file, image.digests[i], layer.digest.empty() ?
+                               found : layer.digest);
+        }
+        if (found != diff_ids[i]) {
+            files.fail("layer " + std::to_string(i + 1) + " is not the one"
+                       " that the image was made of");
+        }
+        progress.add(blob.size);
+    }
+}
+
+} // namespace
+
+Container read_container(const Descriptor &file, const std::string &archive,
+                         const Wanted &wanted, const std::string &room)
+{
+    UnpackLimit limit;
+    std::shared_ptr<Spool> spool = Spool::create(room);
+    Files files(file, archive, spool, limit);
+    Candidate image = choose(files, wanted);
+    json parsed = files.read_json(image.config);
+    Fields config(files, image.config, parsed);
+    json rootfs = config.object("rootfs"), inner = config.object("config");
+    Fields options(files, image.config, inner);
+    std::string digest = sha256_of(files.get(image.config));
+    Container container = {
+        image.names.empty() ? "" : image.names[0],
+        digest.substr(digest.find(':') + 1),
+        options.texts("Entrypoint"), options.texts("Cmd"),
+        options.texts("Env"), options.text("WorkingDir"), {},
+        {{"Id", digest}, {"RepoTags", image.names},
+         {"Created", config.text("created")},
+         {"Os", config.text("os")},
+         {"Architecture", config.text("architecture")},
+         {"Config", inner}},
+        LayeredTree(spool)};
+
+    apply_layers(files, image, Fields(files, image.config, rootfs)
+                  .texts("diff_ids"), limit, container.root);
+    if (container.working_folder.empty()) {
+        container.working_folder = "/";
+    }
+    container.user = user_of(files, container.root, options.text("User"));
+    return container;
+}

@@ -1,0 +1,260 @@
+/*
+ * Bytes that are copied out rather than held in memory
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/content.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace {
+
+constexpr size_t piece_size = 1 << 20;
+
+class MemoryContent : public Content {
+public:
+    explicit MemoryContent(Bytes data) : data_(std::move(data)) {}
+    uint64_t size() const override { return data_.size(); }
+    void copy(const ByteSink &sink) const override
+    {
+        sink(data_.data(), data_.size());
+    }
+
+private:
+    Bytes data_;
+};
+
+[[noreturn]] void fail(const std::string &path, const std::string &why)
+{
+    throw Error(Code::file, path + ": " + why,
+                "Check that the file exists and can be read.");
+}
+
+class FileContent : public Content {
+public:
+    explicit FileContent(std::string path) : path_(std::move(path))
+    {
+        struct stat st;
+
+        open_file(&st);
+        device_ = st.st_dev;
+        inode_ = st.st_ino;
+        size_ = st.st_size;
+    }
+    uint64_t size() const override { return size_; }
+    void copy(const ByteSink &sink) const override
+    {
+        struct stat st;
+        Descriptor file = open_file(&st);
+        Bytes piece(std::min<uint64_t>(piece_size, size_));
+
+        if (st.st_dev != device_ || st.st_ino != inode_ ||
+            static_cast<uint64_t>(st.st_size) != size_) {
+            fail(path_, "the file changed while it was read");
+        }
+        for (uint64_t left = size_; left;) {
+            ssize_t n = ::read(file.get(), piece.data(),
+                               std::min<uint64_t>(piece.size(), left));
+
+            if (n < 0 && errno == EINTR) {
+                continue;
+            }
+            if (n <= 0) {
+                fail(path_, n ? error_text(errno)
+                              : "the file became shorter while it was read");
+            }
+            sink(piece.data(), n);
+            left -= n;
+        }
+    }
+
+private:
+    /* O_NONBLOCK: whatever it is, opening does not wait for another. */
+    Descriptor open_file(struct stat *st) const
+    {
+        Descriptor file(open(path_.c_str(),
+                             O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+
+        if (!file || fstat(file.get(), st)) {
+            fail(path_, error_text(errno));
+        }
+        if (!S_ISREG(st->st_mode)) {
+            fail(path_, S_ISDIR(st->st_mode) ? error_text(EISDIR)
+                                             : "not a regular file");
+        }
+        return file;
+    }
+
+    std::string path_;
+    dev_t device_;
+    ino_t inode_;
+    uint64_t size_;
+};
+
+class StoredContent : public Content {
+public:
+    StoredContent(std::shared_ptr<const Store> store, uint64_t position,
+                  uint64_t size)
+        : store_(std::move(store)), position_(position), size_(size) {}
+    uint64_t size() const override { return size_; }
+    void copy(const ByteSink &sink) const override
+    {
+        Bytes piece(std::min<uint64_t>(piece_size, size_));
+
+        for (uint64_t done = 0; done < size_;) {
+            size_t n = std::min<uint64_t>(piece.size(), size_ - done);
+
+            store_->read(position_ + done, piece.data(), n);
+            sink(piece.data(), n);
+            done += n;
+        }
+    }
+
+private:
+    std::shared_ptr<const Store> store_;
+    uint64_t position_, size_;
+};
+
+} // namespace
+
+ContentPtr content_of(Bytes data)
+{
+    return std::make_shared<MemoryContent>(std::move(data));
+}
+
+ContentPtr content_of(const std::string &text)
+{
+    return content_of(Bytes(text.begin(), text.end()));
+}
+
+ContentPtr content_of_file(const std::string &path)
+{
+    return std::make_shared<FileContent>(path);
+}
+
+Bytes read_all(const Content &content)
+{
+    Bytes all;
+
+    all.reserve(content.size());
+    content.copy([&](const uint8_t *data, size_t size) {
+        all.insert(all.end(), data, data + size);
+    });
+    return all;
+}
+
+ContentPtr Store::content(uint64_t position, uint64_t size) const
+{
+    return std::make_shared<StoredContent>(shared_from_this(), position, size);
+}
+
+FileStore::FileStore(const Descriptor &file, std::string path)
+    : file_(fcntl(file.get(), F_DUPFD_CLOEXEC, 0)), path_(std::move(path))
+{
+    struct stat st;
+
+    if (!file_ || fstat(file_.get(), &st)) {
+        fail(path_, error_text(errno));
+    }
+    size_ = st.st_size;
+    changed_ = st.st_mtim;
+}
+
+void FileStore::read(uint64_t position, uint8_t *data, size_t size) const
+{
+    struct stat st;
+
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pread(file_.get(), data + done, size - done,
+                          position + done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            fail(path_, n ? error_text(errno)
+                          : "the file became shorter while it was read");
+        }
+        done += n;
+    }
+    /* What was checked before is what is read now. */
+    if (fstat(file_.get(), &st) ||
+        static_cast<uint64_t>(st.st_size) != size_ ||
+        st.st_mtim.tv_sec != changed_.tv_sec ||
+        st.st_mtim.tv_nsec != changed_.tv_nsec) {
+        fail(path_, "the file changed while it was read");
+    }
+}
+
+std::shared_ptr<Spool> Spool::create(const std::string &dir)
+{
+    Descriptor file(open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+
+    if (!file) {
+        /* Not every file system has files without a name. */
+        std::string name = dir + "/.qemu-nitro-cli.XXXXXX";
+
+        file.reset(mkostemp(name.data(), O_CLOEXEC));
+        if (!file) {
+            throw Error(Code::file, dir + ": " + error_text(errno),
+                        "Give a folder that exists and can be written to with"
+                        " --output-file.");
+        }
+        unlink(name.c_str());
+    }
+    return std::shared_ptr<Spool>(new Spool(std::move(file), dir));
+}
+
+void Spool::write(uint64_t offset, const void *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pwrite(file_.get(),
+                           static_cast<const uint8_t *>(data) + done,
+                           size - done, end_ + offset + done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            throw Error(Code::file, dir_ + ": unpacking: "
+                        + error_text(errno), "Make room there, or write the"
+                        " image elsewhere.");
+        }
+        done += n;
+    }
+}
+
+ContentPtr Spool::finish(uint64_t size)
+{
+    uint64_t begin = end_;
+
+    end_ += size;
+    return content(begin, size);
+}
+
+
+void Spool::read(uint64_t position, uint8_t *data, size_t size) const
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = pread(file_.get(), data + done, size - done,
+                          position + done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            fail(dir_, "what was unpacked: " + error_text(errno));
+        }
+        if (n == 0) {       /* left out at the end */
+            std::fill(data + done, data + size, 0);
+            return;
+        }
+        done += n;
+    }
+}

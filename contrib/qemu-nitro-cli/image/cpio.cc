@@ -1,0 +1,290 @@
+/*
+ * Ramdisks: archives in cpio's "newc" form
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/cpio.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <memory>
+#include <set>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+namespace {
+
+const char *const check_tree = "Check the folder given with --rootfs.";
+
+/* A header's fields are eight hex digits; that is how large a file may be. */
+Bytes header_of(const std::string &name, const Cpio::Entry &e, uint32_t inode,
+                uint32_t links, uint32_t size)
+{
+    Bytes out;
+    char header[111];
+
+    snprintf(header, sizeof(header),
+             "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+             inode, e.mode, e.uid, e.gid, links, 0u, size, 0u, 0u,
+             e.device.first, e.device.second,
+             static_cast<uint32_t>(name.size() + 1), 0u);
+    out.insert(out.end(), header, header + 110);
+    out.insert(out.end(), name.begin(), name.end());
+    out.push_back(0);
+    out.resize((out.size() + 3) & ~size_t{3});
+    return out;
+}
+
+[[noreturn]] void fail(const std::string &path)
+{
+    throw Error(Code::file, path + ": " + error_text(errno), check_tree);
+}
+
+/* The names of a file's extended attributes, whatever their number */
+std::vector<std::string> attributes_of(const std::string &path)
+{
+    std::vector<std::string> found;
+    std::string names;
+    ssize_t size;
+
+    do {
+        size = llistxattr(path.c_str(), nullptr, 0);
+        names.resize(std::max<ssize_t>(size, 0));
+        /* A size of 0 would ask for the size again. */
+        size = names.empty() ? size : llistxattr(path.c_str(), names.data(),
+                                                 names.size());
+    } while (size < 0 && errno == ERANGE);
+    if (size < 0 && errno != ENOTSUP) {
+        fail(path);
+    }
+    for (ssize_t i = 0; i < size; i += strlen(&names[i]) + 1) {
+        if (is_worth_a_warning(&names[i])) {
+            found.emplace_back(&names[i]);
+        }
+    }
+    return found;
+}
+
+/*
+ * Where a file has an access control list, the group's bits of its mode are
+ * the list's mask.  Without the list they would give the group what others in
+ * it have, so they become what the list gives the group.
+ */
+mode_t mode_without_list(const std::string &path, mode_t mode)
+{
+    constexpr uint16_t group_entry = 4;     /* ACL_GROUP_OBJ */
+    constexpr size_t first = 4, step = 8;   /* bytes (posix_acl_xattr.h) */
+    uint8_t list[4096];
+    ssize_t size = lgetxattr(path.c_str(), "system.posix_acl_access", list,
+                             sizeof(list));
+
+    for (size_t at = first; at + step <= static_cast<size_t>(
+             std::max<ssize_t>(size, 0)); at += step) {
+        if (list[at] + (list[at + 1] << 8) == group_entry) {
+            mode &= ~S_IRWXG | (list[at + 2] & 7) << 3;
+        }
+    }
+    return mode;
+}
+
+/* An archive: what stands between the files, and the files */
+class CpioContent : public Content {
+public:
+    void add(const Bytes &head, const ContentPtr &data)
+    {
+        pending_.insert(pending_.end(), head.begin(), head.end());
+        size_ += head.size();
+        if (data && data->size()) {
+            parts_.push_back(content_of(std::move(pending_)));
+            parts_.push_back(data);
+            pending_ = Bytes(-data->size() & 3);
+            size_ += data->size() + pending_.size();
+        }
+    }
+    void end() { parts_.push_back(content_of(std::move(pending_))); }
+
+    uint64_t size() const override { return size_; }
+    void copy(const ByteSink &sink) const override
+    {
+        for (const ContentPtr &part : parts_) {
+            part->copy(sink);
+        }
+    }
+
+private:
+    Bytes pending_;
+    std::vector<ContentPtr> parts_;
+    uint64_t size_ = 0;
+};
+
+} // namespace
+
+void Cpio::add_folders(const std::string &name)
+{
+    for (size_t at = name.find('/'); at != std::string::npos;
+         at = name.find('/', at + 1)) {
+        Entry &folder = entries_[name.substr(0, at)];
+
+        if (!folder.mode) {
+            folder.mode = S_IFDIR | 0755;
+        }
+    }
+}
+
+void Cpio::add(const std::string &name, Entry entry)
+{
+    add_folders(name);
+    entries_[name] = std::move(entry);
+}
+
+void Cpio::add(const std::string &name, uint32_t mode, ContentPtr data)
+{
+    add(name, Entry{mode, 0, 0, {}, std::move(data), {}, {}});
+}
+
+void Cpio::add_path(const std::string &path, const std::string &name,
+                    const struct stat &top)
+{
+    struct stat st;
+    Entry entry;
+
+    if (lstat(path.c_str(), &st)) {
+        fail(path);
+    }
+    entry.attributes = attributes_of(path);
+    if (S_ISREG(st.st_mode)) {
+        if (st.st_size > UINT32_MAX) {
+            throw Error(Code::file, path + ": " + std::to_string(st.st_size)
+                        + " bytes are too many for a ramdisk, which takes"
+                        " files up to 4294967295", check_tree);
+        }
+        entry.data = content_of_file(path);
+    } else if (S_ISLNK(st.st_mode)) {
+        Bytes target(PATH_MAX);
+        ssize_t n = readlink(path.c_str(),
+                             reinterpret_cast<char *>(target.data()),
+                             target.size());
+        if (n < 0) {
+            fail(path);
+        }
+        target.resize(n);
+        entry.data = content_of(std::move(target));
+    } else if (S_ISSOCK(st.st_mode)) {
+        throw Error(Code::file, path + ": a socket cannot be in a ramdisk",
+                    "Remove it.");
+    }
+    entry.mode = S_ISLNK(st.st_mode) ? st.st_mode
+                                     : mode_without_list(path, st.st_mode);
+    entry.uid = st.st_uid == top.st_uid ? 0 : st.st_uid;
+    entry.gid = st.st_gid == top.st_gid ? 0 : st.st_gid;
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
+        entry.device = {major(st.st_rdev), minor(st.st_rdev)};
+    }
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+        entry.link = {st.st_dev, st.st_ino};
+    }
+    add(name, std::move(entry));
+}
+
+void Cpio::add_tree(const std::string &dir, const std::string &prefix)
+{
+    std::unique_ptr<char, void (*)(void *)> real(realpath(dir.c_str(), nullptr),
+                                                 free);
+    struct stat top;
+
+    if (!real || stat(real.get(), &top)) {
+        fail(dir);
+    }
+    add_tree(real.get(), prefix, top);
+}
+
+void Cpio::add_tree(const std::string &dir, const std::string &prefix,
+                    const struct stat &top)
+{
+    add_path(dir, prefix, top);
+
+    std::unique_ptr<DIR, int (*)(DIR *)> stream(opendir(dir.c_str()),
+                                                closedir);
+    if (!stream) {
+        fail(dir);
+    }
+    while (const dirent *e = readdir(stream.get())) {
+        std::string name = e->d_name;
+
+        if (name == "." || name == "..") {
+            continue;
+        }
+        std::string path = dir + "/" + name;
+        struct stat st;
+        if (lstat(path.c_str(), &st)) {
+            fail(path);
+        }
+        if (S_ISDIR(st.st_mode)) {
+            add_tree(path, prefix + "/" + name, top);
+        } else {
+            add_path(path, prefix + "/" + name, top);
+        }
+    }
+}
+
+Cpio::LeftOut Cpio::left_out() const
+{
+    std::set<std::pair<uint64_t, uint64_t>> seen;
+    LeftOut all;
+
+    for (const auto &[name, e] : entries_) {
+        if (e.attributes.empty() ||
+            (e.link && !seen.insert(*e.link).second)) {
+            continue;
+        }
+        if (!all.files++) {
+            all.first = name + ", " + e.attributes[0];
+        }
+        all.capabilities += std::ranges::count(e.attributes,
+                                               "security.capability");
+    }
+    return all;
+}
+
+ContentPtr Cpio::write() const
+{
+    std::map<std::pair<uint64_t, uint64_t>, std::pair<uint32_t, uint32_t>>
+        links;      /* of a file: its inode number, how many names it has */
+    std::map<std::pair<uint64_t, uint64_t>, uint32_t> written;
+    uint32_t next = 1;
+    auto out = std::make_shared<CpioContent>();
+
+    for (const auto &[name, e] : entries_) {
+        if (e.link) {
+            links[*e.link].second++;
+        }
+    }
+    for (const auto &[name, e] : entries_) {
+        uint32_t inode, count = S_ISDIR(e.mode) ? 2 : 1;
+        bool with_data = true;
+
+        if (e.link) {
+            auto &[number, names] = links[*e.link];
+
+            /* Linux takes the data from the last of the names. */
+            number = number ? number : next++;
+            inode = number;
+            count = names;
+            with_data = ++written[*e.link] == names;
+        } else {
+            inode = next++;
+        }
+        ContentPtr data = with_data ? e.data : nullptr;
+        out->add(header_of(name, e, inode, count, data ? data->size() : 0),
+                 data);
+    }
+    out->add(header_of("TRAILER!!!", {}, 0, 1, 0), nullptr);
+    out->end();
+    return out;
+}

@@ -1,0 +1,384 @@
+/*
+ * The root of a container image, out of its layers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/layers.hh"
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <list>
+#include <sys/stat.h>
+
+namespace {
+
+constexpr int max_links = 40;           /* in a path, as in Linux */
+constexpr char whiteout_mark[] = ".wh.";
+constexpr char opaque_mark[] = ".wh..wh..opq";
+
+std::list<std::string> split(const std::string &path)
+{
+    std::list<std::string> parts;
+
+    for (size_t at = 0; at <= path.size();) {
+        size_t end = std::min(path.find('/', at), path.size());
+        std::string part = path.substr(at, end - at);
+
+        if (!part.empty() && part != ".") {
+            parts.push_back(part);
+        }
+        at = end + 1;
+    }
+    return parts;
+}
+
+std::string join(const std::string &folder, const std::string &name)
+{
+    return folder.empty() || name.empty() ? folder + name
+                                          : folder + "/" + name;
+}
+
+std::string parent(const std::string &path)
+{
+    size_t slash = path.rfind('/');
+
+    return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+const char *const mend_layer = "Build the container image again without this"
+    " entry, or have the tool that wrote the layer mended.";
+
+/*
+ * The path of an entry, or of what a hard link names.  As docker has it, ".."
+ * takes back the name before it, whatever that is a link to; nothing leads
+ * out of the image.
+ */
+std::string path_of(const ArchiveReader &reader, const char *name)
+{
+    std::string path;
+
+    if (!name || !*name) {
+        reader.fail("an entry has no name", mend_layer);
+    }
+    if (strlen(name) >= PATH_MAX) {
+        reader.fail("an entry's name is longer than 4095 bytes", mend_layer);
+    }
+    for (const std::string &part : split(name)) {
+        if (part.size() > NAME_MAX) {
+            reader.fail("a name is longer than 255 bytes", mend_layer);
+        }
+        if (part != "..") {
+            path = join(path, part);
+        } else if (!path.empty()) {
+            path = parent(path);
+        } else if (*name != '/') {      /* the root's parent is the root */
+            reader.fail(std::string("the entry ") + name + " leads out of"
+                        " the image", mend_layer);
+        }
+    }
+    return path;
+}
+
+/* Each once: an attribute may stand in a header in two forms. */
+std::vector<std::string> attributes_of(archive_entry *entry)
+{
+    std::vector<std::string> found;
+    const char *name;
+    const void *value;
+    size_t size;
+
+    archive_entry_xattr_reset(entry);
+    while (archive_entry_xattr_next(entry, &name, &value, &size)
+           == ARCHIVE_OK) {
+        if (is_worth_a_warning(name) &&
+            std::ranges::find(found, name) == found.end()) {
+            found.emplace_back(name);
+        }
+    }
+    for (auto [type, list] : {
+             std::pair{ARCHIVE_ENTRY_ACL_TYPE_ACCESS |
+                       ARCHIVE_ENTRY_ACL_TYPE_NFS4, "system.posix_acl_access"},
+             {ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default"}}) {
+        if (archive_entry_acl_count(entry, type)) {
+            found.emplace_back(list);
+        }
+    }
+    std::ranges::sort(found);       /* libarchive has them in no order */
+    return found;
+}
+
+/*
+ * An access control list bounds what it gives the group by its mask, which a
+ * mode cannot say.
+ */
+mode_t mode_without_list(archive_entry *entry)
+{
+    mode_t mode = archive_entry_filetype(entry) | archive_entry_perm(entry);
+    int type, permissions, tag, id;
+    const char *name;
+
+    if (archive_entry_acl_reset(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS)) {
+        while (archive_entry_acl_next(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS,
+                                      &type, &permissions, &tag, &id, &name)
+               == ARCHIVE_OK) {
+            if (tag == ARCHIVE_ENTRY_ACL_MASK) {
+                mode &= ~S_IRWXG | (permissions & 7) << 3;
+            }
+        }
+    }
+    return mode;
+}
+
+uint32_t id_of(const ArchiveReader &reader, int64_t id)
+{
+    if (id < 0 || id >= UINT32_MAX) {
+        reader.fail("owner " + std::to_string(id) + " is not between 0 and"
+                    " 4294967294", mend_layer);
+    }
+    return id;
+}
+
+} // namespace
+
+/*
+ * Where a path leads in the tree: the symbolic links in it are followed, and
+ * with `last` the one at its end too.  Throws if they never end.
+ */
+std::string LayeredTree::resolve(const std::string &path, bool last) const
+{
+    std::list<std::string> parts = split(path);
+    std::string at;
+    int links = 0;
+
+    while (!parts.empty()) {
+        std::string part = parts.front();
+
+        parts.pop_front();
+        if (part == "..") {
+            at = parent(at);
+            continue;
+        }
+        std::string next = join(at, part);
+        auto node = nodes_.find(next);
+        if (node == nodes_.end() || !S_ISLNK(node->second.entry.mode) ||
+            (parts.empty() && !last)) {
+            at = next;
+            continue;
+        }
+        if (++links > max_links) {
+            throw Error(Code::building, path + ": more than "
+                        + std::to_string(max_links) + " symbolic links",
+                        "Mend the links in the container image.");
+        }
+        Bytes target = read_all(*node->second.entry.data);
+        std::string text(target.begin(), target.end());
+        if (text.starts_with('/')) {
+            at.clear();
+        }
+        parts.splice(parts.begin(), split(text));
+    }
+    return at;
+}
+
+/* Remove what lower layers have at or below a path. */
+void LayeredTree::remove_lower(const std::string &path)
+{
+    auto remove = [this](auto from, auto to) {
+        bool kept = false;
+
+        while (from != to) {
+            if (from->second.layer < layer_) {
+                from = nodes_.erase(from);
+            } else {
+                kept = true;
+                ++from;
+            }
+        }
+        return kept;
+    };
+    /* '0' is the character behind '/'. */
+    bool kept = remove(nodes_.lower_bound(path + "/"),
+                       nodes_.lower_bound(path + "0"));
+    if (!kept) {
+        auto node = nodes_.find(path);
+
+        if (node != nodes_.end() && node->second.layer < layer_) {
+            nodes_.erase(node);
+        }
+    }
+}
+
+void LayeredTree::whiteout(const std::string &folder, const std::string &name)
+{
+    if (name == opaque_mark) {
+        std::string prefix = folder.empty() ? "" : folder + "/";
+        auto from = nodes_.lower_bound(prefix);
+
+        std::vector<std::string> children;
+        for (; from != nodes_.end() && from->first.starts_with(prefix);
+             ++from) {
+            children.push_back(from->first);
+        }
+        /* those below first: a folder that keeps something stays */
+        std::reverse(children.begin(), children.end());
+        for (const std::string &child : children) {
+            if (!child.empty()) {
+                remove_lower(child);
+            }
+        }
+    } else if (!name.starts_with(".wh..wh.")) {
+        remove_lower(join(folder, name.substr(strlen(whiteout_mark))));
+    }
+    /* Other names with two marks are AUFS's own, and no part of the image. */
+}
+
+/* A node in its place, which a folder shares with a lower layer's folder */
+void LayeredTree::put(ArchiveReader &reader, const std::string &path,
+                      Cpio::Entry entry)
+{
+    for (std::string folder = parent(path); !folder.empty();
+         folder = parent(folder)) {
+        auto node = nodes_.find(folder);
+
+        if (node == nodes_.end()) {
+            Cpio::Entry made;
+
+            made.mode = S_IFDIR | 0755;
+            nodes_[folder] = {made, layer_};
+        } else if (!S_ISDIR(node->second.entry.mode)) {
+            reader.fail(path + ": " + folder + " is not a folder",
+                        mend_layer);
+        }
+    }
+    if (!S_ISDIR(entry.mode)) {
+        if (path.empty()) {
+            reader.fail("the root is not a folder", mend_layer);
+        }
+        nodes_.erase(nodes_.lower_bound(path + "/"),
+                     nodes_.lower_bound(path + "0"));
+    }
+    nodes_[path] = {std::move(entry), layer_};
+}
+
+/* Another name for what is there: the same entry */
+Cpio::Entry LayeredTree::hard_link(ArchiveReader &reader,
+                                   const std::string &target)
+{
+    auto node = nodes_.find(resolve(target, false));
+
+    if (node == nodes_.end() || S_ISDIR(node->second.entry.mode)) {
+        reader.fail("a hard link leads to " + target
+                    + ", which is no file of the image", mend_layer);
+    }
+    if (!node->second.entry.link) {
+        node->second.entry.link = {UINT64_MAX, links_++};
+    }
+    return node->second.entry;
+}
+
+/* An entry that is no link to another one, its data unpacked */
+Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
+                                  const std::string &path)
+{
+    Cpio::Entry made;
+
+    made.mode = mode_without_list(entry);
+    made.attributes = attributes_of(entry);
+    made.uid = id_of(reader, archive_entry_uid(entry));
+    made.gid = id_of(reader, archive_entry_gid(entry));
+    switch (archive_entry_filetype(entry)) {
+    case AE_IFREG:
+        if (archive_entry_size(entry) > UINT32_MAX) {
+            reader.fail(path + ": " + std::to_string(archive_entry_size(entry))
+                        + " bytes are too many for a ramdisk, which takes"
+                        " files up to 4294967295", "Split the file, or make"
+                        " it when the enclave starts.");
+        } else {
+            made.data = reader.data(spool_).content();
+        }
+        break;
+    case AE_IFLNK: {
+        std::string target = archive_entry_symlink(entry) ?: "";
+
+        if (target.empty() || target.size() >= PATH_MAX) {
+            reader.fail(path + ": a symbolic link of "
+                        + std::to_string(target.size())
+                        + " bytes, which must be 1 to 4095", mend_layer);
+        }
+        made.data = content_of(target);
+        break;
+    }
+    case AE_IFCHR:
+    case AE_IFBLK:
+        made.device = {archive_entry_rdevmajor(entry),
+                       archive_entry_rdevminor(entry)};
+        break;
+    case AE_IFDIR:
+    case AE_IFIFO:
+        break;
+    default:
+        reader.fail(path + ": of a kind that a ramdisk cannot hold",
+                    mend_layer);
+    }
+    return made;
+}
+
+void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
+{
+    std::string path = path_of(reader, archive_entry_pathname(entry));
+    std::string name = path.substr(path.rfind('/') + 1);
+    std::string folder = resolve(parent(path), true);
+
+    if (name.starts_with(whiteout_mark)) {
+        std::string rest = name.substr(strlen(whiteout_mark));
+
+        if (rest.empty() || rest == "." || rest == "..") {
+            reader.fail(path + " removes nothing that has a name", mend_layer);
+        }
+        return whiteout(folder, name);
+    }
+    if (path.empty()) {
+        folder.clear();
+    }
+    path = join(folder, name);
+    if (const char *target = archive_entry_hardlink(entry)) {
+        std::string to = path_of(reader, target);
+
+        if (resolve(to, false) != path) {
+            put(reader, path, hard_link(reader, to));
+        }
+        return;
+    }
+    put(reader, path, entry_of(reader, entry, path));
+}
+
+std::string LayeredTree::apply(const Blob &layer, const std::string &name,
+                               UnpackLimit &limit)
+{
+    layer_++;
+    if (!layer.size) {      /* some builders' form of an archive of nothing */
+        return sha256_of(layer);
+    }
+    ArchiveReader reader(layer, name, limit, ArchiveReader::Form::tar);
+
+    while (archive_entry *entry = reader.next()) {
+        apply_entry(reader, entry);
+    }
+    return reader.source_digest();
+}
+
+ContentPtr LayeredTree::file(const std::string &path) const
+{
+    auto node = nodes_.find(resolve(path, true));
+
+    return node != nodes_.end() && S_ISREG(node->second.entry.mode)
+        ? node->second.entry.data : nullptr;
+}
+
+void LayeredTree::add_to(Cpio &cpio, const std::string &prefix) const
+{
+    for (const auto &[path, node] : nodes_) {
+        cpio.add(join(prefix, path), node.entry);
+    }
+}

@@ -1,0 +1,62 @@
+/*
+ * The root of a container image, out of its layers
+ *
+ * Format: the OCI image specification, "Image Layer Filesystem Changeset".
+ * The tree is kept in memory, the files' data where it is; symbolic links in
+ * the way to an entry are followed within it, so that no entry leads anywhere
+ * else, here or in the enclave.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_IMAGE_LAYERS_HH
+#define QEMU_NITRO_CLI_IMAGE_LAYERS_HH
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "image/archive_reader.hh"
+#include "image/cpio.hh"
+
+class LayeredTree {
+public:
+    explicit LayeredTree(std::shared_ptr<Spool> spool)
+        : spool_(std::move(spool)) {}
+
+    /*
+     * The next layer, a tar archive or no bytes; `name` is for messages.  The
+     * files' data stays where it is.  Returns its digest, as sha256_of() has
+     * it: the tree is good only if that is the right one.
+     */
+    std::string apply(const Blob &layer, const std::string &name,
+                      UnpackLimit &limit);
+
+    /* The data of a file, links followed; null if there is no such file. */
+    ContentPtr file(const std::string &path) const;
+
+    void add_to(Cpio &cpio, const std::string &prefix) const;
+
+private:
+    struct Node {
+        Cpio::Entry entry;
+        unsigned layer;         /* that it comes from */
+    };
+
+    std::string resolve(const std::string &path, bool last) const;
+    void apply_entry(ArchiveReader &reader, archive_entry *entry);
+    Cpio::Entry entry_of(ArchiveReader &reader, archive_entry *entry,
+                         const std::string &path);
+    void whiteout(const std::string &folder, const std::string &name);
+    void remove_lower(const std::string &path);
+    void put(ArchiveReader &reader, const std::string &path,
+             Cpio::Entry entry);
+    Cpio::Entry hard_link(ArchiveReader &reader, const std::string &target);
+
+    std::shared_ptr<Spool> spool_;
+    /* by path, without a slash before it; the root is "" */
+    std::map<std::string, Node> nodes_;
+    unsigned layer_ = 0;
+    uint64_t links_ = 0;
+};
+
+#endif

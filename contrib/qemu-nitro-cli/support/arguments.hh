@@ -1,0 +1,53 @@
+/*
+ * The options of a command, as they were given
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_SUPPORT_ARGUMENTS_HH
+#define QEMU_NITRO_CLI_SUPPORT_ARGUMENTS_HH
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/common.hh"
+
+struct Option {
+    const char *name;               /* without the dashes */
+    bool takes_value = true;
+    bool takes_more = false;        /* all words up to the next option */
+};
+
+class Arguments {
+public:
+    /*
+     * Read the words after argv[0], the command's name.  Throws Error for what
+     * is no option of `options`, or lacks its value.
+     */
+    Arguments(int argc, char **argv, const std::vector<Option> &options);
+
+    /* Whether --help is there; then nothing else was looked at. */
+    bool help() const { return help_; }
+
+    bool has(const char *name) const { return values_.contains(name); }
+
+    /* The value of an option that may be there once; throws if it is twice. */
+    std::optional<std::string> single(const char *name) const;
+
+    /* The same, for one that must be there and not be empty */
+    std::string required(const char *name) const;
+
+    /* All values of an option that may be there many times, in order */
+    std::vector<std::string> all(const char *name) const;
+
+private:
+    [[noreturn]] void refuse(const std::string &word, bool lacks_value,
+                             const std::vector<Option> &options) const;
+
+    std::string advice_;
+    bool help_ = false;
+    std::map<std::string, std::vector<std::string>, std::less<>> values_;
+};
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * A file that is there as a whole or not at all
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "support/atomic_file.hh"
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "image/measurements.hh"
+
+namespace {
+
+/* Not made of the file's own name, which may be as long as names can be */
+constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
+constexpr int max_tries = 100;
+
+mode_t current_umask()
+{
+    mode_t mask = umask(0);
+
+    umask(mask);
+    return mask;
+}
+
+} // namespace
+
+void AtomicFile::fail() const
+{
+    throw Error(Code::file, path_ + ": " + error_text(errno),
+                "Check that the folder exists, can be written to and has"
+                " room.");
+}
+
+AtomicFile::AtomicFile(const std::string &path) : path_(path)
+{
+    struct stat st;
+
+    if (stat(path.c_str(), &st) == 0) {
+        char real[PATH_MAX];
+
+        /* A device's file would be replaced too. */
+        if (!S_ISREG(st.st_mode)) {
+            throw Error(Code::file, path + ": " + (S_ISDIR(st.st_mode) ?
+                        error_text(EISDIR) : "not a regular file"),
+                        "Give the path of a file to write.");
+        }
+        if (!realpath(path.c_str(), real)) {
+            fail();
+        }
+        path_ = real;
+        replaces_ = true;
+        mode_ = st.st_mode & 0777;
+        uid_ = st.st_uid;
+        gid_ = st.st_gid;
+    } else if (errno != ENOENT || path.empty() || path.back() == '/') {
+        fail();
+    } else {
+        mode_ = 0666 & ~current_umask();
+    }
+
+    file_.reset(open(folder().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (!file_) {
+        /* Not every file system has files without a name. */
+        temporary_ = folder() + temporary_name;
+        file_.reset(mkostemp(temporary_.data(), O_CLOEXEC));
+        if (!file_) {
+            temporary_.clear();
+            fail();
+        }
+    }
+}
+
+AtomicFile::~AtomicFile()
+{
+    if (!temporary_.empty()) {
+        unlink(temporary_.c_str());
+    }
+}
+
+std::string AtomicFile::folder() const
+{
+    size_t slash = path_.rfind('/');
+
+    return slash == std::string::npos ? "."
+           : slash == 0 ? "/" : path_.substr(0, slash);
+}
+
+void AtomicFile::write(const void *data, size_t size)
+{
+    write_at(end_, data, size);
+    end_ += size;
+}
+
+void AtomicFile::write_at(uint64_t position, const void *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pwrite(file_.get(),
+                           static_cast<const uint8_t *>(data) + done,
+                           size - done, position + done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            fail();
+        }
+        done += n;
+    }
+}
+
+/*
+ * Only a file with a name can take another's place.  Somebody else's name, or
+ * one that a crash has left, is no obstacle: another is taken.
+ */
+void AtomicFile::give_name()
+{
+    std::string self = "/proc/self/fd/" + std::to_string(file_.get());
+
+    for (int tries = 0; tries < max_tries; tries++) {
+        std::string name = folder() + temporary_name;
+        uint8_t random[3];
+
+        if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+            fail();
+        }
+        name.replace(name.size() - 2 * sizeof(random), std::string::npos,
+                     hex(random, sizeof(random)));
+        if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(),
+                   AT_SYMLINK_FOLLOW) == 0) {
+            temporary_ = name;
+            return;
+        }
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    fail();
+}
+
+/* A new name is on the disk once its folder is. */
+void AtomicFile::flush_folder() const
+{
+    Descriptor folder_file(open(folder().c_str(), O_RDONLY | O_DIRECTORY |
+                                O_CLOEXEC));
+
+    /* Not every folder can be read, nor flushed on every file system. */
+    if (folder_file && fsync(folder_file.get()) && errno != EINVAL &&
+        errno != ENOTSUP) {
+        fail();
+    }
+}
+
+void AtomicFile::commit()
+{
+    if (replaces_ && fchown(file_.get(), uid_, gid_)) {
+        /* Not ours to give away: it is the user's own then. */
+    }
+    if (fchmod(file_.get(), mode_)) {
+        fail();
+    }
+    if (fsync(file_.get()) && errno != EINVAL) {
+        fail();
+    }
+    if (temporary_.empty()) {
+        give_name();
+    }
+    if (rename(temporary_.c_str(), path_.c_str())) {
+        fail();
+    }
+    temporary_.clear();
+    flush_folder();
+}

@@ -1,0 +1,65 @@
+/*
+ * Reading JSON that somebody else wrote
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "support/json_input.hh"
+
+#include <algorithm>
+
+using nlohmann::json;
+
+namespace {
+
+constexpr int max_depth = 64;
+
+} // namespace
+
+json parse_any_json(const Bytes &text, const std::string &origin, Code code,
+                    const std::string &advice)
+{
+    auto zero = std::ranges::find(text, 0);
+    json parsed;
+
+    /* The parser would take it for the end. */
+    if (zero != text.end()) {
+        throw Error(code, origin + ": not JSON, wrong at byte "
+                    + std::to_string(zero - text.begin() + 1), advice);
+    }
+    try {
+        parsed = json::parse(text.begin(), text.end(),
+                             [&](int depth, json::parse_event_t, json &) {
+            if (depth > max_depth) {
+                throw Error(code, origin + ": the JSON is nested deeper than "
+                            + std::to_string(max_depth) + " levels", advice);
+            }
+            return true;
+        });
+    } catch (const json::parse_error &e) {
+        throw Error(code, origin + ": not JSON, wrong at byte "
+                    + std::to_string(e.byte), advice);
+    }
+    return parsed;
+}
+
+json parse_json(const Bytes &text, const std::string &origin, Code code,
+                const std::string &advice)
+{
+    json parsed = parse_any_json(text, origin, code, advice);
+
+    if (!parsed.is_object()) {
+        throw Error(code, origin + ": an object of JSON is needed, not "
+                    + parsed.type_name(), advice);
+    }
+    return parsed;
+}
+
+bool is_utf8(const std::string &text)
+{
+    try {
+        json(text).dump();
+        return true;
+    } catch (const json::type_error &) {
+        return false;
+    }
+}

@@ -1,0 +1,29 @@
+/*
+ * Reading JSON that somebody else wrote
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_SUPPORT_JSON_INPUT_HH
+#define QEMU_NITRO_CLI_SUPPORT_JSON_INPUT_HH
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "support/common.hh"
+
+/*
+ * The JSON object in `text`, at most 64 levels deep: to print it takes a
+ * stack frame for each.  Throws an Error with `code` and `advice`, which
+ * begins with `origin`, if there is none.
+ */
+nlohmann::json parse_json(const Bytes &text, const std::string &origin,
+                          Code code, const std::string &advice);
+
+/* The same, for any kind of JSON */
+nlohmann::json parse_any_json(const Bytes &text, const std::string &origin,
+                              Code code, const std::string &advice);
+
+/* JSON's texts are UTF-8; others cannot be told as they are. */
+bool is_utf8(const std::string &text);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * For tests: a guest's buffers, and what was put into them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VHOST_USER_VSOCK_TESTING_FAKE_ROOMS_HH
+#define VHOST_USER_VSOCK_TESTING_FAKE_ROOMS_HH
+
+#include <string>
+#include <vector>
+
+#include "connection.hh"
+
+struct Said {
+    PacketHeader header;
+    std::string payload;
+};
+
+class FakeRooms : public Rooms {
+public:
+    /* `count` buffers, with `size` bytes behind the header */
+    FakeRooms(size_t count, size_t size)
+        : buffers_(count, std::string(size, '\0'))
+    {
+        for (std::string &buffer : buffers_) {
+            iovs_.push_back({buffer.data(), buffer.size()});
+        }
+    }
+    std::optional<Iov> at(size_t index) override
+    {
+        index += said.size();
+        return index < iovs_.size() ? std::optional<Iov>(iovs_[index])
+                                    : std::nullopt;
+    }
+    void use(const PacketHeader &header) override
+    {
+        said.push_back({header, buffers_[said.size()].substr(0, header.len)});
+    }
+    std::vector<Said> said;
+
+private:
+    std::vector<std::string> buffers_;
+    std::vector<iovec> iovs_;
+};
+
+#endif

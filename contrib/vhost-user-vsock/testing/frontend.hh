@@ -1,0 +1,185 @@
+/*
+ * A vhost-user front end for tests: plays QEMU and a guest's virtqueues
+ *
+ * Memory is what a guest's RAM is to QEMU: a memfd that the back end maps too.
+ * FrontEnd speaks vhost-user with a back end and can send it nonsense.  Queue
+ * is the driver's side of a split virtqueue in that memory, honest by itself,
+ * with access to its raw parts for tests that are not.
+ *
+ * Nothing of the back end's own code is used here, so that a mistake there is
+ * not made twice.  What goes wrong is thrown as std::runtime_error: a test
+ * fails with its text, a benchmark ends with it.
+ *
+ * Formats: QEMU, docs/interop/vhost-user.rst; virtio 1.2, 2.7.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VHOST_USER_VSOCK_TESTING_FRONTEND_HH
+#define VHOST_USER_VSOCK_TESTING_FRONTEND_HH
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <sys/socket.h>
+#include <vector>
+
+#define VIRTIO_RING_NO_LEGACY
+extern "C" {
+#include "libvhost-user.h"
+}
+
+#include "loop.hh"
+
+/* How long anything may take that must happen; machines can be slow. */
+constexpr int patience = 30000;     /* ms */
+
+/* Wait until `fd` can be read or is closed; false after `timeout` ms. */
+bool wait_readable(int fd, int timeout);
+
+/*
+ * Connect to a Unix socket, as soon as someone listens there: a back end that
+ * has just been started may not yet.
+ */
+Fd connect_unix(const std::string &path, int type = SOCK_STREAM);
+
+class Memory {
+public:
+    explicit Memory(size_t size);
+    Memory(const Memory &) = delete;
+    Memory &operator=(const Memory &) = delete;
+    ~Memory();
+
+    /* Guest-physical; never given back.  Zeroed. */
+    uint64_t allocate(size_t size, size_t align = 64);
+
+    template <typename T = uint8_t> T *at(uint64_t address)
+    {
+        return reinterpret_cast<T *>(base_ + (address - guest_base));
+    }
+    /* The address of the same byte in this process: what QEMU sends */
+    uint64_t user_address(uint64_t address)
+    {
+        return reinterpret_cast<uint64_t>(at(address));
+    }
+    int fd() const { return fd_.get(); }
+    size_t size() const { return size_; }
+
+    /* Guest-physical memory starts here: an address is not an offset. */
+    static constexpr uint64_t guest_base = 0x40000000;
+
+private:
+    Fd fd_;
+    uint8_t *base_;
+    size_t size_, used_ = 0;
+};
+
+/* One buffer of a chain */
+struct Segment {
+    uint64_t address;
+    uint32_t length;
+    bool writable;      /* by the back end */
+};
+
+class Queue {
+public:
+    Queue(Memory &memory, uint16_t size, bool event_index);
+
+    /*
+     * Offer a chain, as descriptors of the ring or in an indirect table of up
+     * to max_indirect; false if the ring has no room.  The back end is told
+     * by kick().
+     */
+    bool add(const std::vector<Segment> &chain, bool indirect = false);
+    static constexpr size_t max_indirect = 64;
+    /* The head that the next add() will use */
+    uint16_t next_head() const { return free_.back(); }
+    size_t free() const { return free_.size(); }
+
+    void kick();                    /* if the back end wants to know */
+    void force_kick();
+
+    struct Used {
+        uint16_t head;
+        uint32_t length;            /* bytes written */
+    };
+    /* The next chain that came back; it is checked to be a fair one. */
+    std::optional<Used> take();
+    /* Ask to be called for the next one; true if there is one already. */
+    bool arm();
+
+    int kick_fd() const { return kick_.get(); }
+    int call_fd() const { return call_.get(); }
+    uint16_t size() const { return size_; }
+
+    /* The raw parts */
+    uint64_t descriptors, avail, used;      /* guest-physical */
+    vring_desc *descriptor(uint16_t i)
+    {
+        return memory_->at<vring_desc>(descriptors) + i;
+    }
+    vring_avail *avail_ring() { return memory_->at<vring_avail>(avail); }
+    vring_used *used_ring() { return memory_->at<vring_used>(used); }
+    /* Offer whatever begins at descriptor `head`. */
+    void offer(uint16_t head);
+
+private:
+    struct Chain {
+        std::vector<uint16_t> descriptors;
+        uint64_t writable = 0;      /* bytes */
+        bool offered = false;
+    };
+
+    Memory *memory_;
+    uint16_t size_;
+    bool event_index_;
+    Fd kick_, call_;
+    uint64_t tables_ = 0;           /* an indirect table for each head */
+    std::vector<uint16_t> free_;
+    std::vector<Chain> chains_;
+    uint16_t avail_index_ = 0, kicked_ = 0, used_index_ = 0;
+};
+
+class FrontEnd {
+public:
+    explicit FrontEnd(const std::string &socket);
+    FrontEnd(const FrontEnd &) = delete;
+    FrontEnd &operator=(const FrontEnd &) = delete;
+    /* Ends when the back end has hung up too: it can take the next one. */
+    ~FrontEnd();
+
+    /* Bytes as they are, with descriptors */
+    void send_raw(const void *data, size_t size,
+                  const std::vector<int> &fds = {});
+    /* A message with `message.size` bytes of payload */
+    void send(const VhostUserMsg &message, const std::vector<int> &fds = {});
+    /* The same, waiting until the back end has done it if it can say so */
+    void request(VhostUserMsg message, const std::vector<int> &fds = {});
+    VhostUserMsg receive();
+
+    uint64_t get(VhostUserRequest request);
+    void set(VhostUserRequest request, uint64_t value,
+             const std::vector<int> &fds = {});
+    void set_queue(VhostUserRequest request, unsigned index, unsigned value);
+
+    /* The steps of QEMU's, in its order */
+    uint64_t negotiate(uint64_t wanted);    /* returns the features */
+    std::vector<uint8_t> config(uint32_t size);
+    /* In `regions` pieces, one after the other */
+    void share(Memory &memory, unsigned regions = 1);
+    void start(unsigned index, Memory &memory, Queue &queue);
+    unsigned stop(unsigned index);          /* returns its last index */
+
+    /* Did the back end hang up? Waits for it. */
+    bool closed(int timeout = patience);
+    int fd() const { return socket_.get(); }
+
+private:
+    Fd socket_;
+    bool reply_ack_ = false, enable_ = false;
+};
+
+/* An empty message of `size` bytes of payload */
+VhostUserMsg make_message(int request, uint32_t size = 0);
+
+#endif

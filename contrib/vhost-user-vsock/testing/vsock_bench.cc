@@ -1,0 +1,439 @@
+/*
+ * How fast back ends are: throughput, latency, connections, memory
+ *
+ * Plays guest and host programs, as the conformance tests do, so that the back
+ * end is all that is measured besides them.  Several back ends that take the
+ * options of vhost-device-vsock can be compared: each measurement is made with
+ * all of them in turn, several times over, so that what else the machine does
+ * meets all alike; the median is printed.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <thread>
+
+#include "testing/guest.hh"
+#include "testing/peer.hh"
+
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+using Time = std::chrono::steady_clock::time_point;
+
+constexpr uint64_t host = 2, guest_cid = 16;    /* CIDs */
+constexpr uint32_t port = 50, first_port = 1000;
+constexpr uint32_t both = VIRTIO_VSOCK_SHUTDOWN_RCV |
+                          VIRTIO_VSOCK_SHUTDOWN_SEND;
+constexpr Seconds warm_up{0.2};
+constexpr double mib = 1 << 20, gib = 1 << 30;
+constexpr size_t round_trips = 5000;
+
+Time now()
+{
+    return std::chrono::steady_clock::now();
+}
+
+/* A back end, a guest, and connections from it to a host program */
+class Bench {
+public:
+    Bench(const std::string &program, size_t connections);
+
+    Folder folder;
+    Daemon daemon;
+    Guest guest;
+    HostListener listener;
+    std::vector<Flow> flows;
+    std::vector<HostSocket> sockets;
+
+    void connect();
+    /* The connection a packet is for */
+    Flow &flow(const Header &h) { return flows.at(h.dst_port - first_port); }
+
+private:
+    uint32_t next_port_ = first_port;
+};
+
+Bench::Bench(const std::string &program, size_t connections)
+    : daemon(program, {"--guest-cid", std::to_string(guest_cid), "--socket",
+                       folder / "vhost", "--uds-path", folder / "vsock"},
+             folder / "daemon", 1 << 20),
+      guest(folder / "vhost"),
+      listener(folder / ("vsock_" + std::to_string(port)))
+{
+    while (flows.size() < connections) {
+        connect();
+    }
+}
+
+void Bench::connect()
+{
+    Flow flow(guest, host, port, next_port_++);
+
+    if (!flow.connect()) {
+        throw std::runtime_error("the back end refuses a connection");
+    }
+    flows.push_back(std::move(flow));
+    sockets.push_back(listener.accept());
+}
+
+/* A host program, which serves all its connections in a thread of its own */
+class Program {
+public:
+    /* `serve` is called when one of the EPOLL* `events` happens. */
+    Program(Bench &bench, uint32_t events,
+            const std::function<void(int fd)> &serve);
+    ~Program()
+    {
+        stopped_ = true;
+        thread_.join();
+    }
+
+private:
+    void run(const std::function<void(int fd)> &serve);
+
+    Fd epoll_;
+    std::atomic<bool> stopped_ = false;
+    std::thread thread_;
+};
+
+Program::Program(Bench &bench, uint32_t events,
+                 const std::function<void(int fd)> &serve)
+    : epoll_(epoll_create1(EPOLL_CLOEXEC))
+{
+    for (const HostSocket &socket : bench.sockets) {
+        epoll_event event = {.events = events, .data = {.fd = socket.fd()}};
+
+        fcntl(socket.fd(), F_SETFL, O_NONBLOCK);
+        epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.fd(), &event);
+    }
+    thread_ = std::thread([this, serve] { run(serve); });
+}
+
+void Program::run(const std::function<void(int fd)> &serve)
+{
+    constexpr int interval = 20;    /* ms */
+    epoll_event events[64];
+
+    while (!stopped_) {
+        int n = epoll_wait(epoll_.get(), events, 64, interval);
+
+        for (int i = 0; i < n; i++) {
+            serve(events[i].data.fd);
+        }
+    }
+}
+
+/* Bytes by which `count` grows in `seconds`, and what that costs */
+class Meter {
+public:
+    Meter(const Daemon &daemon, Seconds seconds)
+        : daemon_(daemon), start_(now() + std::chrono::duration_cast<
+              Time::duration>(warm_up)), seconds_(seconds) {}
+
+    /* Called all the time with what has been counted; false: it is over. */
+    bool running(uint64_t count)
+    {
+        Time time = now();
+
+        if (!started_ && time >= start_) {
+            started_ = true;
+            start_ = time;
+            count_ = count;
+            cpu_ = daemon_.cpu_seconds();
+        }
+        if (!started_ || time - start_ < seconds_) {
+            return true;
+        }
+        double bytes = count - count_;
+        rate = bytes / mib / Seconds(time - start_).count();
+        cost = (daemon_.cpu_seconds() - cpu_) / (bytes / gib);
+        return false;
+    }
+
+    double rate = 0;        /* MiB/s */
+    double cost = 0;        /* seconds of CPU for a GiB */
+
+private:
+    const Daemon &daemon_;
+    Time start_;
+    Seconds seconds_;
+    bool started_ = false;
+    uint64_t count_ = 0;
+    double cpu_ = 0;
+};
+
+/* What a measurement finds: a name with its unit, and a number */
+using Found = std::vector<std::pair<std::string, double>>;
+
+Found guest_to_host(const std::string &program, size_t connections,
+                    Seconds seconds)
+{
+    Bench b(program, connections);
+    std::atomic<uint64_t> count = 0;
+    Program sink(b, EPOLLIN, [&](int fd) {
+        static thread_local char buffer[1 << 18];
+        ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+
+        count += n > 0 ? n : 0;
+    });
+    Meter meter(b.daemon, seconds);
+
+    while (meter.running(count)) {
+        bool sent = false;
+
+        for (Flow &f : b.flows) {
+            uint32_t size = std::min(f.credit(), largest_packet);
+
+            /* As Linux does: what there is credit for, but no crumbs */
+            if (size < largest_packet / 2 || !b.guest.can_send()) {
+                continue;
+            }
+            Header h = f.header(VIRTIO_VSOCK_OP_RW);
+            h.len = size;
+            b.guest.send_filler(h);
+            f.sent += size;
+            sent = true;
+        }
+        size_t had = b.guest.poll([&](const Header &h, std::string_view) {
+            b.flow(h).account(h);
+        });
+        if (!sent && !had) {
+            b.guest.wait(20);
+        }
+    }
+    return {{"guest to host, MiB/s", meter.rate},
+            {"guest to host, CPU s/GiB", meter.cost}};
+}
+
+Found host_to_guest(const std::string &program, size_t connections,
+                    Seconds seconds)
+{
+    Bench b(program, connections);
+    uint64_t count = 0;
+    std::vector<Flow *> untold;
+    Program source(b, EPOLLOUT, [](int fd) {
+        static const char buffer[1 << 16] = {};
+
+        send(fd, buffer, sizeof(buffer), MSG_NOSIGNAL);
+    });
+    Meter meter(b.daemon, seconds);
+
+    while (meter.running(count)) {
+        size_t had = b.guest.poll([&](const Header &h, std::string_view data) {
+            Flow &f = b.flow(h);
+            bool known = f.forwarded - f.forwarded_told >= f.buf_alloc / 2;
+
+            f.account(h);
+            count += data.size();
+            if (f.consume(data.size()) && !known) {
+                untold.push_back(&f);
+            }
+        });
+        while (!untold.empty() && b.guest.can_send()) {
+            untold.back()->send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+            untold.pop_back();
+        }
+        if (!had) {
+            b.guest.wait(20);
+        }
+    }
+    return {{"host to guest, MiB/s", meter.rate},
+            {"host to guest, CPU s/GiB", meter.cost}};
+}
+
+/* A byte that comes back, on each connection in turn */
+Found latency(const std::string &program, size_t connections, Seconds)
+{
+    Bench b(program, connections);
+    Program echo(b, EPOLLIN, [](int fd) {
+        char byte;
+
+        if (recv(fd, &byte, 1, 0) == 1) {
+            send(fd, &byte, 1, MSG_NOSIGNAL);
+        }
+    });
+    std::vector<double> times;
+
+    for (size_t i = 0; i < round_trips; i++) {
+        Flow &f = b.flows[i % connections];
+        Header h = f.header(VIRTIO_VSOCK_OP_RW);
+        bool back = false;
+        Time start = now();
+
+        h.len = 1;
+        b.guest.send(h, "x");
+        f.sent++;
+        while (!back) {
+            b.guest.poll([&](const Header &got, std::string_view data) {
+                b.flow(got).account(got);
+                b.flow(got).consume(data.size());
+                back = back || got.op == VIRTIO_VSOCK_OP_RW;
+            });
+            if (!back && !b.guest.wait()) {
+                throw std::runtime_error("an echo does not come");
+            }
+        }
+        times.push_back(Seconds(now() - start).count() * 1e6);
+    }
+    std::sort(times.begin(), times.end());
+    return {{"round trip, median, us", times[times.size() / 2]},
+            {"round trip, 99 %, us", times[times.size() * 99 / 100]}};
+}
+
+/* Connect, accept, close, one after the other, besides those that are there */
+Found connection_rate(const std::string &program, size_t connections,
+                      Seconds seconds)
+{
+    Bench b(program, connections);
+    size_t count = 0;
+    Time start = now();
+
+    while (now() - start < seconds) {
+        b.connect();
+        b.flows.back().send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+        while (b.flows.back().next().header.op != VIRTIO_VSOCK_OP_RST) {
+        }
+        b.flows.pop_back();
+        b.sockets.pop_back();
+        count++;
+    }
+    return {{"connections/s", count / Seconds(now() - start).count()}};
+}
+
+/* Idle, but not unused: a byte has gone each way. */
+Found memory(const std::string &program, size_t connections, Seconds)
+{
+    Bench b(program, 1);
+    size_t before = b.daemon.resident();
+
+    while (b.flows.size() < 1 + connections) {
+        b.connect();
+        b.flows.back().write("x");
+        b.sockets.back().read(1);
+        b.sockets.back().write("x");
+        b.flows.back().read(1);
+    }
+    return {{"memory when idle, KiB",
+             (static_cast<double>(b.daemon.resident()) - before) / 1024}};
+}
+
+using Measure = Found (*)(const std::string &, size_t, Seconds);
+
+const struct {
+    const char *name;
+    Measure measure;
+    std::vector<size_t> connections;
+} measures[] = {
+    {"out", guest_to_host, {1, 16, 1000}},
+    {"in", host_to_guest, {1, 16, 1000}},
+    {"latency", latency, {1, 16, 1000}},
+    {"rate", connection_rate, {1, 16, 1000}},
+    {"memory", memory, {1000}},
+};
+
+struct Column {
+    std::vector<double> values;
+    double median()
+    {
+        std::sort(values.begin(), values.end());
+        return values.empty() ? 0 : values[values.size() / 2];
+    }
+};
+
+/* One measurement with all back ends in turn, `rounds` times over */
+void compare(const std::vector<std::string> &programs, Measure measure,
+             size_t connections, Seconds seconds, int rounds)
+{
+    std::vector<std::string> names;
+    std::map<std::string, std::vector<Column>> table;
+
+    for (int round = 0; round < rounds; round++) {
+        for (size_t i = 0; i < programs.size(); i++) {
+            Found found;
+            try {
+                found = measure(programs[i], connections, seconds);
+            } catch (std::runtime_error &e) {
+                fprintf(stderr, "%s, %zu connections: %s\n",
+                        programs[i].c_str(), connections, e.what());
+            }
+            for (auto &[name, value] : found) {
+                std::vector<Column> &row = table[name];
+
+                if (row.empty()) {
+                    row.resize(programs.size());
+                    names.push_back(name);
+                }
+                row[i].values.push_back(value);
+            }
+        }
+    }
+    for (const std::string &name : names) {
+        printf("%-26s %5zu", name.c_str(), connections);
+        for (Column &column : table[name]) {
+            printf(" %12.4g", column.median());
+        }
+        printf("\n");
+    }
+    fflush(stdout);
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    double seconds = 1;
+    int rounds = 3, option;
+    std::string only;
+    size_t only_connections = 0;
+
+    while ((option = getopt(argc, argv, "c:m:s:r:")) != -1) {
+        if (option == 'm') {
+            only = optarg;
+        } else if (option == 'c') {
+            only_connections = strtoul(optarg, nullptr, 10);
+        } else if (option == 's') {
+            seconds = atof(optarg);
+        } else if (option == 'r') {
+            rounds = atoi(optarg);
+        }
+    }
+    std::vector<std::string> programs(argv + optind, argv + argc);
+    if (programs.empty() || rounds < 1 || !(seconds > 0)) {
+        fprintf(stderr, "Usage: %s [-m out|in|latency|rate|memory] "
+                "[-c CONNECTIONS] [-s SECONDS] [-r ROUNDS] BACK-END...\n", argv[0]);
+        return 2;
+    }
+
+    raise_descriptor_limit();
+    printf("%-26s %5s", "median of rounds", "open");
+    for (size_t i = 0; i < programs.size(); i++) {
+        printf("%11s%zu:", "", i + 1);
+    }
+    printf("\n");
+    for (const auto &m : measures) {
+        if (!only.empty() && only != m.name) {
+            continue;
+        }
+        std::vector<size_t> counts = m.connections;
+
+        if (only_connections) {
+            counts = {only_connections};
+        }
+        for (size_t connections : counts) {
+            compare(programs, m.measure, connections, Seconds(seconds),
+                    rounds);
+        }
+    }
+    return 0;
+}
