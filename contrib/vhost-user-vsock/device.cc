@@ -63,7 +63,8 @@ struct Device::Callbacks {
     }
     static uint64_t get_features(VuDev *)
     {
-        return 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC |
+        return 1ULL << VIRTIO_F_VERSION_1 |
+               1ULL << VIRTIO_RING_F_INDIRECT_DESC |
                1ULL << VIRTIO_RING_F_EVENT_IDX | 1ULL << seqpacket_feature;
     }
     static void set_features(VuDev *dev, uint64_t features)

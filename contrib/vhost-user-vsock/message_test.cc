@@ -36,7 +36,8 @@ TEST(Message, Version)
 TEST(Message, UnknownRequests)
 {
     for (int request : {0, 6, 19, 22, 33, 39, 1000, -1}) {
-        EXPECT_NE(check_message(make(request, 0), max_queue_size), nullptr) << request;
+        EXPECT_NE(check_message(make(request, 0), max_queue_size), nullptr)
+            << request;
     }
 }
 

@@ -41,7 +41,7 @@ std::optional<Endpoint> tcp_endpoint(const std::string &host, uint16_t port,
 
 Endpoint vsock_endpoint(uint32_t cid, uint32_t port);
 
-/* The file of a listening Unix socket, removed at the end if it is ours still */
+/* The file of a listening Unix socket, removed at the end if still ours */
 class SocketFile {
 public:
     explicit SocketFile(std::string path);

@@ -1,4 +1,4 @@
-"""The commands of the README's tour do what it says, as they stand."""
+"""What the README shows is so: the output of ./run, and the commands of the tour"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -7,11 +7,48 @@ import subprocess
 
 import harness
 
+README = (harness.TOP / "README.md").read_text(encoding="utf-8")
+
+
+def plain(text, top=harness.TOP, build=harness.BUILD):
+    """A transcript without what differs from run to run, or is left out of the
+    README: hashes and ids, the folders, the kernel's version, the command line"""
+    for folder, name in ((build, "build"), (top, ".")):
+        text = text.replace(str(folder), name)
+    text = text.replace("./scripts", "scripts")
+    text = re.sub(r"\b[0-9a-f]{8}(\.\.\.|[0-9a-f]{9,}(-enc[0-9a-f]+)?)", "HEX",
+                  text)
+    text = re.sub(r"/\S*/qemu-nitro(-\d+)?/", "RUNTIME/", text)
+    text = re.sub(r"/tmp/[^/ ]+/", "TMP/", text)
+    text = re.sub(r"(?m)^(hello: (Linux|command line:)) .*", r"\1", text)
+    text = re.sub(r"\d+ MiB of memory", "N MiB of memory", text)
+    return text.strip()
+
+
+class Transcript(harness.Case):
+    def test_run(self):
+        """./run prints what the README shows."""
+        shown = next(block for block in
+                     re.findall(r"^```\n(.*?)^```$", README, re.M | re.S)
+                     if "attestation-root" in block)
+        env = {**os.environ, "BUILD": str(harness.BUILD), "TMPDIR": "/tmp",
+               "NITRO_CLI_ACCEL": "tcg", "NITRO_CLI_CPUS": "3"}
+        for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
+            # Short, as sockets are in it
+            (self.dir / name[4:8]).mkdir(mode=0o700)
+            env[name] = str(self.dir / name[4:8])
+        result = subprocess.run(
+            [harness.TOP / "run"], env=env, check=False, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=600)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        said = plain(result.stdout)
+        self.assertEqual(said[said.index("$ "):], plain(shown))
+
 
 class Tour(harness.Case):
     def test_tour(self):
-        text = (harness.TOP / "README.md").read_text(encoding="utf-8")
-        tour = text.partition("\n## The tour\n")[2].partition("\n## ")[0]
+        tour = README.partition("\n## The tour\n")[2].partition("\n## ")[0]
         blocks = re.findall(r"^```sh\n(.*?)^```$", tour, re.M | re.S)
         self.assertGreater(len(blocks), 4)
         for name in ("guest", "scripts"):

@@ -28,7 +28,7 @@ struct Enclave {
     bool debug_mode = false;
     nlohmann::ordered_json measurements;    /* null until they are known */
     nlohmann::ordered_json vsock;           /* null, or where it goes besides */
-    nlohmann::ordered_json metadata;        /* what --metadata adds; an object */
+    nlohmann::ordered_json metadata;    /* what --metadata adds; an object */
     ProcessId supervisor, qemu, backend;
 
     /* What run-enclave prints */

@@ -12,8 +12,8 @@
 
 /*
  * Start an enclave and wait until it has booted.  Throws Error if that fails,
- * and nothing is left running then.  If this process ends meanwhile, the enclave
- * does.
+ * and nothing is left running then.  If this process ends meanwhile,
+ * the enclave ends too.
  */
 Enclave run_enclave(const RunOptions &options, const Runtime &runtime);
 

@@ -26,8 +26,9 @@ constexpr int alarm_ms = 50;
 
 /* "qemu-nitro/", an id, "/vsock.sock_" and a port fit a socket's path. */
 constexpr size_t max_socket_path = 107;
-constexpr size_t longest_name = sizeof("/i-0123456789abcdef0-enc0123456789abcdef"
-                                       "/vsock.sock_4294967295") - 1;
+constexpr size_t longest_name =
+    sizeof("/i-0123456789abcdef0-enc0123456789abcdef"
+           "/vsock.sock_4294967295") - 1;
 
 std::string user_text(uid_t uid)
 {

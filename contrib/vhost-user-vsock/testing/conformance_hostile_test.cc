@@ -107,7 +107,9 @@ TEST_F(Rings, BufferOutsideOfMemory)
 
     for (uint64_t address : {uint64_t(0), Memory::guest_base - 1, end - 10,
                              end, UINT64_MAX - 10, uint64_t(1) << 63}) {
-        expect_harmless([&](Guest &g) { offer(g.tx(), {{address, 64, 0, 0}}); });
+        expect_harmless([&](Guest &g) {
+            offer(g.tx(), {{address, 64, 0, 0}});
+        });
         expect_harmless([&](Guest &g) {
             g.rx().take();
             offer(g.rx(), {{address, 64, VRING_DESC_F_WRITE, 0}});

@@ -411,7 +411,8 @@ int main(int argc, char **argv)
     std::vector<std::string> programs(argv + optind, argv + argc);
     if (programs.empty() || rounds < 1 || !(seconds > 0)) {
         fprintf(stderr, "Usage: %s [-m out|in|latency|rate|memory] "
-                "[-c CONNECTIONS] [-s SECONDS] [-r ROUNDS] BACK-END...\n", argv[0]);
+                "[-c CONNECTIONS] [-s SECONDS] [-r ROUNDS] BACK-END...\n",
+                argv[0]);
         return 2;
     }
 
