@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "descriptors.hh"
-#include "fd.hh"
+#include "descriptor.hh"
 
 #include <gtest/gtest.h>
 #include <optional>
@@ -72,7 +72,7 @@ TEST(Descriptors, Shares)
 TEST(Descriptors, OfThisProcess)
 {
     size_t before = count_descriptors();
-    Fd one(dup(0));
+    Descriptor one(dup(0));
 
     EXPECT_EQ(count_descriptors(), before + 1);
 }

@@ -177,7 +177,7 @@ std::unique_ptr<Stream> Device::connect(const PacketHeader &request)
 
 /* The control socket */
 
-void Device::connected(Fd socket)
+void Device::connected(Descriptor socket)
 {
     int fd = fcntl(socket.get(), F_DUPFD_CLOEXEC, 0);
 
@@ -436,7 +436,7 @@ void Device::run(int stop)
 
     loop_.watch(stop, EPOLLIN, [&](uint32_t) { stopped = true; });
     loop_.watch(listener, EPOLLIN, [&](uint32_t) {
-        accept_all(loop_, listener, [this](Fd socket) {
+        accept_all(loop_, listener, [this](Descriptor socket) {
             /* One QEMU at a time: a second one is turned away. */
             if (!connected_) {
                 connected(std::move(socket));

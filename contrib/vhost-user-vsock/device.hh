@@ -57,7 +57,7 @@ private:
     friend Callbacks;
 
     std::unique_ptr<Stream> connect(const PacketHeader &request);
-    void connected(Fd socket);
+    void connected(Descriptor socket);
     void disconnect();
     void dispatch();
     void await_rest();

@@ -5,15 +5,17 @@
  */
 #include "events.hh"
 
-#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <fcntl.h>
+#include <optional>
 #include <poll.h>
 #include <sys/stat.h>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
 
+#include "decimal.hh"
 #include "sockets.hh"
 
 namespace {
@@ -82,39 +84,38 @@ void Events::connection(const ConnectionReport &r)
     write_line(json.dump() + "\n");
 }
 
-Fd open_events(const std::string &where, std::string *error)
+Descriptor open_events(const std::string &where, std::string *error)
 {
-    bool is_number = !where.empty() && where.size() < 10 &&
-        std::all_of(where.begin(), where.end(),
-                    [](char c) { return c >= '0' && c <= '9'; });
+    std::optional<uint64_t> number = parse_decimal(where, 0, INT_MAX);
     struct stat st;
-    Fd fd;
+    Descriptor fd;
 
-    if (is_number) {
-        fd = Fd(fcntl(std::stoi(where), F_DUPFD_CLOEXEC, 3));
+    if (number) {
+        fd.reset(fcntl(static_cast<int>(*number), F_DUPFD_CLOEXEC, 3));
     } else if (stat(where.c_str(), &st) == 0 && S_ISSOCK(st.st_mode)) {
         std::optional<Endpoint> at = unix_endpoint(where, error);
         Attempt attempt;
 
         if (!at) {
-            return Fd();
+            return Descriptor();
         }
         fd = Sockets().connect(*at, SOCK_STREAM, &attempt);
         if (attempt == Attempt::backlog_full) {
-            fd = Fd();
+            fd.reset();
             errno = EAGAIN;
         }
     } else {
         /* Of a FIFO, both ways: it is not to wait for a reader. */
         bool fifo = stat(where.c_str(), &st) == 0 && S_ISFIFO(st.st_mode);
 
-        fd = Fd(open(where.c_str(), (fifo ? O_RDWR | O_NONBLOCK : O_WRONLY) |
-                     O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+        fd.reset(open(where.c_str(),
+                      (fifo ? O_RDWR | O_NONBLOCK : O_WRONLY) |
+                      O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     }
     if (!fd || (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY) {
         errno = fd ? EBADF : errno;
         *error = failure(where);
-        return Fd();
+        return Descriptor();
     }
     return fd;
 }

@@ -32,13 +32,13 @@
 #include <mutex>
 #include <string>
 
-#include "fd.hh"
+#include "descriptor.hh"
 #include "multiplexer.hh"
 
 class Events {
 public:
     /* Where to write, before any thread runs; at first nowhere */
-    void write_to(Fd fd) { fd_ = std::move(fd); }
+    void write_to(Descriptor fd) { fd_ = std::move(fd); }
 
     /* An event of the guest itself; any thread may call these. */
     void guest(const char *event, uint64_t guest_cid);
@@ -48,7 +48,7 @@ private:
     void write_line(const std::string &line);
     bool write_now(const std::string &line);
 
-    Fd fd_;
+    Descriptor fd_;
     std::mutex mutex_;
     uint64_t lost_ = 0;
 };
@@ -58,6 +58,6 @@ private:
  * which is connected to, of a FIFO, or of a file, which is appended to.  On
  * failure, none, and `error` set.
  */
-Fd open_events(const std::string &where, std::string *error);
+Descriptor open_events(const std::string &where, std::string *error);
 
 #endif

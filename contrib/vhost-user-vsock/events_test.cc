@@ -39,13 +39,13 @@ protected:
         int ends[2];
 
         ASSERT_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
-        reader = Fd(ends[0]);
-        events.write_to(Fd(ends[1]));
+        reader = Descriptor(ends[0]);
+        events.write_to(Descriptor(ends[1]));
     }
 
     TemporaryFolder folder;
     Events events;
-    Fd reader;
+    Descriptor reader;
     std::string error;
 };
 
@@ -106,7 +106,7 @@ TEST_F(EventsTest, ToAFileBehindWhatItHas)
     events.write_to(open_events(folder / "e", &error));
     events.guest("booted", 16);
 
-    Fd file(open((folder / "e").c_str(), O_RDONLY | O_CLOEXEC));
+    Descriptor file(open((folder / "e").c_str(), O_RDONLY | O_CLOEXEC));
     EXPECT_EQ(lines(file.get()).size(), 2U);
 }
 
@@ -115,7 +115,7 @@ TEST_F(EventsTest, ToADescriptorASocketAndAFifo)
     int pair[2];
 
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    Fd ours(pair[0]), theirs(pair[1]);
+    Descriptor ours(pair[0]), theirs(pair[1]);
     events.write_to(open_events(std::to_string(theirs.get()), &error));
     events.guest("booted", 16);
     EXPECT_EQ(lines(ours.get()).size(), 1U) << error;
@@ -124,19 +124,20 @@ TEST_F(EventsTest, ToADescriptorASocketAndAFifo)
         *unix_endpoint(folder / "s", &error), SOCK_STREAM, &error);
     events.write_to(open_events(folder / "s", &error));
     events.guest("booted", 16);
-    Fd accepted(accept(s.fd.get(), nullptr, nullptr));
+    Descriptor accepted(accept(s.fd.get(), nullptr, nullptr));
     EXPECT_EQ(lines(accepted.get()).size(), 1U) << error;
 
     ASSERT_EQ(mkfifo((folder / "f").c_str(), 0600), 0);
     events.write_to(open_events(folder / "f", &error));
     events.guest("booted", 16);     /* there is no reader yet */
-    Fd fifo(open((folder / "f").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    Descriptor fifo(open((folder / "f").c_str(),
+                         O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     EXPECT_EQ(lines(fifo.get()).size(), 1U) << error;
 }
 
 TEST_F(EventsTest, WhereNothingCanBeWritten)
 {
-    Fd only_read(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    Descriptor only_read(open("/dev/null", O_RDONLY | O_CLOEXEC));
     const std::vector<std::string> wrong = {
         "999999999", std::to_string(only_read.get()), folder / "none/e",
         folder / ""};

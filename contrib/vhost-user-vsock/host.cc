@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <sys/epoll.h>
 
+#include "decimal.hh"
+
 namespace {
 
 constexpr auto accept_pause = std::chrono::milliseconds(100);
@@ -39,7 +41,7 @@ Stream::Status status_of(Attempt attempt)
 }
 
 /* Unread, it would make a reset of the end that the program sees. */
-void discard_command(const Fd &fd)
+void discard_command(const Descriptor &fd)
 {
     std::array<char, max_command> text;
 
@@ -93,29 +95,21 @@ private:
 std::optional<uint32_t> parse_connect(const std::string &line)
 {
     constexpr size_t word = 8;
-    uint64_t port = 0;
 
     if (strncasecmp(line.c_str(), "CONNECT ", word) != 0 ||
-        line.size() == word || line.size() > word + 10) {
+        line.size() > word + 10) {
         return {};
     }
-    for (char c : line.substr(word)) {
-        if (c < '0' || c > '9') {
-            return {};
-        }
-        port = 10 * port + (c - '0');
-    }
-    if (port >= UINT32_MAX) {   /* that one means any */
-        return {};
-    }
-    return port;
+    /* The last port number means any port. */
+    return parse_decimal(line.substr(word), 0, UINT32_MAX - 1);
 }
 
-void accept_all(Loop &loop, int listener, const std::function<void(Fd)> &take)
+void accept_all(Loop &loop, int listener,
+                const std::function<void(Descriptor)> &take)
 {
     for (int i = 0; i < max_accepts; i++) {
-        Fd fd(accept4(listener, nullptr, nullptr,
-                      SOCK_CLOEXEC | SOCK_NONBLOCK));
+        Descriptor fd(accept4(listener, nullptr, nullptr,
+                              SOCK_CLOEXEC | SOCK_NONBLOCK));
 
         if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                     errno == ENOMEM)) {
@@ -205,7 +199,7 @@ std::unique_ptr<Stream> Host::connect_to(const Endpoint &to, uint16_t type)
     if (!claim) {
         return nullptr;
     }
-    Fd fd = sockets_.connect(to, socket_type(type), &attempt);
+    Descriptor fd = sockets_.connect(to, socket_type(type), &attempt);
     auto again = [this, at = to](int socket) mutable {
         Attempt next = Attempt::failed;
 
@@ -260,12 +254,12 @@ std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type)
 
 void Host::accept(const Listener &listener)
 {
-    accept_all(loop_, listener.socket.fd.get(), [&](Fd fd) {
+    accept_all(loop_, listener.socket.fd.get(), [&](Descriptor fd) {
         accepted(listener, std::move(fd));
     });
 }
 
-void Host::accepted(const Listener &listener, Fd fd)
+void Host::accepted(const Listener &listener, Descriptor fd)
 {
     DescriptorClaim claim = share_.claim();
     int on = 1;
@@ -286,7 +280,7 @@ void Host::accepted(const Listener &listener, Fd fd)
     }
 }
 
-void Host::await_command(DescriptorClaim claim, Fd fd)
+void Host::await_command(DescriptorClaim claim, Descriptor fd)
 {
     uint64_t id = next_unasked_++;
 

@@ -78,8 +78,8 @@ private:
                        std::optional<uint32_t> guest_port, std::string *error);
     std::unique_ptr<Stream> connect_to(const Endpoint &to, uint16_t type);
     void accept(const Listener &listener);
-    void accepted(const Listener &listener, Fd fd);
-    void await_command(DescriptorClaim claim, Fd fd);
+    void accepted(const Listener &listener, Descriptor fd);
+    void await_command(DescriptorClaim claim, Descriptor fd);
     /* `at_end`: it writes no more. */
     void command(uint64_t id, bool at_end);
     void end_silent();
@@ -87,7 +87,7 @@ private:
     /* A host program whose command is not complete */
     struct Unasked {
         DescriptorClaim claim;
-        Fd fd;
+        Descriptor fd;
         Clock::time_point deadline;
     };
 
@@ -108,6 +108,7 @@ private:
  * it waits in the kernel's queue, and is looked for again a little later: to
  * be told of it all the time would keep the processor busy.
  */
-void accept_all(Loop &loop, int listener, const std::function<void(Fd)> &take);
+void accept_all(Loop &loop, int listener,
+                const std::function<void(Descriptor)> &take);
 
 #endif

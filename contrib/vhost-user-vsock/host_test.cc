@@ -27,7 +27,7 @@ public:
         return e.family() == AF_VSOCK
             ? unix_endpoint(folder_ / e.text, &error).value_or(e) : e;
     }
-    Fd connect(const Endpoint &to, int type, Attempt *attempt) override
+    Descriptor connect(const Endpoint &to, int type, Attempt *attempt) override
     {
         return Sockets::connect(place(to), type, attempt);
     }
@@ -72,23 +72,23 @@ protected:
         EXPECT_TRUE(s.fd) << error;
         return s;
     }
-    Fd program(const Endpoint &to, int type = SOCK_STREAM)
+    Descriptor program(const Endpoint &to, int type = SOCK_STREAM)
     {
         Attempt attempt;
-        Fd fd = sockets.connect(to, type, &attempt);
+        Descriptor fd = sockets.connect(to, type, &attempt);
 
         EXPECT_TRUE(fd) << to.text;
         loop.run_once(0);
         return fd;
     }
-    void write(const Fd &fd, const std::string &text)
+    void write(const Descriptor &fd, const std::string &text)
     {
         EXPECT_EQ(::write(fd.get(), text.data(), text.size()),
                   static_cast<ssize_t>(text.size()));
         loop.run_once(0);
     }
     /* What comes; "(end)" at the end, "" if nothing is there */
-    std::string read(const Fd &fd)
+    std::string read(const Descriptor &fd)
     {
         std::array<char, 100> text;
         ssize_t n = ::read(fd.get(), text.data(), text.size());
@@ -98,7 +98,8 @@ protected:
     /* Has the guest's connection come to this listener? */
     bool reached(const ListeningSocket &s)
     {
-        return static_cast<bool>(Fd(accept(s.fd.get(), nullptr, nullptr)));
+        return static_cast<bool>(
+            Descriptor(accept(s.fd.get(), nullptr, nullptr)));
     }
     /* The next packet for the guest; op 0 if there is none */
     PacketHeader sent()
@@ -148,7 +149,7 @@ TEST_F(HostTest, AProgramAsksForAPort)
 {
     options.uds_path = folder / "v";
     start();
-    Fd p = program(endpoint(folder / "v"));
+    Descriptor p = program(endpoint(folder / "v"));
 
     write(p, "conn");
     EXPECT_EQ(sent().op, 0);
@@ -167,7 +168,7 @@ TEST_F(HostTest, ARefusedProgramReadsNothing)
 {
     options.uds_path = folder / "v";
     start();
-    Fd p = program(endpoint(folder / "v"));
+    Descriptor p = program(endpoint(folder / "v"));
 
     write(p, "CONNECT 77\n");
     answer(sent(), Op::rst);
@@ -181,7 +182,7 @@ TEST_F(HostTest, WhatIsNoCommandIsClosed)
     for (const char *text : {"CONNECT\n", "CONNECT 4294967295\n", "GET /\n",
                              "CONNECT -1\n", "CONNECT 1 \n",
                              "CONNECT 00000000000000000000001\n"}) {
-        Fd p = program(endpoint(folder / "v"));
+        Descriptor p = program(endpoint(folder / "v"));
 
         write(p, text);
         EXPECT_EQ(read(p), "(end)") << text;
@@ -197,8 +198,8 @@ TEST_F(HostTest, AShareOfDescriptors)
     start();
     share.set_limit(3);
     ListeningSocket there = listener(endpoint(folder / "v_5"));
-    Fd a = program(endpoint(folder / "a"));
-    Fd v = program(endpoint(folder / "v"));
+    Descriptor a = program(endpoint(folder / "a"));
+    Descriptor v = program(endpoint(folder / "v"));
     auto stream = host->connect(5, type_stream);
 
     expect_request(1);
@@ -230,7 +231,7 @@ TEST_F(HostTest, FailedConnectionsGiveTheirDescriptorsBack)
     share.set_limit(1);
     for (int i = 0; i < 3; i++) {
         EXPECT_FALSE(host->connect(5, type_stream));
-        Fd p = program(endpoint(folder / "v"));
+        Descriptor p = program(endpoint(folder / "v"));
 
         write(p, "nonsense\n");
         EXPECT_EQ(read(p), "(end)");
@@ -244,9 +245,9 @@ TEST_F(HostTest, ListenersGoToTheirPorts)
                        {endpoint(folder / "b"), SOCK_SEQPACKET, 2}};
     start();
 
-    Fd a = program(endpoint(folder / "a"));
+    Descriptor a = program(endpoint(folder / "a"));
     expect_request(1);
-    Fd b = program(endpoint(folder / "b"), SOCK_SEQPACKET);
+    Descriptor b = program(endpoint(folder / "b"), SOCK_SEQPACKET);
     expect_request(2, type_seqpacket);
 }
 
@@ -354,7 +355,7 @@ TEST_F(HostTest, ForwardsFromAfVsock)
     options.forward_listen = {5, 6};
     start();
 
-    Fd p = program(vsock_endpoint(1, 6));
+    Descriptor p = program(vsock_endpoint(1, 6));
     expect_request(6);
 }
 
@@ -399,7 +400,7 @@ TEST_F(HostTest, AProgramForTheHeartbeatGoesFirst)
     EXPECT_EQ(stream->status(), Stream::Status::connected);
     EXPECT_EQ(stream->writev(&one, 1), 1);
     EXPECT_EQ(booted, 0);
-    Fd p(accept(there.fd.get(), nullptr, nullptr));
+    Descriptor p(accept(there.fd.get(), nullptr, nullptr));
     EXPECT_EQ(read(p), "\xb7");
 }
 

@@ -18,7 +18,7 @@
 #include <mutex>
 #include <vector>
 
-#include "fd.hh"
+#include "descriptor.hh"
 
 using Clock = std::chrono::steady_clock;
 
@@ -58,7 +58,7 @@ private:
     void run_posted();
     int run_timers(int timeout);
 
-    Fd epoll_, wake_;
+    Descriptor epoll_, wake_;
     std::vector<std::unique_ptr<Watch>> watches_;   /* by descriptor */
     std::vector<std::unique_ptr<Watch>> forgotten_;
     std::multimap<Clock::time_point, Task> timers_;

@@ -25,12 +25,12 @@ struct Pipe {
         std::array<int, 2> ends;
 
         EXPECT_EQ(pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
-        out = Fd(ends[0]);
-        in = Fd(ends[1]);
+        out = Descriptor(ends[0]);
+        in = Descriptor(ends[1]);
     }
     void fill() { EXPECT_EQ(write(in.get(), "x", 1), 1); }
 
-    Fd out, in;
+    Descriptor out, in;
 };
 
 class LoopTest : public testing::Test {
@@ -65,7 +65,7 @@ TEST_F(LoopTest, TellsTheEvents)
 
     EXPECT_TRUE(loop.watch(a.out.get(), EPOLLIN,
                            [&told](uint32_t events) { told = events; }));
-    a.in = Fd();
+    a.in.reset();
     loop.run_once(patience);
     EXPECT_TRUE(told & EPOLLHUP);
 }
@@ -108,7 +108,7 @@ TEST_F(LoopTest, ForgettingWhatEpollHasToldOf)
                                [&calls, other, this](uint32_t) {
                                    calls++;
                                    loop.forget(other->out.get());
-                                   other->out = Fd();
+                                   other->out.reset();
                                }));
         mine->fill();
     }
@@ -154,7 +154,7 @@ TEST_F(LoopTest, ACallbackMayWatchWhatItForgot)
 TEST_F(LoopTest, WhatCannotBeWatched)
 {
     TemporaryFolder folder;
-    Fd file(open((folder / "file").c_str(), O_RDWR | O_CREAT, 0600));
+    Descriptor file(open((folder / "file").c_str(), O_RDWR | O_CREAT, 0600));
 
     EXPECT_FALSE(loop.watch(file.get(), EPOLLIN, [](uint32_t) {}));
     EXPECT_EQ(errno, EPERM);

@@ -64,7 +64,7 @@ int fail(std::string error)
 /* Serve the guests until a signal says that it is enough. */
 void run(std::vector<std::unique_ptr<Device>> &devices)
 {
-    Fd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    Descriptor stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     std::vector<std::thread> threads;
     sigset_t signals;
     int received;
@@ -96,7 +96,7 @@ int serve(const Options &options, size_t limit)
     Events events;
 
     if (!options.events.empty()) {
-        Fd fd = open_events(options.events, &error);
+        Descriptor fd = open_events(options.events, &error);
 
         if (!fd) {
             return fail(error);

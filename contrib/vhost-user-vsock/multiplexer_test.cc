@@ -35,7 +35,7 @@ protected:
                 return nullptr;
             }
             peers.emplace_back(pair[0]);
-            return std::make_unique<SocketStream>(Fd(pair[1]));
+            return std::make_unique<SocketStream>(Descriptor(pair[1]));
         })
     {
     }
@@ -69,7 +69,7 @@ protected:
     void expect_sent(Op op) { EXPECT_EQ(sent().op, static_cast<uint16_t>(op)); }
 
     Loop loop;
-    std::vector<Fd> peers;
+    std::vector<Descriptor> peers;
     int booted = 0;
     Multiplexer m;
     Said said;
@@ -192,9 +192,9 @@ TEST_F(MultiplexerTest, HostOpensWithPortsOfItsOwn)
 {
     int pair[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    Fd program(pair[0]);
+    Descriptor program(pair[0]);
     EXPECT_TRUE(m.open(80, type_stream, std::make_unique<SocketStream>(
-        Fd(pair[1]), Stream::Status::connected,
+        Descriptor(pair[1]), Stream::Status::connected,
         SocketStream::Greeting::line)));
     PacketHeader h = sent();
     EXPECT_EQ(h.op, static_cast<uint16_t>(Op::request));

@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include "decimal.hh"
+
 const char *const usage =
     "vhost-user-vsock --socket PATH [OPTION]...\n"
     "vhost-user-vsock --vm KEY=VALUE[,KEY=VALUE]... [--vm ...]...\n"
@@ -51,33 +53,21 @@ namespace {
 
 constexpr uint32_t last_port = UINT32_MAX - 1;  /* the one behind means any */
 
-bool parse_number(const std::string &text, uint64_t low, uint64_t high,
-                  uint64_t *value)
-{
-    *value = 0;
-    if (text.empty() || text.size() > 10) {
-        return false;
-    }
-    for (char c : text) {
-        if (c < '0' || c > '9') {
-            return false;
-        }
-        *value = 10 * *value + (c - '0');
-    }
-    return *value >= low && *value <= high;
-}
-
 /* The number `text` of the option `option`; what it is called in `what` */
 bool number(const std::string &option, const std::string &text,
-            const char *what, uint64_t low, uint64_t high, uint64_t *value,
+            const char *what, uint64_t min, uint64_t max, uint64_t *value,
             std::string *error)
 {
-    if (parse_number(text, low, high, value)) {
-        return true;
+    std::optional<uint64_t> parsed = parse_decimal(text, min, max);
+
+    if (!parsed) {
+        *error = option + ": " + what + " is a number from "
+            + std::to_string(min) + " to " + std::to_string(max) + ", not \""
+            + text + "\"";
+        return false;
     }
-    *error = option + ": " + what + " is a number from " + std::to_string(low)
-        + " to " + std::to_string(high) + ", not \"" + text + "\"";
-    return false;
+    *value = *parsed;
+    return true;
 }
 
 std::vector<std::string> split(const std::string &text, char at)

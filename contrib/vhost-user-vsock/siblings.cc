@@ -47,9 +47,9 @@ std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,
         return nullptr;
     }
     auto mine = std::make_unique<SiblingStream>(
-        Fd(pair[0]), SiblingStream::Role::caller, messages);
+        Descriptor(pair[0]), SiblingStream::Role::caller, messages);
     auto theirs = std::make_unique<SiblingStream>(
-        Fd(pair[1]), SiblingStream::Role::called, messages);
+        Descriptor(pair[1]), SiblingStream::Role::called, messages);
     mine->set_claim(std::move(first));
     theirs->set_claim(std::move(second));
     /* Shared, for a task can be copied. */

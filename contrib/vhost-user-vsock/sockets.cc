@@ -32,10 +32,10 @@ const sockaddr *generic(const Endpoint &endpoint)
     return reinterpret_cast<const sockaddr *>(&endpoint.address);
 }
 
-Fd new_socket(int family, int type)
+Descriptor new_socket(int family, int type)
 {
     int on = 1;
-    Fd fd(socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    Descriptor fd(socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     if (fd && (family == AF_INET || family == AF_INET6)) {
         setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -103,7 +103,7 @@ bool remove_dead_socket(const Endpoint &at, int type, std::string *error)
         *error = path + ": exists, and is no socket";
         return false;
     }
-    Fd fd = new_socket(at.family(), type);
+    Descriptor fd = new_socket(at.family(), type);
     if (fd && (::connect(fd.get(), generic(at), at.size) == 0 ||
                errno != ECONNREFUSED)) {
         *error = path + ": another program listens here";
@@ -128,7 +128,8 @@ bool bind_private(int fd, const Endpoint &at)
 /* What was looked up.  Of several, those of IPv6 count where it is there. */
 std::vector<Endpoint> addresses(const addrinfo *found)
 {
-    bool has_ipv6 = !found->ai_next || Fd(socket(AF_INET6, SOCK_STREAM, 0));
+    bool has_ipv6 = !found->ai_next ||
+        Descriptor(socket(AF_INET6, SOCK_STREAM, 0));
     std::vector<Endpoint> all;
 
     for (const addrinfo *at = found; at; at = at->ai_next) {
@@ -237,10 +238,10 @@ SocketFile::~SocketFile()
     }
 }
 
-Fd Sockets::connect(const Endpoint &to, int type, Attempt *attempt)
+Descriptor Sockets::connect(const Endpoint &to, int type, Attempt *attempt)
 {
     int family = common_family(to), off = 0;
-    Fd fd = new_socket(family, type);
+    Descriptor fd = new_socket(family, type);
 
     *attempt = Attempt::failed;
     if (!fd) {
@@ -256,7 +257,7 @@ Fd Sockets::connect(const Endpoint &to, int type, Attempt *attempt)
         }
         *attempt = connect_again(fd.get(), other);
     }
-    return *attempt == Attempt::failed ? Fd() : std::move(fd);
+    return *attempt == Attempt::failed ? Descriptor() : std::move(fd);
 }
 
 Attempt Sockets::connect_again(int fd, const Endpoint &to)
@@ -302,7 +303,7 @@ ListeningSocket Sockets::listen(const Endpoint &at, int type,
 
 std::string Sockets::vsock_missing(uint32_t cid)
 {
-    Fd fd(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    Descriptor fd(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
     Endpoint any = vsock_endpoint(cid, VMADDR_PORT_ANY);
     unsigned int local = VMADDR_CID_ANY;
 
@@ -314,7 +315,7 @@ std::string Sockets::vsock_missing(uint32_t cid)
             : "this host's kernel has no AF_VSOCK address 1 (the module"
               " vsock_loopback gives it one)";
     }
-    Fd device(open("/dev/vsock", O_RDONLY | O_CLOEXEC));
+    Descriptor device(open("/dev/vsock", O_RDONLY | O_CLOEXEC));
     if (!device ||
         ioctl(device.get(), IOCTL_VM_SOCKETS_GET_LOCAL_CID, &local) ||
         local == VMADDR_CID_ANY) {

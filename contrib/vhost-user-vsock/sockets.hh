@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <vector>
 
-#include "fd.hh"
+#include "descriptor.hh"
 
 struct Endpoint {
     sockaddr_storage address = {};
@@ -55,7 +55,7 @@ private:
 };
 
 struct ListeningSocket {
-    Fd fd;
+    Descriptor fd;
     std::unique_ptr<SocketFile> file;   /* of a Unix socket */
 };
 
@@ -75,7 +75,7 @@ public:
      * A socket of SOCK_STREAM or SOCK_SEQPACKET that does not block; empty if
      * the attempt has failed.
      */
-    virtual Fd connect(const Endpoint &to, int type, Attempt *attempt);
+    virtual Descriptor connect(const Endpoint &to, int type, Attempt *attempt);
 
     /*
      * Connect a socket that connect() made, and that is not connected, to the

@@ -84,7 +84,7 @@ TEST_F(SocketsTest, ADeadSocketIsReplaced)
 {
     ListeningSocket dead = sockets.listen(endpoint(folder / "s"), SOCK_STREAM,
                                           &error);
-    dead.fd = Fd();
+    dead.fd.reset();
     ListeningSocket s = sockets.listen(endpoint(folder / "s"), SOCK_STREAM,
                                        &error);
 
@@ -137,20 +137,20 @@ TEST_F(SocketsTest, AFullBacklog)
         ListeningSocket s = sockets.listen(at, type, &error);
 
         ASSERT_EQ(listen(s.fd.get(), 0), 0);
-        Fd first = sockets.connect(at, type, &attempt);
+        Descriptor first = sockets.connect(at, type, &attempt);
         EXPECT_EQ(attempt, Attempt::connected);
-        Fd second = sockets.connect(at, type, &attempt);
+        Descriptor second = sockets.connect(at, type, &attempt);
         ASSERT_TRUE(second);
         EXPECT_EQ(attempt, Attempt::backlog_full);
         EXPECT_EQ(sockets.connect_again(second.get(), at),
                   Attempt::backlog_full);
 
-        EXPECT_TRUE(Fd(accept(s.fd.get(), nullptr, nullptr)));
+        EXPECT_TRUE(Descriptor(accept(s.fd.get(), nullptr, nullptr)));
         EXPECT_EQ(sockets.connect_again(second.get(), at),
                   Attempt::connected);
-        Fd third = sockets.connect(at, type, &attempt);
+        Descriptor third = sockets.connect(at, type, &attempt);
         EXPECT_EQ(attempt, Attempt::backlog_full);
-        s.fd = Fd();
+        s.fd.reset();
         EXPECT_EQ(sockets.connect_again(third.get(), at), Attempt::failed);
     }
 }

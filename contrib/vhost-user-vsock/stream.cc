@@ -31,7 +31,7 @@ struct Flagged {
 
 } // namespace
 
-SocketStream::SocketStream(Fd fd, Status status, Greeting greeting,
+SocketStream::SocketStream(Descriptor fd, Status status, Greeting greeting,
                            Retry retry)
     : fd_(std::move(fd)), status_(status), greeting_(greeting),
       retry_(std::move(retry))
@@ -225,7 +225,7 @@ void SocketStream::accepted(uint32_t port)
     }
 }
 
-SiblingStream::SiblingStream(Fd fd, Role role, bool messages)
+SiblingStream::SiblingStream(Descriptor fd, Role role, bool messages)
     : SocketStream(std::move(fd)), waiting_(role == Role::caller),
       messages_(messages)
 {

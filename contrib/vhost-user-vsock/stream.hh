@@ -16,7 +16,7 @@
 #include <sys/uio.h>
 
 #include "descriptors.hh"
-#include "fd.hh"
+#include "descriptor.hh"
 
 class Stream {
 public:
@@ -93,7 +93,7 @@ public:
      * elsewhere, if there is another address. */
     using Retry = std::function<Status(int fd)>;
 
-    explicit SocketStream(Fd fd, Status status = Status::connected,
+    explicit SocketStream(Descriptor fd, Status status = Status::connected,
                           Greeting greeting = Greeting::none,
                           Retry retry = {});
     Status status() override;
@@ -115,7 +115,7 @@ protected:
 
 private:
     DescriptorClaim claim_;     /* given back when the descriptor is closed */
-    Fd fd_;
+    Descriptor fd_;
     Status status_;
     Greeting greeting_;
     Retry retry_;
@@ -137,7 +137,7 @@ class SiblingStream : public SocketStream {
 public:
     enum class Role { caller, called };
 
-    SiblingStream(Fd fd, Role role, bool messages);
+    SiblingStream(Descriptor fd, Role role, bool messages);
     Status status() override;
     ssize_t readv(const iovec *iov, int count) override;
     ssize_t writev(const iovec *iov, int count) override;

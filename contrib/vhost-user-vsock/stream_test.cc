@@ -29,9 +29,9 @@ protected:
 
         ASSERT_EQ(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                              ends.data()), 0);
-        program = Fd(ends[1]);
+        program = Descriptor(ends[1]);
         stream = std::make_unique<SocketStream>(
-            Fd(ends[0]), Stream::Status::connected, greeting);
+            Descriptor(ends[0]), Stream::Status::connected, greeting);
     }
     void send(const std::string &text)
     {
@@ -68,7 +68,7 @@ protected:
         return stream->writev(iov.data(), iov.size());
     }
 
-    Fd program;
+    Descriptor program;
     std::unique_ptr<Stream> stream;
 };
 
@@ -124,7 +124,7 @@ TEST_F(StreamTest, DescriptorsOfAProgram)
     EXPECT_FALSE(stream->drained());
     EXPECT_EQ(read(4), "2");
     /* Had it been taken, the program's end would still be open. */
-    program = Fd();
+    program.reset();
     EXPECT_EQ(read(4), "(end)");
 }
 
@@ -259,7 +259,7 @@ TEST_F(MessageTest, EmptyOnes)
     send("");
     send("x");
     EXPECT_EQ(messages(), Texts{"x"});
-    program = Fd();
+    program.reset();
     EXPECT_EQ(messages(), Texts{"(end)"});
     EXPECT_EQ(messages(), Texts{"(end)"});
 }
@@ -283,7 +283,7 @@ TEST_F(MessageTest, EmptyOnesBeforeTheEnd)
                 }
                 expected.push_back("(end)");
                 if (close) {
-                    program = Fd();
+                    program.reset();
                 } else {
                     ::shutdown(program.get(), SHUT_WR);
                 }
@@ -307,7 +307,7 @@ TEST_F(MessageTest, ManyEmptyOnesBeforeTheEnd)
             if (last) {
                 send("hello");
             }
-            program = Fd();
+            program.reset();
             EXPECT_EQ(messages(), (last ? Texts{"hello", "(end)"}
                                         : Texts{"(end)"})) << count;
         }
@@ -344,7 +344,7 @@ TEST_F(MessageTest, BeforeAReset)
             send("");
         }
         send("hello");
-        program = Fd();
+        program.reset();
         EXPECT_EQ(messages(), (Texts{"hello", reset}));
         EXPECT_EQ(messages(), Texts{reset});
     }
@@ -352,7 +352,7 @@ TEST_F(MessageTest, BeforeAReset)
     EXPECT_EQ(write("unread"), 6);
     send("hello");
     EXPECT_EQ(stream->message_size(), 5);
-    program = Fd();     /* between the look and the read */
+    program.reset();     /* between the look and the read */
     EXPECT_EQ(read(5), "hello");
     EXPECT_EQ(messages(), Texts{reset});
 }
@@ -362,7 +362,7 @@ TEST_F(StreamTest, BytesBeforeAReset)
     start();
     EXPECT_EQ(write("unread"), 6);
     send("hello");
-    program = Fd();
+    program.reset();
     EXPECT_EQ(read(9), "hello");
     EXPECT_EQ(read(9), strerror(ECONNRESET));
     EXPECT_EQ(read(9), strerror(ECONNRESET));
@@ -394,15 +394,15 @@ protected:
         EXPECT_EQ(bind(listener.get(), address(), size), 0);
         EXPECT_EQ(getsockname(listener.get(), address(), &size), 0);
     }
-    static Fd tcp()
+    static Descriptor tcp()
     {
-        return Fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                         0));
+        return Descriptor(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK |
+                                 SOCK_CLOEXEC, 0));
     }
     sockaddr *address() { return reinterpret_cast<sockaddr *>(&at); }
     SocketStream connect()
     {
-        Fd fd = tcp();
+        Descriptor fd = tcp();
 
         if (::connect(fd.get(), address(), size)) {
             EXPECT_EQ(errno, EINPROGRESS);
@@ -412,7 +412,7 @@ protected:
         return SocketStream(std::move(fd), Stream::Status::connecting);
     }
 
-    Fd listener;
+    Descriptor listener;
     sockaddr_in at = {};
     socklen_t size = sizeof(at);
 };
@@ -446,7 +446,8 @@ TEST_F(ConnectingTest, FinishedUnread)
     ASSERT_EQ(listen(listener.get(), 1), 0);
     auto stream = std::unique_ptr<SocketStream>(new SocketStream(connect()));
     ASSERT_EQ(stream->status(), Stream::Status::connected);
-    Fd program(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK));
+    Descriptor program(accept4(listener.get(), nullptr, nullptr,
+                               SOCK_NONBLOCK));
     while ((n = stream->writev(&iov, 1)) > 0) {
         written += n;
     }
@@ -477,10 +478,10 @@ TEST_F(ConnectingTest, StillConnecting)
     /* As one whose other end has no answer yet: it cannot be written to. */
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                          0, ends.data()), 0);
-    Fd other(ends[1]);
+    Descriptor other(ends[1]);
     while (send(ends[0], block.data(), block.size(), MSG_NOSIGNAL) > 0) {
     }
-    SocketStream stream(Fd(ends[0]), Stream::Status::connecting);
+    SocketStream stream(Descriptor(ends[0]), Stream::Status::connecting);
     EXPECT_EQ(stream.status(), Stream::Status::connecting);
 }
 

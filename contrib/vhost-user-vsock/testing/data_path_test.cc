@@ -157,7 +157,7 @@ protected:
     static constexpr int rounds = 100;
 
     Folder folder_;
-    Fd stop_{eventfd(0, EFD_CLOEXEC)};
+    Descriptor stop_{eventfd(0, EFD_CLOEXEC)};
     Sockets sockets_;
     Siblings siblings_;
     Events events_;

@@ -59,11 +59,11 @@ bool wait_readable(int fd, int timeout)
     return poll(&p, 1, timeout) > 0;
 }
 
-Fd connect_unix(const std::string &path, int type)
+Descriptor connect_unix(const std::string &path, int type)
 {
     auto end = std::chrono::steady_clock::now()
         + std::chrono::milliseconds(patience);
-    Fd fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    Descriptor fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
     sockaddr_un address = {};
 
     address.sun_family = AF_UNIX;

@@ -41,7 +41,7 @@ bool wait_readable(int fd, int timeout);
  * Connect to a Unix socket, as soon as someone listens there: a back end that
  * has just been started may not yet.
  */
-Fd connect_unix(const std::string &path, int type = SOCK_STREAM);
+Descriptor connect_unix(const std::string &path, int type = SOCK_STREAM);
 
 class Memory {
 public:
@@ -69,7 +69,7 @@ public:
     static constexpr uint64_t guest_base = 0x40000000;
 
 private:
-    Fd fd_;
+    Descriptor fd_;
     uint8_t *base_;
     size_t size_, used_ = 0;
 };
@@ -133,7 +133,7 @@ private:
     Memory *memory_;
     uint16_t size_;
     bool event_index_;
-    Fd kick_, call_;
+    Descriptor kick_, call_;
     uint64_t tables_ = 0;           /* an indirect table for each head */
     std::vector<uint16_t> free_;
     std::vector<Chain> chains_;
@@ -175,7 +175,7 @@ public:
     int fd() const { return socket_.get(); }
 
 private:
-    Fd socket_;
+    Descriptor socket_;
     bool reply_ack_ = false, enable_ = false;
 };
 

@@ -69,8 +69,10 @@ Daemon::Daemon(const std::string &program,
                const std::string &log, size_t descriptor_limit)
 {
     std::vector<char *> argv = {const_cast<char *>(program.c_str())};
-    Fd out(open((log + ".out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    Fd err(open((log + ".err").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    Descriptor out(open((log + ".out").c_str(),
+                        O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    Descriptor err(open((log + ".err").c_str(),
+                        O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 
     for (const std::string &argument : arguments) {
         argv.push_back(const_cast<char *>(argument.c_str()));
@@ -168,7 +170,7 @@ void raise_descriptor_limit()
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-HostSocket::HostSocket(Fd fd)
+HostSocket::HostSocket(Descriptor fd)
     : fd_(std::move(fd))
 {
     timeval limit = {.tv_sec = patience / 1000, .tv_usec = 0};
@@ -276,6 +278,6 @@ HostSocket HostListener::accept()
         errno = ETIMEDOUT;
         fail(path_);
     }
-    return HostSocket(Fd(::accept4(fd_.get(), nullptr, nullptr,
-                                   SOCK_CLOEXEC)));
+    return HostSocket(Descriptor(::accept4(fd_.get(), nullptr, nullptr,
+                                           SOCK_CLOEXEC)));
 }

@@ -65,7 +65,7 @@ void raise_descriptor_limit();
 /* A host program's end of a connection; all of it blocks, up to `patience`. */
 class HostSocket {
 public:
-    explicit HostSocket(Fd fd);
+    explicit HostSocket(Descriptor fd);
     /* Connect to a Unix socket, of type SOCK_STREAM or SOCK_SEQPACKET. */
     explicit HostSocket(const std::string &path, int type = SOCK_STREAM);
 
@@ -77,11 +77,11 @@ public:
     /* Is there nothing more? Waits for it; a reset is an end too. */
     bool at_end();
     void shutdown_write();
-    void close() { fd_ = Fd(); }
+    void close() { fd_.reset(); }
     int fd() const { return fd_.get(); }
 
 private:
-    Fd fd_;
+    Descriptor fd_;
 };
 
 class HostListener {
@@ -95,7 +95,7 @@ public:
 
 private:
     std::string path_;
-    Fd fd_;
+    Descriptor fd_;
 };
 
 #endif

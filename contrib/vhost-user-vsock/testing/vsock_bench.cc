@@ -102,7 +102,7 @@ public:
 private:
     void run(const std::function<void(int fd)> &serve);
 
-    Fd epoll_;
+    Descriptor epoll_;
     std::atomic<bool> stopped_ = false;
     std::thread thread_;
 };
