@@ -16,6 +16,7 @@
  *   message       vhost-user messages, checked
  *   queue         a queue of the guest's
  *   device        vhost-user, and all of the above for one guest
+ *   confinement   what the process gives up before it serves
  *
  * A lower one knows nothing of a higher one.
  *
@@ -28,6 +29,7 @@
 #include <system_error>
 #include <thread>
 
+#include "confinement.hh"
 #include "options.hh"
 
 namespace {
@@ -123,6 +125,9 @@ int serve(const Options &options, size_t limit)
     }
     for (auto &device : devices) {
         device->set_descriptors(share);
+    }
+    if (options.sandbox && !confine(options.vms, &error)) {
+        return fail(error);
     }
     run(devices);
     return 0;

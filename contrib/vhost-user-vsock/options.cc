@@ -47,6 +47,8 @@ const char *const usage =
     "The daemon:\n"
     "  --vm KEY=VALUE,...     a guest, with these options; can be repeated\n"
     "  --events FD|PATH       write there what happens, as lines of JSON\n"
+    "  --sandbox on|off       once all is set up, give up the files and system\n"
+    "                         calls that are not needed (default: on)\n"
     "  --help                 show this text\n";
 
 namespace {
@@ -445,6 +447,12 @@ std::optional<Options> parse_options(const std::vector<std::string> &arguments,
             Vm vm;
             ok = parse_vm(value, &vm, error);
             options.vms.push_back(vm.options);
+        } else if (word == "--sandbox") {
+            if (value != "on" && value != "off") {
+                *error = "--sandbox " + value + ": give on or off";
+                return {};
+            }
+            options.sandbox = value == "on";
         } else if (word == "--events") {
             if (!options.events.empty() || value.empty()) {
                 *error = "--events " + value + ": it is one descriptor or path";

@@ -16,6 +16,7 @@ extern const char *const usage;
 struct Options {
     std::vector<VmOptions> vms;
     std::string events;         /* empty: none */
+    bool sandbox = true;        /* see confinement.hh */
     bool help = false;
 };
 

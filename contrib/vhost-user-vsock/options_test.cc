@@ -98,6 +98,23 @@ TEST(Options, ConnectAndListen)
     EXPECT_EQ(flat[0].host.connects.size(), 2u);
 }
 
+TEST(Options, Sandbox)
+{
+    std::string error;
+
+    EXPECT_TRUE(parse_options({"--socket", "/s"}, &error)->sandbox);
+    EXPECT_TRUE(parse_options({"--socket", "/s", "--sandbox", "on"},
+                              &error)->sandbox);
+    EXPECT_FALSE(parse_options({"--socket", "/s", "--sandbox=off"},
+                               &error)->sandbox);
+    for (const char *value : {"", "no", "ON"}) {
+        EXPECT_FALSE(parse_options({"--socket", "/s", "--sandbox", value},
+                                   &error));
+        EXPECT_EQ(error, std::string("--sandbox ") + value
+                  + ": give on or off");
+    }
+}
+
 TEST(Options, Events)
 {
     auto options = parse_options({"--socket", "/s", "--events", "3"}, &error);

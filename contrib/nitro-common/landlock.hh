@@ -1,0 +1,56 @@
+/*
+ * Landlock: which files a process and its children can reach
+ *
+ * A process gives rights up for itself and for what it starts, without
+ * privileges.  A right that the kernel's version of Landlock does not know
+ * stays.  Connecting to a Unix socket that has a path is not restricted.
+ *
+ * Linux, Documentation/userspace-api/landlock.rst
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef NITRO_COMMON_LANDLOCK_HH
+#define NITRO_COMMON_LANDLOCK_HH
+
+#include <cstdint>
+#include <string>
+
+class Landlock {
+public:
+    enum class Tcp { allowed, refused };
+
+    /*
+     * Rules that allow nothing: no file, no abstract Unix socket of another
+     * process, no signal to another process and, with Tcp::refused, neither
+     * TCP connections nor TCP listeners.
+     */
+    explicit Landlock(Tcp tcp);
+    Landlock(const Landlock &) = delete;
+    Landlock &operator=(const Landlock &) = delete;
+    ~Landlock();
+
+    /* These allow a file, or a directory with all below it.  A path that is
+     * not there is left out. */
+    void allow_read(const std::string &path);       /* and to execute */
+    void allow_write(const std::string &path);      /* and to read */
+    void allow_device(const std::string &path);     /* and its ioctls */
+    /* Make and remove sockets in a directory, and list it */
+    void allow_sockets_in(const std::string &path);
+
+    /*
+     * Put the rules in force for this thread and all that it starts: called
+     * before there are other threads.  No program gets privileges from its
+     * mode after that (no_new_privs).  False, with errno set, if the kernel
+     * refuses; ENOSYS or EOPNOTSUPP if it has no Landlock.
+     */
+    bool enforce();
+
+private:
+    void allow(const std::string &path, uint64_t rights);
+
+    int rules_ = -1;                /* descriptor of the rule set */
+    int error_ = 0;                 /* why there is none */
+    uint64_t file_rights_ = 0;      /* those that the kernel knows */
+};
+
+#endif
