@@ -36,7 +36,7 @@ constexpr uint64_t all_of_tcp = 3;
 /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, _SIGNAL */
 constexpr uint64_t all_scopes = 3;
 
-constexpr unsigned create_version = 1;      /* LANDLOCK_CREATE_RULESET_VERSION */
+constexpr unsigned create_version = 1;  /* LANDLOCK_CREATE_RULESET_VERSION */
 constexpr int rule_path_beneath = 1;        /* LANDLOCK_RULE_PATH_BENEATH */
 
 struct RulesetAttr {
