@@ -11,6 +11,7 @@
 #include <regex>
 #include <sstream>
 
+#include "decimal.hh"
 #include "enclave/enclave.hh"
 #include "support/json_input.hh"
 
@@ -257,21 +258,13 @@ std::string shown(std::string text)
 uint64_t parse_number(const std::string &option, const std::string &text,
                       uint64_t max)
 {
-    uint64_t value = 0;
-    bool good = !text.empty();
+    std::optional<uint64_t> value = parse_decimal(text, 0, max);
 
-    for (char c : text) {
-        uint64_t digit = static_cast<unsigned char>(c) - '0';
-
-        good = good && digit <= std::min<uint64_t>(max, 9) &&
-            value <= (max - digit) / 10;
-        value = good ? 10 * value + digit : 0;
-    }
-    if (!good) {
+    if (!value) {
         invalid(option + " " + text + " is not a number from 0 to "
                 + number(max), "Correct it.");
     }
-    return value;
+    return *value;
 }
 
 uint64_t parse_memory(const std::string &text)

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <sys/un.h>
 
+#include "decimal.hh"
 #include "enclave/run_options.hh"
 
 namespace {
@@ -32,21 +33,15 @@ std::string named(const char *option, const std::string &value)
 uint64_t number_of(const std::string &text, uint64_t min, uint64_t max,
                    const std::string &what)
 {
-    uint64_t number = 0;
-    bool good = true;
+    std::optional<uint64_t> number = parse_decimal(text, min, max);
 
-    try {
-        number = parse_number("", text, max);
-    } catch (const Error &) {
-        good = false;
-    }
-    if (!good || number < min) {
+    if (!number) {
         throw Error(Code::invalid_argument, what + " has \"" + shown(text)
                     + "\" for a port", "Give a number from "
                     + std::to_string(min) + " to " + std::to_string(max)
                     + ".");
     }
-    return number;
+    return *number;
 }
 
 /* Cut off what is behind the last colon: nothing if there is none. */

@@ -1,5 +1,5 @@
 /*
- * What the parts of qemu-nitro-cli share: errors and descriptors
+ * What the parts of qemu-nitro-cli share: errors and files
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +11,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-#include <unistd.h>
+
+#include "descriptor.hh"
 
 using Bytes = std::vector<uint8_t>;
 
@@ -50,40 +51,6 @@ struct Error : std::runtime_error {
         : std::runtime_error(what), code(code), advice(std::move(advice)) {}
     Code code;
     std::string advice;
-};
-
-/* A file descriptor that closes itself */
-class Descriptor {
-public:
-    explicit Descriptor(int fd = -1) : fd_(fd) {}
-    Descriptor(Descriptor &&other) noexcept : fd_(other.release()) {}
-    Descriptor(const Descriptor &) = delete;
-    Descriptor &operator=(const Descriptor &) = delete;
-    Descriptor &operator=(Descriptor &&other) noexcept
-    {
-        reset(other.release());
-        return *this;
-    }
-    ~Descriptor() { reset(); }
-
-    int get() const { return fd_; }
-    explicit operator bool() const { return fd_ >= 0; }
-    int release()
-    {
-        int fd = fd_;
-        fd_ = -1;
-        return fd;
-    }
-    void reset(int fd = -1)
-    {
-        if (fd_ >= 0) {
-            close(fd_);
-        }
-        fd_ = fd;
-    }
-
-private:
-    int fd_;
 };
 
 std::string error_text(int error);
