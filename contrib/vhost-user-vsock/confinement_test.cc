@@ -22,7 +22,7 @@
 #include <thread>
 
 #include "landlock.hh"
-#include "testing/temporary_folder.hh"
+#include "testing/temporary_directory.hh"
 
 namespace {
 

@@ -51,7 +51,7 @@
 #include <chrono>
 #include <memory>
 
-#include "backlog.hh"
+#include "tx_buffer.hh"
 #include "packet.hh"
 #include "stream.hh"
 

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "testing/fake_rooms.hh"
+#include "testing/fake_rx_buffers.hh"
 
 #include <cerrno>
 #include <cstring>

@@ -5,7 +5,7 @@
  */
 #include "events.hh"
 #include "sockets.hh"
-#include "testing/temporary_folder.hh"
+#include "testing/temporary_directory.hh"
 
 #include <fcntl.h>
 #include <fstream>

@@ -5,8 +5,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "host.hh"
-#include "testing/fake_rooms.hh"
-#include "testing/temporary_folder.hh"
+#include "testing/fake_rx_buffers.hh"
+#include "testing/temporary_directory.hh"
 
 #include <array>
 #include <gtest/gtest.h>

@@ -11,7 +11,7 @@
 #include <sys/epoll.h>
 #include <thread>
 
-#include "testing/temporary_folder.hh"
+#include "testing/temporary_directory.hh"
 
 namespace {
 

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "host.hh"
-#include "testing/fake_rooms.hh"
+#include "testing/fake_rx_buffers.hh"
 
 #include <cstring>
 #include <gtest/gtest.h>

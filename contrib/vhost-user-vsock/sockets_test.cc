@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "sockets.hh"
-#include "testing/temporary_folder.hh"
+#include "testing/temporary_directory.hh"
 
 #include <cerrno>
 #include <fstream>

@@ -15,7 +15,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "descriptors.hh"
+#include "descriptor_share.hh"
 #include "descriptor.hh"
 
 class Stream {

@@ -16,7 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/guest.hh"
-#include "testing/peer.hh"
+#include "testing/host_programs.hh"
 
 constexpr uint64_t host = 2, parent = 3;    /* CIDs */
 constexpr uint64_t first = 16, second = 17;

@@ -11,7 +11,7 @@
  */
 #include "device.hh"
 #include "testing/guest.hh"
-#include "testing/peer.hh"
+#include "testing/host_programs.hh"
 
 #include <array>
 #include <atomic>

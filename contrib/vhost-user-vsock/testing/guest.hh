@@ -24,7 +24,7 @@
 #include "qemu/compiler.h"
 #include "standard-headers/linux/virtio_vsock.h"
 
-#include "testing/frontend.hh"
+#include "testing/front_end.hh"
 
 constexpr uint32_t vsock_header = sizeof(virtio_vsock_hdr);      /* bytes */
 constexpr uint32_t largest_packet = 64 * 1024;      /* Linux sends no larger */

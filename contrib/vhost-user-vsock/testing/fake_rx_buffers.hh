@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef VHOST_USER_VSOCK_TESTING_FAKE_ROOMS_HH
-#define VHOST_USER_VSOCK_TESTING_FAKE_ROOMS_HH
+#ifndef VHOST_USER_VSOCK_TESTING_FAKE_RX_BUFFERS_HH
+#define VHOST_USER_VSOCK_TESTING_FAKE_RX_BUFFERS_HH
 
 #include <string>
 #include <vector>

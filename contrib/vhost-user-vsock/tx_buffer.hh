@@ -8,8 +8,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef VHOST_USER_VSOCK_BACKLOG_HH
-#define VHOST_USER_VSOCK_BACKLOG_HH
+#ifndef VHOST_USER_VSOCK_TX_BUFFER_HH
+#define VHOST_USER_VSOCK_TX_BUFFER_HH
 
 #include <cstdint>
 #include <vector>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "testing/frontend.hh"
+#include "testing/front_end.hh"
 
 #include <algorithm>
 #include <atomic>

@@ -1,9 +1,9 @@
 /*
- * Tests of descriptors.cc
+ * Tests of descriptor_share.cc
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "descriptors.hh"
+#include "descriptor_share.hh"
 #include "descriptor.hh"
 
 #include <gtest/gtest.h>

@@ -24,7 +24,7 @@
 #include <thread>
 
 #include "testing/guest.hh"
-#include "testing/peer.hh"
+#include "testing/host_programs.hh"
 
 namespace {
 

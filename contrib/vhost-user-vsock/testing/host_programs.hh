@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef VHOST_USER_VSOCK_TESTING_PEER_HH
-#define VHOST_USER_VSOCK_TESTING_PEER_HH
+#ifndef VHOST_USER_VSOCK_TESTING_HOST_PROGRAMS_HH
+#define VHOST_USER_VSOCK_TESTING_HOST_PROGRAMS_HH
 
 #include <string>
 #include <string_view>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "backlog.hh"
+#include "tx_buffer.hh"
 
 void Backlog::append(const Iov &iov)
 {

@@ -14,8 +14,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef VHOST_USER_VSOCK_TESTING_FRONTEND_HH
-#define VHOST_USER_VSOCK_TESTING_FRONTEND_HH
+#ifndef VHOST_USER_VSOCK_TESTING_FRONT_END_HH
+#define VHOST_USER_VSOCK_TESTING_FRONT_END_HH
 
 #include <cstddef>
 #include <cstdint>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "descriptors.hh"
+#include "descriptor_share.hh"
 
 #include <filesystem>
 #include <iterator>

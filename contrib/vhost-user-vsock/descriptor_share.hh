@@ -8,8 +8,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef VHOST_USER_VSOCK_DESCRIPTORS_HH
-#define VHOST_USER_VSOCK_DESCRIPTORS_HH
+#ifndef VHOST_USER_VSOCK_DESCRIPTOR_SHARE_HH
+#define VHOST_USER_VSOCK_DESCRIPTOR_SHARE_HH
 
 #include <atomic>
 #include <cstddef>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "testing/peer.hh"
+#include "testing/host_programs.hh"
 
 #include <algorithm>
 #include <cerrno>
@@ -22,7 +22,7 @@
 #include <system_error>
 #include <thread>
 
-#include "testing/frontend.hh"
+#include "testing/front_end.hh"
 
 namespace {
 

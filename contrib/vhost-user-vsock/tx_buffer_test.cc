@@ -1,9 +1,9 @@
 /*
- * Tests of backlog.cc
+ * Tests of tx_buffer.cc
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "backlog.hh"
+#include "tx_buffer.hh"
 
 #include <gtest/gtest.h>
 #include <string>
