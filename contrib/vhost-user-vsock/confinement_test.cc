@@ -58,7 +58,7 @@ class ConfinementTest : public testing::Test {
 protected:
     ConfinementTest()
     {
-        vms_[0].socket = folder_ / "vhost.sock";
+        vms_[0].socket = directory_ / "vhost.sock";
     }
 
     int error_of(const std::function<long()> &call)
@@ -66,7 +66,7 @@ protected:
         return ::error_of(vms_, call);
     }
 
-    TemporaryFolder folder_;
+    TemporaryDirectory directory_;
     std::vector<VmOptions> vms_{1};
 };
 
@@ -79,7 +79,7 @@ bool has_landlock()
 
 TEST_F(ConfinementTest, OpensAndMakesNoFile)
 {
-    std::string path = folder_ / "file";
+    std::string path = directory_ / "file";
 
     EXPECT_NE(error_of([] { return open("/etc/passwd", O_RDONLY); }), 0);
     EXPECT_NE(error_of([&] {
@@ -88,13 +88,13 @@ TEST_F(ConfinementTest, OpensAndMakesNoFile)
     EXPECT_NE(access(path.c_str(), F_OK), 0);
     EXPECT_NE(error_of([&] { return mkdir(path.c_str(), 0700); }), 0);
     EXPECT_NE(error_of([&] {
-        return rename((folder_ / "").c_str(), path.c_str());
+        return rename((directory_ / "").c_str(), path.c_str());
     }), 0);
 }
 
 TEST_F(ConfinementTest, RemovesItsOwnSocketsAlone)
 {
-    TemporaryFolder other;
+    TemporaryDirectory other;
     std::string own = vms_[0].socket, foreign = other / "file";
 
     for (const std::string &path : {own, foreign}) {
@@ -215,16 +215,16 @@ TEST_F(ConfinementTest, DumpsNoCore)
 
 TEST(Landlock, AllowsWhatItIsTold)
 {
-    TemporaryFolder readable, writable, other;
+    TemporaryDirectory readable, writable, other;
     std::string name = "file";
 
-    for (TemporaryFolder *folder : {&readable, &writable, &other}) {
-        close(open((*folder / name).c_str(), O_CREAT | O_WRONLY, 0600));
+    for (TemporaryDirectory *directory : {&readable, &writable, &other}) {
+        close(open((*directory / name).c_str(), O_CREAT | O_WRONLY, 0600));
     }
     if (!has_landlock()) {
         GTEST_SKIP() << "this kernel has no Landlock";
     }
-    auto opens = [&](const TemporaryFolder &folder, int flags) {
+    auto opens = [&](const TemporaryDirectory &directory, int flags) {
         return in_child([&] {
             Landlock landlock(Landlock::Tcp::allowed);
 
@@ -232,7 +232,7 @@ TEST(Landlock, AllowsWhatItIsTold)
             landlock.allow_write(writable / name);
             landlock.allow_read("/not/there");
             return !landlock.enforce() ? 255 :
-                open((folder / name).c_str(), flags) < 0 ? errno : 0;
+                open((directory / name).c_str(), flags) < 0 ? errno : 0;
         });
     };
     EXPECT_EQ(opens(readable, O_RDONLY), 0);

@@ -10,32 +10,32 @@
 #include <sys/socket.h>
 
 Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
-                       uint32_t limit, uint16_t type, bool by_guest)
+                       uint32_t buf_alloc, uint16_t type, bool by_guest)
     : address_(address), stream_(std::move(stream)), type_(type),
       by_guest_(by_guest),
-      state_(by_guest ? State::waiting : State::connecting),
-      deadline_(Clock::now() + connect_timeout), limit_(limit)
+      state_(by_guest ? State::connecting_stream : State::connecting_guest),
+      deadline_(Clock::now() + connect_timeout), buf_alloc_(buf_alloc)
 {
     if (messages()) {
-        /* The guest learns of the bound by its credit. */
-        limit_ = std::min<size_t>(limit_, stream_->max_message());
+        /* The guest sends no larger message than its credit allows. */
+        buf_alloc_ = std::min<size_t>(buf_alloc_, stream_->max_message());
     }
 }
 
 Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
-                       uint32_t limit, const PacketHeader &request)
-    : Connection(address, std::move(stream), limit, request.type, true)
+                       uint32_t buf_alloc, const PacketHeader &request)
+    : Connection(address, std::move(stream), buf_alloc, request.type, true)
 {
-    guest_limit_ = request.buf_alloc;
-    guest_forwarded_ = request.fwd_cnt;
-    ask_stream(Clock::now());
+    guest_buf_alloc_ = request.buf_alloc;
+    guest_fwd_cnt_ = request.fwd_cnt;
+    check_stream(Clock::now());
 }
 
 Connection::Connection(const Address &address, std::unique_ptr<Stream> stream,
-                       uint32_t limit, uint16_t type)
-    : Connection(address, std::move(stream), limit, type, false)
+                       uint32_t buf_alloc, uint16_t type)
+    : Connection(address, std::move(stream), buf_alloc, type, false)
 {
-    request_ = true;
+    pending_request_ = true;
 }
 
 void Connection::retry_after(Clock::time_point now)
@@ -45,7 +45,7 @@ void Connection::retry_after(Clock::time_point now)
                                                 last_retry);
 }
 
-void Connection::ask_stream(Clock::time_point now)
+void Connection::check_stream(Clock::time_point now)
 {
     retry_.reset();
     switch (stream_->status()) {
@@ -54,11 +54,18 @@ void Connection::ask_stream(Clock::time_point now)
     case Stream::Status::backlog_full:
         return retry_after(now);
     case Stream::Status::connected:
-        response_ = true;
+        pending_response_ = true;
         return establish();
     case Stream::Status::failed:
+        break;
+    }
+    std::unique_ptr<Stream> fallback = stream_->take_fallback();
+    if (!fallback) {
         return reset();
     }
+    /* The event loop may still watch the descriptor of the failed stream. */
+    failed_stream_ = std::exchange(stream_, std::move(fallback));
+    check_stream(now);
 }
 
 void Connection::establish()
@@ -66,17 +73,18 @@ void Connection::establish()
     state_ = State::established;
     opened_ = true;
     retry_interval_ = first_retry;
-    /* Events of before now are not told again. */
+    /* An event that came before now does not come again. */
     readable_ = stream_->fd() >= 0;
     deadline_.reset();
 }
 
 void Connection::reset()
 {
-    if (state_ != State::dead) {
-        state_ = State::dead;
-        rst_ = true;
-        request_ = response_ = update_ = end_ = false;
+    if (state_ != State::closed) {
+        state_ = State::closed;
+        pending_rst_ = true;
+        pending_request_ = pending_response_ = false;
+        pending_credit_update_ = pending_shutdown_ = false;
         deadline_.reset();
         retry_.reset();
     }
@@ -87,8 +95,8 @@ void Connection::expire(Clock::time_point now)
     if (deadline_ && *deadline_ <= now) {
         reset();
     } else if (retry_ && *retry_ <= now) {
-        if (state_ == State::waiting) {
-            ask_stream(now);
+        if (state_ == State::connecting_stream) {
+            check_stream(now);
         } else {
             finish(now);
         }
@@ -97,11 +105,11 @@ void Connection::expire(Clock::time_point now)
 
 void Connection::receive(const PacketHeader &h, const Iov &payload)
 {
-    if (state_ == State::dead) {
+    if (state_ == State::closed) {
         return;
     }
-    guest_limit_ = h.buf_alloc;
-    guest_forwarded_ = h.fwd_cnt;
+    guest_buf_alloc_ = h.buf_alloc;
+    guest_fwd_cnt_ = h.fwd_cnt;
     if (h.type != type_) {
         return reset();
     }
@@ -109,59 +117,60 @@ void Connection::receive(const PacketHeader &h, const Iov &payload)
     switch (static_cast<Op>(h.op)) {
     case Op::rst:
         reset();
-        rst_ = false;       /* it is not answered */
+        pending_rst_ = false;       /* A RST is not answered. */
         return;
     case Op::response:
-        if (state_ != State::connecting || request_) {
+        if (state_ != State::connecting_guest || pending_request_) {
             return reset();
         }
         establish();
-        return stream_->accepted(address_.peer_port);
+        return stream_->guest_accepted(address_.peer_port);
     case Op::shutdown:
         return guest_shutdown(h.flags & shutdown_both);
     case Op::rw:
-        return take(h, payload);
+        return receive_data(h, payload);
     case Op::credit_update:
         return;
     case Op::credit_request:
-        update_ = true;
+        pending_credit_update_ = true;
         return;
-    default:    /* a REQUEST for what exists, or unknown */
+    default:    /* a REQUEST for this same connection, or unknown */
         return reset();
     }
 }
 
 /* Guest to stream */
 
-void Connection::take(const PacketHeader &h, const Iov &payload)
+void Connection::receive_data(const PacketHeader &h, const Iov &payload)
 {
     if (state_ != State::established || (guest_shutdown_ & shutdown_send) ||
-        h.len > limit_ - (received_ - forwarded_)) {
-        return reset();     /* out of turn, or over its credit */
+        h.len > buf_alloc_ - (rx_cnt_ - fwd_cnt_)) {
+        return reset();     /* not allowed now, or beyond its credit */
     }
-    received_ += h.len;
+    rx_cnt_ += h.len;
     bytes_from_guest_ += h.len;
 
-    size_t done = backlog_.empty() && !write_broken_
-        ? write_through(h, payload) : 0;
+    size_t done = tx_buffer_.empty() && !write_broken_
+        ? write_directly(h, payload) : 0;
     if (write_broken_) {
-        return forwarded(h.len);
+        return count_forwarded(h.len);
     }
-    if (state_ == State::dead || (done && done == h.len)) {
+    if (state_ == State::closed || (done && done == h.len)) {
         return;
     }
-    backlog_.append(payload.slice(done));
-    /* The rest of a message needs what earlier ones have left. */
-    tell_of_room();
-    /* An empty packet can end one; an empty message is none: see stream.cc. */
-    if (messages() && (h.flags & end_of_message) && backlog_.open_size()) {
-        backlog_.end_message(h.flags & end_of_record);
+    tx_buffer_.append(payload.slice(done));
+    /* The guest may need this credit for the rest of the message. */
+    update_credit();
+    /* An empty packet can end a message.  An empty message is discarded: see
+     * SocketStream::message_size(). */
+    if (messages() && (h.flags & end_of_message) && tx_buffer_.open_size()) {
+        tx_buffer_.end_message(h.flags & end_of_record);
         flush();
     }
 }
 
-/* From the guest's memory to the stream, as far as it takes it */
-size_t Connection::write_through(const PacketHeader &h, const Iov &payload)
+/* Write from the guest's memory to the stream.  Returns how many bytes. */
+size_t Connection::write_directly(const PacketHeader &h, const Iov &payload)
 {
     IovArray all;
 
@@ -171,7 +180,7 @@ size_t Connection::write_through(const PacketHeader &h, const Iov &payload)
     bool fits = all.append(payload);
     if (messages()) {
         if (!(h.flags & end_of_message) || !fits) {
-            return 0;       /* it goes when all of it is there */
+            return 0;       /* The whole message is written at once. */
         }
         stream_->set_ends_record(h.flags & end_of_record);
     }
@@ -182,33 +191,34 @@ size_t Connection::write_through(const PacketHeader &h, const Iov &payload)
         }
         return 0;
     }
-    forwarded(n);
+    count_forwarded(n);
     return n;
 }
 
 /*
- * The other end takes no more.  It may be closed, but the guest has a right to
- * what it wrote before that.
+ * The program at the other end may have closed its socket.  What it wrote
+ * before that still belongs to the guest.
  */
 void Connection::write_failed()
 {
-    if (state_ != State::established || end_ || end_said_ ||
+    if (state_ != State::established || pending_shutdown_ || shutdown_sent_ ||
         (guest_shutdown_ & shutdown_receive)) {
         return reset();
     }
     write_broken_ = true;
     readable_ = true;
-    forwarded(backlog_.size());
-    backlog_ = Backlog();
+    count_forwarded(tx_buffer_.size());
+    tx_buffer_ = TxBuffer();
 }
 
-/* Writes what comes first of what waits; false if it could not. */
-bool Connection::write_waiting()
+/* Write from the tx buffer, a message if there are messages; false if the
+ * stream takes nothing. */
+bool Connection::write_pending()
 {
-    iovec v = messages() ? backlog_.message() : backlog_.bytes();
+    iovec v = messages() ? tx_buffer_.message() : tx_buffer_.bytes();
 
     if (messages()) {
-        stream_->set_ends_record(backlog_.ends_record());
+        stream_->set_ends_record(tx_buffer_.ends_record());
     }
     ssize_t n = stream_->writev(&v, 1);
     if (n < 0) {
@@ -218,11 +228,11 @@ bool Connection::write_waiting()
         return false;
     }
     if (messages()) {
-        backlog_.drop_message();
+        tx_buffer_.drop_message();
     } else {
-        backlog_.drop(n);
+        tx_buffer_.drop(n);
     }
-    forwarded(n);
+    count_forwarded(n);
     if (state_ == State::closing) {
         deadline_ = Clock::now() + shutdown_timeout;
     }
@@ -231,15 +241,15 @@ bool Connection::write_waiting()
 
 void Connection::flush()
 {
-    while (messages() ? backlog_.has_message() : !backlog_.empty()) {
-        if (!write_waiting()) {
+    while (messages() ? tx_buffer_.has_message() : !tx_buffer_.empty()) {
+        if (!write_pending()) {
             return;
         }
     }
     if (state_ == State::closing) {
         finish(Clock::now());
-    } else if ((guest_shutdown_ & shutdown_send) && !write_ended_) {
-        write_ended_ = true;
+    } else if ((guest_shutdown_ & shutdown_send) && !write_closed_) {
+        write_closed_ = true;
         stream_->shutdown(SHUT_WR);
     }
 }
@@ -254,36 +264,38 @@ void Connection::finish(Clock::time_point now)
     }
 }
 
-void Connection::forwarded(size_t bytes)
+void Connection::count_forwarded(size_t bytes)
 {
-    forwarded_ += bytes;
-    tell_of_room();
+    fwd_cnt_ += bytes;
+    update_credit();
 }
 
 /*
- * The guest learns of room before it runs out: Linux does not ask.  That is
- * when it believes to have less than half: then at a quarter at a time, or, if
- * the stream has all that it can be given, whatever there is.
+ * Linux does not ask for credit, so the guest gets a CREDIT_UPDATE before it
+ * has none left: when it knows of at most half, and a quarter or more is new.
+ * When the tx buffer has nothing more to write, less than that is sent too.
  */
-void Connection::tell_of_room()
+void Connection::update_credit()
 {
-    uint32_t untold = forwarded_ - forwarded_told_;
-    uint32_t believed = limit_ - (received_ - forwarded_told_);
-    bool idle = messages() ? !backlog_.has_message() : backlog_.empty();
+    uint32_t new_credit = fwd_cnt_ - last_fwd_cnt_;
+    uint32_t known_credit = buf_alloc_ - (rx_cnt_ - last_fwd_cnt_);
+    bool idle = messages() ? !tx_buffer_.has_message() : tx_buffer_.empty();
 
-    if (untold && believed <= limit_ / 2 && (idle || untold >= limit_ / 4)) {
-        update_ = true;
+    if (new_credit && known_credit <= buf_alloc_ / 2 &&
+        (idle || new_credit >= buf_alloc_ / 4)) {
+        pending_credit_update_ = true;
     }
 }
 
 void Connection::guest_shutdown(uint32_t flags)
 {
-    if (state_ == State::waiting || state_ == State::connecting) {
+    if (state_ == State::connecting_stream ||
+        state_ == State::connecting_guest) {
         return reset();
     }
     if ((flags & shutdown_receive) && !(guest_shutdown_ & shutdown_receive)) {
         stream_->shutdown(SHUT_RD);
-        end_ = false;
+        pending_shutdown_ = false;
         message_.clear();
         if (write_broken_) {
             return reset();
@@ -299,25 +311,25 @@ void Connection::guest_shutdown(uint32_t flags)
 
 /* The stream's events */
 
-/* A full backlog sends no events, so it is asked again after a time. */
-void Connection::stream_changed()
+/* No event tells that a backlog has space again: retry_ is for that. */
+void Connection::handle_stream_change()
 {
-    if (state_ == State::waiting && !retry_) {
-        ask_stream(Clock::now());
+    if (state_ == State::connecting_stream && !retry_) {
+        check_stream(Clock::now());
     }
 }
 
 void Connection::stream_readable(bool ended)
 {
-    stream_changed();
+    handle_stream_change();
     readable_ = true;
     stream_ended_ = stream_ended_ || ended;
 }
 
 void Connection::stream_writable()
 {
-    if (state_ == State::waiting) {
-        stream_changed();
+    if (state_ == State::connecting_stream) {
+        handle_stream_change();
     } else if (state_ == State::established || state_ == State::closing) {
         flush();
     }
@@ -325,35 +337,36 @@ void Connection::stream_writable()
 
 bool Connection::wants_writable() const
 {
-    return state_ == State::waiting ||
-           (state_ != State::dead &&
-            (messages() ? backlog_.has_message() : !backlog_.empty()));
+    return state_ == State::connecting_stream ||
+           (state_ != State::closed &&
+            (messages() ? tx_buffer_.has_message() : !tx_buffer_.empty()));
 }
 
 /* Stream to guest */
 
-/* How many bytes the guest has room for; it may have lowered its limit. */
+/* How many bytes may be sent; the guest may have lowered its buf_alloc. */
 uint32_t Connection::credit() const
 {
-    uint32_t in_flight = sent_ - guest_forwarded_;
+    uint32_t in_flight = tx_cnt_ - guest_fwd_cnt_;
 
-    return in_flight < guest_limit_ ? guest_limit_ - in_flight : 0;
+    return in_flight < guest_buf_alloc_ ? guest_buf_alloc_ - in_flight : 0;
 }
 
 bool Connection::can_read() const
 {
-    return state_ == State::established && !end_ && !end_said_ &&
-           !(guest_shutdown_ & shutdown_receive) &&
+    return state_ == State::established && !pending_shutdown_ &&
+           !shutdown_sent_ && !(guest_shutdown_ & shutdown_receive) &&
            credit() >= needed_credit_ &&
-           (readable_ || stream_->ready() || !message_.empty());
+           (readable_ || stream_->has_data() || !message_.empty());
 }
 
-bool Connection::wants_to_say() const
+bool Connection::has_pending() const
 {
-    return rst_ || request_ || response_ || update_ || end_ || can_read();
+    return pending_rst_ || pending_request_ || pending_response_ ||
+           pending_credit_update_ || pending_shutdown_ || can_read();
 }
 
-/* Every packet tells of the room, too. */
+/* Every packet tells the guest its credit too. */
 PacketHeader Connection::header(Op op)
 {
     PacketHeader h;
@@ -364,79 +377,81 @@ PacketHeader Connection::header(Op op)
     h.dst_port = address_.guest_port;
     h.type = type_;
     h.op = static_cast<uint16_t>(op);
-    h.buf_alloc = limit_;
-    h.fwd_cnt = forwarded_told_ = forwarded_;
-    update_ = false;
+    h.buf_alloc = buf_alloc_;
+    h.fwd_cnt = last_fwd_cnt_ = fwd_cnt_;
+    pending_credit_update_ = false;
     return h;
 }
 
-size_t Connection::say_one(Rooms &rooms, Op op, uint32_t flags)
+size_t Connection::send_control(RxBuffers &buffers, Op op, uint32_t flags)
 {
     PacketHeader h = header(op);
 
     h.flags = flags;
-    rooms.use(h);
+    buffers.use(h);
     return 1;
 }
 
-size_t Connection::say(Rooms &rooms)
+size_t Connection::send_pending(RxBuffers &buffers)
 {
-    size_t said = 0;
+    size_t sent = 0;
 
-    if (rst_) {
-        rst_ = false;
-        return say_one(rooms, Op::rst);
+    if (pending_rst_) {
+        pending_rst_ = false;
+        return send_control(buffers, Op::rst);
     }
-    if (request_ || response_) {
-        Op op = request_ ? Op::request : Op::response;
+    if (pending_request_ || pending_response_) {
+        Op op = pending_request_ ? Op::request : Op::response;
 
-        request_ = response_ = false;
-        return say_one(rooms, op);
+        pending_request_ = pending_response_ = false;
+        return send_control(buffers, op);
     }
     if (can_read()) {
-        said = messages() ? say_message(rooms) : say_data(rooms);
+        sent = messages() ? send_message(buffers) : send_data(buffers);
     }
-    if (said) {
-        return said;
+    if (sent) {
+        return sent;
     }
-    if (rst_) {             /* reading has shown that it is broken */
-        return say(rooms);
+    if (pending_rst_) {             /* The stream could not be read. */
+        return send_pending(buffers);
     }
-    if (end_) {
-        end_ = false;
-        end_said_ = true;
-        return say_one(rooms, Op::shutdown, shutdown_send);
+    if (pending_shutdown_) {
+        pending_shutdown_ = false;
+        shutdown_sent_ = true;
+        return send_control(buffers, Op::shutdown, shutdown_send);
     }
-    return update_ ? say_one(rooms, Op::credit_update) : 0;
+    return pending_credit_update_ ? send_control(buffers, Op::credit_update)
+                                  : 0;
 }
 
-/* Room for up to so many packets and bytes */
-void Connection::gather(Rooms &rooms, size_t packets, size_t bytes,
+/* Collect the space of receive buffers, for up to so many packets and bytes. */
+void Connection::gather(RxBuffers &buffers, size_t packets, size_t bytes,
                         IovArray *all)
 {
     for (size_t i = 0; i < packets && all->size < bytes; i++) {
-        std::optional<Iov> room = rooms.at(i);
+        std::optional<Iov> space = buffers.at(i);
 
-        if (!room || !all->append(*room, bytes - all->size)) {
+        if (!space || !all->append(*space, bytes - all->size)) {
             return;
         }
     }
 }
 
-/* `bytes` of payload are in the rooms: make them packets. */
-size_t Connection::use(Rooms &rooms, size_t bytes, uint32_t last_flags)
+/* Send as RW packets the `bytes` of payload that the buffers have already. */
+size_t Connection::send_payload(RxBuffers &buffers, size_t bytes,
+                                uint32_t last_flags)
 {
     size_t packets = 0;
 
-    sent_ += bytes;
+    tx_cnt_ += bytes;
     bytes_to_guest_ += bytes;
     while (bytes) {
         PacketHeader h = header(Op::rw);
 
-        h.len = std::min(bytes, rooms.at(0)->size());
+        h.len = std::min(bytes, buffers.at(0)->size());
         bytes -= h.len;
         h.flags = bytes ? 0 : last_flags;
-        rooms.use(h);
+        buffers.use(h);
         packets++;
     }
     return packets;
@@ -445,58 +460,58 @@ size_t Connection::use(Rooms &rooms, size_t bytes, uint32_t last_flags)
 void Connection::read_failed(ssize_t result)
 {
     if (result < 0 && errno == EINTR) {
-        return;             /* It goes on in its next turn. */
+        return;             /* The next turn goes on. */
     }
     readable_ = false;
-    /* One whose write failed stays only for what it has for the guest. */
+    /* After a failed write, the stream was kept only to be read to its end. */
     if (write_broken_ || (result < 0 && errno != EAGAIN)) {
         reset();
     } else if (result == 0) {
         /*
-         * Even one that is gone is closed one way only: Linux drops what its
-         * program has not read once both ways are closed.
+         * Even if the program is gone, only this direction is shut down: Linux
+         * drops what the guest's program has not read once both are.
          */
-        end_ = true;
+        pending_shutdown_ = true;
     }
 }
 
-size_t Connection::say_data(Rooms &rooms)
+size_t Connection::send_data(RxBuffers &buffers)
 {
     size_t limit = std::min<size_t>(credit(), max_turn_bytes);
-    IovArray room;
+    IovArray space;
 
-    gather(rooms, burst_, limit, &room);
-    if (!room.size) {
-        /* A buffer for a header alone: it is used up, to come to others. */
-        return say_one(rooms, Op::credit_update);
+    gather(buffers, burst_, limit, &space);
+    if (!space.size) {
+        /* This buffer holds only a header: use it, to reach the next one. */
+        return send_control(buffers, Op::credit_update);
     }
-    ssize_t n = stream_->readv(room.pieces, room.count);
+    ssize_t n = stream_->readv(space.pieces, space.count);
     if (n <= 0) {
         read_failed(n);
         return 0;
     }
     readable_ = !stream_->drained() || stream_ended_;
 
-    bool all = static_cast<size_t>(n) == room.size;
-    size_t packets = use(rooms, n, 0);
+    bool all = static_cast<size_t>(n) == space.size;
+    size_t packets = send_payload(buffers, n, 0);
     burst_ = all ? std::min(2 * burst_, max_turn_packets) : packets;
     return packets;
 }
 
-/* Messages go as a whole: begun when the guest has credit for all of one. */
-size_t Connection::say_message(Rooms &rooms)
+/* A message is begun only when the guest has credit for all of it. */
+size_t Connection::send_message(RxBuffers &buffers)
 {
     if (!message_.empty()) {
-        return say_rest(rooms);
+        return send_rest_of_message(buffers);
     }
     ssize_t size = stream_->message_size();
     if (size <= 0) {
         read_failed(size);
         return 0;
     }
-    if (static_cast<size_t>(size) > std::min<size_t>(guest_limit_,
+    if (static_cast<size_t>(size) > std::min<size_t>(guest_buf_alloc_,
                                                      max_message_to_guest)) {
-        reset();            /* it could never be given */
+        reset();            /* It can never be sent. */
         return 0;
     }
     needed_credit_ = size;
@@ -505,45 +520,45 @@ size_t Connection::say_message(Rooms &rooms)
     }
     needed_credit_ = 1;
 
-    IovArray room;
-    gather(rooms, SIZE_MAX, size, &room);
-    bool fits = room.size == static_cast<size_t>(size);
+    IovArray space;
+    gather(buffers, SIZE_MAX, size, &space);
+    bool fits = space.size == static_cast<size_t>(size);
     if (!fits) {
         message_.resize(size);
-        room.pieces[0] = {message_.data(), message_.size()};
-        room.count = 1;
+        space.pieces[0] = {message_.data(), message_.size()};
+        space.count = 1;
     }
-    if (stream_->readv(room.pieces, room.count) != size) {
+    if (stream_->readv(space.pieces, space.count) != size) {
         reset();
         return 0;
     }
     if (!fits) {
         message_start_ = 0;
         message_ends_record_ = stream_->ends_record();
-        return say_rest(rooms);
+        return send_rest_of_message(buffers);
     }
-    return use(rooms, size, end_of_message |
+    return send_payload(buffers, size, end_of_message |
                (stream_->ends_record() ? end_of_record : 0));
 }
 
-/* What there is room for of a message that was read already */
-size_t Connection::say_rest(Rooms &rooms)
+/* Send what fits of a message that was read already. */
+size_t Connection::send_rest_of_message(RxBuffers &buffers)
 {
     size_t left = message_.size() - message_start_;
     auto limit = std::min<size_t>({left, credit(), max_turn_bytes});
-    IovArray room;
-    gather(rooms, max_turn_packets, limit, &room);
-    size_t n = room.size;
+    IovArray space;
+    gather(buffers, max_turn_packets, limit, &space);
+    size_t n = space.size;
     uint32_t flags = n < left ? 0 : end_of_message |
         (message_ends_record_ ? end_of_record : 0);
 
     if (!n) {
-        return say_one(rooms, Op::credit_update);
+        return send_control(buffers, Op::credit_update);
     }
-    Iov(room.pieces, room.count).copy_in(message_.data() + message_start_, n);
+    Iov(space.pieces, space.count).copy_in(message_.data() + message_start_, n);
     message_start_ += n;
     if (n == left) {
         std::vector<uint8_t>().swap(message_);
     }
-    return use(rooms, n, flags);
+    return send_payload(buffers, n, flags);
 }

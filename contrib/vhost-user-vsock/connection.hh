@@ -1,46 +1,50 @@
 /*
  * One vsock connection: a state machine between a guest and a stream
  *
- *     the guest's REQUEST                     the host's wish
+ *     REQUEST from the guest                A host program connects.
  *             |                                      |
- *         [waiting]                            [connecting] says REQUEST
- *             | the stream is connected              | RESPONSE
- *             | says RESPONSE                        |
+ *    [connecting_stream]                    [connecting_guest]
+ *             | The stream is connected.             | sends REQUEST
+ *             | sends RESPONSE                       | RESPONSE from the guest
  *             +------------> [established] <---------+
  *                                  |
- *                                  | the guest's SHUTDOWN of both ways,
- *                                  | in one packet or two
+ *                                  | SHUTDOWN of both directions from the
+ *                                  | guest, in one packet or two
  *                                  v
  *                              [closing]
- *                                  | all is written and received
+ *                                  | All data is written and received.
  *                                  v
- *                               [dead] says RST, and is finished
+ *                               [closed] sends RST, and is finished
  *
- * A stream that cannot be written to any more is read as long as it has
- * something for the guest, whose data is discarded; then RST is sent.
+ * When a write to the stream fails, the guest's data is discarded.  The stream
+ * is still read until it has nothing more for the guest.  Then RST is sent.
  *
- * After growing intervals, [waiting] tries a full backlog again, and [closing]
- * asks whether the stream has sent all.
+ * [connecting_stream] tries again when a listener's backlog is full, and
+ * [closing] asks again whether the stream has sent everything.  Both do so
+ * after intervals that grow.
  *
- * From every state to [dead]:
- *   - the guest's RST: nothing is said
- *   - what the guest may not do now (a second REQUEST, data before RESPONSE
- *     or after its SHUTDOWN, more data than its credit, another type, an
- *     unknown operation), or the stream breaks or cannot be had: says RST
- *   - [waiting] and [connecting] for 2 s, [closing] for 2 s in which nothing
- *     could be written: says RST
+ * Every state can change to [closed]:
+ *   - The guest sends RST.  Nothing is sent back.
+ *   - The guest breaks the protocol: a second REQUEST, data before RESPONSE or
+ *     after its SHUTDOWN, more data than its credit, another type, an unknown
+ *     operation.  RST is sent.
+ *   - The stream breaks, or cannot be connected.  RST is sent.
+ *   - A time-out: 2 s in a connecting state, or 2 s in [closing] in which
+ *     nothing could be written.  RST is sent.
  *
- * In [established] each way ends by itself.  When the stream ends, SHUTDOWN of
- * sending is said, once; when the guest says that it sends no more, the stream
- * is told as soon as all is written.
+ * In [established] each direction can be closed on its own (half-closed).
+ * When the stream ends, one SHUTDOWN of sending is sent.  When the guest sends
+ * one, the stream is shut down after the last byte is written to it.
  *
- * What it wants to say is a small set of packets, which say() makes in its
- * turn, when the guest has buffers; it knows neither queues nor descriptors.
+ * What is to be sent next is a small set of pending packets.  send_pending()
+ * makes them when the guest has receive buffers.  A connection knows neither
+ * virtqueues nor descriptors.
  *
- * Memory is bounded.  What the stream does not take waits, but never more than
- * `limit` bytes, which is also the credit that the guest is given.  What goes
- * to the guest is read from the stream straight into the guest's buffers; only
- * of a message for which they have no room now is a copy kept.
+ * Memory is bounded.  What the stream does not take waits in the tx buffer,
+ * which never has more than `buf_alloc` bytes: that is the credit that the
+ * guest has.  Data for the guest is read from the stream directly into the
+ * guest's receive buffers.  Only of a message that they cannot hold now, a
+ * copy is kept.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -51,16 +55,18 @@
 #include <chrono>
 #include <memory>
 
-#include "tx_buffer.hh"
 #include "packet.hh"
 #include "stream.hh"
+#include "tx_buffer.hh"
 
 using Clock = std::chrono::steady_clock;
 
 constexpr auto connect_timeout = std::chrono::seconds(2);
 constexpr auto shutdown_timeout = std::chrono::seconds(2);
-/* How long to wait before a stream is asked again that has no event for it:
- * twice as long each time, up to the second of these */
+/*
+ * Some changes of a stream have no event, so the stream is asked again: first
+ * after first_retry, then after twice as long each time, up to last_retry.
+ */
 constexpr auto first_retry = std::chrono::milliseconds(1);
 constexpr auto last_retry = std::chrono::milliseconds(256);
 /*
@@ -70,7 +76,7 @@ constexpr auto last_retry = std::chrono::milliseconds(256);
  */
 constexpr uint32_t default_buffer_size = 128 * 1024;    /* bytes */
 
-/* What one connection may say in a turn, so that others have theirs soon */
+/* What one connection may send in a turn, so that others have theirs soon */
 constexpr size_t max_turn_packets = 16;
 constexpr size_t max_turn_bytes = 64 * 1024;
 
@@ -84,51 +90,58 @@ struct Address {
     uint32_t guest_port;
 };
 
-/* A guest's buffers for what is said to it, in the order in which they go */
-class Rooms {
+/* The guest's receive buffers, in the order in which they are used */
+class RxBuffers {
 public:
-    virtual ~Rooms() = default;
+    virtual ~RxBuffers() = default;
     /*
-     * What the buffer has behind the header, for the one at `index` of those
-     * not yet used; nothing if there is none.
+     * The space for payload, behind the header, in the buffer at `index` of
+     * those that are not used yet; empty if there is no such buffer.
      */
     virtual std::optional<Iov> at(size_t index) = 0;
-    /* Use the first one for a packet whose payload is in it. */
+    /* Write the header into the first buffer, which has the payload already,
+     * and give the buffer to the guest. */
     virtual void use(const PacketHeader &header) = 0;
 };
 
 class Connection {
 public:
-    enum class State { waiting, connecting, established, closing, dead };
+    enum class State {
+        connecting_stream,
+        connecting_guest,
+        established,
+        closing,
+        closed,
+    };
 
-    /* Asked for by the guest, in `request` */
+    /* A connection that the guest asks for with `request` */
     Connection(const Address &address, std::unique_ptr<Stream> stream,
-               uint32_t limit, const PacketHeader &request);
-    /* Asked for by the host; `type` is a type_* */
+               uint32_t buf_alloc, const PacketHeader &request);
+    /* A connection that the host asks for; `type` is a type_* */
     Connection(const Address &address, std::unique_ptr<Stream> stream,
-               uint32_t limit, uint16_t type);
+               uint32_t buf_alloc, uint16_t type);
 
-    /* A packet of the guest's, with its payload of header.len bytes */
+    /* A packet from the guest, with its payload of header.len bytes */
     void receive(const PacketHeader &header, const Iov &payload);
 
-    /* Events of the stream's descriptor, told when they come (by edges) */
+    /* Events of the stream's descriptor, which is watched edge-triggered */
     void stream_readable(bool ended = false);
     void stream_writable();
-    /* Is the second of them of interest? */
+    /* Does stream_writable() have to be called? */
     bool wants_writable() const;
 
-    /* Has it anything to say? */
-    bool wants_to_say() const;
+    /* Is there a packet to send? */
+    bool has_pending() const;
 
     /*
-     * Take a turn.  There is at least one buffer.  Returns the number of
-     * packets, which is 0 if it turns out that there is nothing to say.
+     * Send packets, for one turn, into at least one receive buffer.  Returns
+     * how many: 0 if the stream turns out to have no data.
      */
-    size_t say(Rooms &rooms);
+    size_t send_pending(RxBuffers &buffers);
 
-    /* Ends what has lasted too long, and tries again what is to be retried. */
+    /* Close after a time-out, or try again what is due to be tried again. */
     void expire(Clock::time_point now);
-    /* When that is due next */
+    /* When expire() has to be called next */
     std::optional<Clock::time_point> deadline() const
     {
         return retry_ ? std::min(*retry_, *deadline_) : deadline_;
@@ -136,8 +149,8 @@ public:
 
     void reset();
     State state() const { return state_; }
-    /* Nothing is left to do or to say. */
-    bool finished() const { return state_ == State::dead && !rst_; }
+    /* Nothing is left to do or to send. */
+    bool finished() const { return state_ == State::closed && !pending_rst_; }
     /* Has it ever been established? */
     bool opened() const { return opened_; }
 
@@ -147,43 +160,48 @@ public:
     Stream &stream() { return *stream_; }
     uint64_t bytes_from_guest() const { return bytes_from_guest_; }
     uint64_t bytes_to_guest() const { return bytes_to_guest_; }
-    size_t memory() const { return backlog_.capacity() + message_.capacity(); }
+    size_t memory() const
+    {
+        return tx_buffer_.capacity() + message_.capacity();
+    }
 
 private:
     Connection(const Address &address, std::unique_ptr<Stream> stream,
-               uint32_t limit, uint16_t type, bool by_guest);
+               uint32_t buf_alloc, uint16_t type, bool by_guest);
     bool messages() const { return type_ == type_seqpacket; }
     void establish();
-    void ask_stream(Clock::time_point now);
+    void check_stream(Clock::time_point now);
     void retry_after(Clock::time_point now);
-    void stream_changed();
+    void handle_stream_change();
 
-    /* guest to stream */
-    void take(const PacketHeader &header, const Iov &payload);
-    size_t write_through(const PacketHeader &header, const Iov &payload);
-    bool write_waiting();
+    /* Guest to stream */
+    void receive_data(const PacketHeader &header, const Iov &payload);
+    size_t write_directly(const PacketHeader &header, const Iov &payload);
+    bool write_pending();
     void write_failed();
     void flush();
     void finish(Clock::time_point now);
-    void forwarded(size_t bytes);
-    void tell_of_room();
+    void count_forwarded(size_t bytes);
+    void update_credit();
     void guest_shutdown(uint32_t flags);
 
-    /* stream to guest */
+    /* Stream to guest */
     bool can_read() const;
     uint32_t credit() const;
     PacketHeader header(Op op);
-    size_t say_one(Rooms &rooms, Op op, uint32_t flags = 0);
-    static void gather(Rooms &rooms, size_t packets, size_t bytes,
+    size_t send_control(RxBuffers &buffers, Op op, uint32_t flags = 0);
+    static void gather(RxBuffers &buffers, size_t packets, size_t bytes,
                        IovArray *all);
-    size_t say_data(Rooms &rooms);
-    size_t say_message(Rooms &rooms);
-    size_t say_rest(Rooms &rooms);
-    size_t use(Rooms &rooms, size_t bytes, uint32_t last_flags);
+    size_t send_data(RxBuffers &buffers);
+    size_t send_message(RxBuffers &buffers);
+    size_t send_rest_of_message(RxBuffers &buffers);
+    size_t send_payload(RxBuffers &buffers, size_t bytes,
+                        uint32_t last_flags);
     void read_failed(ssize_t result);
 
     Address address_;
     std::unique_ptr<Stream> stream_;
+    std::unique_ptr<Stream> failed_stream_;     /* whose fallback stream_ is */
     uint16_t type_;
     bool by_guest_, opened_ = false;
     State state_;
@@ -191,24 +209,31 @@ private:
     std::optional<Clock::time_point> retry_;    /* in [waiting], [closing] */
     Clock::duration retry_interval_ = first_retry;
 
-    /* what to say */
-    bool request_ = false, response_ = false, rst_ = false, update_ = false;
-    bool end_ = false, end_said_ = false;   /* SHUTDOWN of sending */
+    /* Packets to send; the only SHUTDOWN that is sent is of sending. */
+    bool pending_request_ = false, pending_response_ = false;
+    bool pending_rst_ = false, pending_credit_update_ = false;
+    bool pending_shutdown_ = false, shutdown_sent_ = false;
 
-    /* guest to stream; all counts are in bytes, modulo 2^32 */
-    uint32_t limit_;
-    Backlog backlog_;
-    uint32_t received_ = 0, forwarded_ = 0, forwarded_told_ = 0;
+    /*
+     * Guest to stream.  All counts are in bytes, modulo 2^32, and have the
+     * names that virtio 1.2, 5.10.6.3, and Linux give them: received from the
+     * guest, forwarded to the stream, and the last fwd_cnt that was sent.
+     */
+    uint32_t buf_alloc_;
+    TxBuffer tx_buffer_;
+    uint32_t rx_cnt_ = 0, fwd_cnt_ = 0, last_fwd_cnt_ = 0;
     uint32_t guest_shutdown_ = 0;
-    bool write_ended_ = false, write_broken_ = false;
+    bool write_closed_ = false;     /* SHUT_WR is done */
+    bool write_broken_ = false;     /* a write has failed */
     uint64_t bytes_from_guest_ = 0;
 
-    /* stream to guest */
+    /* Stream to guest */
     bool readable_ = false, stream_ended_ = false;
-    size_t burst_ = 1;              /* packets that the last read had need of */
-    uint32_t sent_ = 0, guest_limit_ = 0, guest_forwarded_ = 0;
+    size_t burst_ = 1;              /* receive buffers for the next read */
+    uint32_t tx_cnt_ = 0;           /* sent to the guest */
+    uint32_t guest_buf_alloc_ = 0, guest_fwd_cnt_ = 0;
     uint32_t needed_credit_ = 1;    /* bytes of the next message */
-    std::vector<uint8_t> message_;  /* the rest of one, from message_start_ */
+    std::vector<uint8_t> message_;  /* is sent from message_start_ on */
     size_t message_start_ = 0;
     bool message_ends_record_ = false;
     uint64_t bytes_to_guest_ = 0;

@@ -1,5 +1,5 @@
 /*
- * Tests of connection.cc, with a stream that does what it is told
+ * Tests of connection.cc, with a stream that a test controls
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,7 +19,7 @@ struct Script {
     bool at_end = false, broken = false;
     bool takes_nothing = false; /* EPIPE, but there may be something to read */
     bool finished = true;       /* finish() */
-    bool read_ended = false, write_ended = false;   /* told by shutdown() */
+    bool read_ended = false, write_ended = false;   /* by shutdown() */
     uint32_t accepted_port = 0;
     Stream::Status status = Stream::Status::connected;
     int asked = 0;              /* status() */
@@ -76,7 +76,7 @@ public:
     {
         (how == SHUT_WR ? s_.write_ended : s_.read_ended) = true;
     }
-    void accepted(uint32_t port) override { s_.accepted_port = port; }
+    void guest_accepted(uint32_t port) override { s_.accepted_port = port; }
     bool finish() override { return s_.finished; }
 
 private:
@@ -127,13 +127,13 @@ protected:
     /* The next packet, or one of op 0 */
     PacketHeader next()
     {
-        FakeRooms rooms(1, 2048);
+        FakeRxBuffers buffers(1, 2048);
 
-        said = {};
-        if (c->wants_to_say() && c->say(rooms)) {
-            said = rooms.said.at(0);
+        last = {};
+        if (c->has_pending() && c->send_pending(buffers)) {
+            last = buffers.sent.at(0);
         }
-        return said.header;
+        return last.header;
     }
     void expect_next(Op op)
     {
@@ -144,8 +144,56 @@ protected:
     Script s;
     uint32_t guest_limit = 4096, guest_forwarded = 0;
     std::unique_ptr<Connection> c;
-    Said said;
+    SentPacket last;
 };
+
+/* The stream fails at once, after an event, or after a full backlog. */
+TEST_F(ConnectionTest, AFallbackTakesOver)
+{
+    using Status = Stream::Status;
+
+    for (Status first : {Status::failed, Status::connecting,
+                         Status::backlog_full}) {
+        auto stream = std::make_unique<FakeStream>(s);
+        Script fallback;
+
+        s.status = first;
+        fallback.to_read = "from the fallback";
+        stream->set_fallback(std::make_unique<FakeStream>(fallback));
+        c = std::make_unique<Connection>(Address{3, 5000, 16, 77},
+                                         std::move(stream), limit,
+                                         from_guest(Op::request));
+        if (first != Status::failed) {
+            expect_nothing();
+            s.status = Status::failed;
+            if (first == Status::connecting) {
+                c->stream_writable();
+            } else {
+                c->expire(*c->deadline());
+            }
+        }
+        expect_next(Op::response);
+        expect_next(Op::rw);
+        EXPECT_EQ(last.payload, "from the fallback");
+        data("hello");
+        EXPECT_EQ(fallback.was_written, "hello");
+        EXPECT_EQ(s.was_written, "");
+    }
+}
+
+TEST_F(ConnectionTest, AFallbackMayFailToo)
+{
+    auto stream = std::make_unique<FakeStream>(s);
+    Script fallback;
+
+    s.status = fallback.status = Stream::Status::failed;
+    stream->set_fallback(std::make_unique<FakeStream>(fallback));
+    c = std::make_unique<Connection>(Address{3, 5000, 16, 77},
+                                     std::move(stream), limit,
+                                     from_guest(Op::request));
+    expect_next(Op::rst);
+    EXPECT_TRUE(c->finished());
+}
 
 TEST_F(ConnectionTest, GuestOpens)
 {
@@ -164,7 +212,7 @@ TEST_F(ConnectionTest, GuestOpens)
 TEST_F(ConnectionTest, HostOpens)
 {
     open(false);
-    EXPECT_EQ(c->state(), Connection::State::connecting);
+    EXPECT_EQ(c->state(), Connection::State::connecting_guest);
     expect_next(Op::request);
     EXPECT_TRUE(c->deadline());
     c->receive(from_guest(Op::response), {});
@@ -187,7 +235,7 @@ TEST_F(ConnectionTest, GuestDoesNotAnswer)
     open(false);
     expect_next(Op::request);
     c->expire(Clock::now());
-    EXPECT_EQ(c->state(), Connection::State::connecting);
+    EXPECT_EQ(c->state(), Connection::State::connecting_guest);
     c->expire(Clock::now() + connect_timeout);
     expect_next(Op::rst);
     EXPECT_TRUE(c->finished());
@@ -204,7 +252,7 @@ TEST_F(ConnectionTest, DataBothWays)
     EXPECT_EQ(h.op, static_cast<uint16_t>(Op::rw));
     EXPECT_EQ(h.len, 5u);
     EXPECT_EQ(h.fwd_cnt, 5u);
-    EXPECT_EQ(said.payload, "world");
+    EXPECT_EQ(last.payload, "world");
     expect_nothing();
 }
 
@@ -318,7 +366,7 @@ TEST_F(ConnectionTest, GuestEndsItsWay)
     s.to_read = "answer";
     c->stream_readable();
     EXPECT_EQ(next().len, 6u);
-    data("more");       /* after it has said that there is none */
+    data("more");       /* after its SHUTDOWN */
     expect_next(Op::rst);
 }
 
@@ -378,13 +426,13 @@ TEST_F(ConnectionTest, ReadsAllOfAStreamThatTakesNothing)
             data("not taken");
         }
         EXPECT_EQ(next().len, 4u);
-        EXPECT_EQ(said.payload, "good");
-        EXPECT_EQ(said.header.fwd_cnt, waits ? 5u : 14u);
+        EXPECT_EQ(last.payload, "good");
+        EXPECT_EQ(last.header.fwd_cnt, waits ? 5u : 14u);
         data(std::string(limit, 'x'));      /* discarded, not waited for */
         guest_forwarded = 4;
         c->receive(from_guest(Op::credit_update), {});
         EXPECT_EQ(next().len, 3u);
-        EXPECT_EQ(said.payload, "bye");
+        EXPECT_EQ(last.payload, "bye");
         EXPECT_FALSE(c->wants_writable());
         guest_forwarded = 7;
         c->receive(from_guest(Op::credit_update), {});
@@ -431,7 +479,7 @@ TEST_F(ConnectionTest, WaitsUntilTheStreamIsConnected)
 {
     s.status = Stream::Status::connecting;
     open();
-    EXPECT_EQ(c->state(), Connection::State::waiting);
+    EXPECT_EQ(c->state(), Connection::State::connecting_stream);
     EXPECT_TRUE(c->wants_writable());
     expect_nothing();
     s.status = Stream::Status::connected;
@@ -473,7 +521,7 @@ TEST_F(ConnectionTest, AFullBacklogIsTriedAgain)
         c->stream_writable();
     }
     EXPECT_EQ(s.asked, 1);
-    while (c->state() == Connection::State::waiting) {
+    while (c->state() == Connection::State::connecting_stream) {
         int before = s.asked;
 
         ASSERT_TRUE(c->deadline());
@@ -641,11 +689,11 @@ TEST_F(ConnectionTest, TurnIsBounded)
     c->stream_readable();
     size_t total = 0;
     for (int turn = 0; turn < 10; turn++) {
-        FakeRooms rooms(100, 1000);
+        FakeRxBuffers buffers(100, 1000);
 
-        ASSERT_GT(c->say(rooms), 0u);
-        EXPECT_LE(rooms.said.size(), max_turn_packets);
-        for (const Said &one : rooms.said) {
+        ASSERT_GT(c->send_pending(buffers), 0u);
+        EXPECT_LE(buffers.sent.size(), max_turn_packets);
+        for (const SentPacket &one : buffers.sent) {
             EXPECT_EQ(one.header.len, one.payload.size());
             total += one.header.len;
         }
@@ -718,7 +766,7 @@ protected:
         : c({3, 5000, 16, 77}, std::make_unique<FakeMessages>(s), limit,
             packet(Op::request))
     {
-        EXPECT_EQ(say(1, 100).at(0).header.op,
+        EXPECT_EQ(turn(1, 100).at(0).header.op,
                   static_cast<uint16_t>(Op::response));
     }
     PacketHeader packet(Op op, uint32_t flags = 0, uint32_t len = 0)
@@ -742,13 +790,13 @@ protected:
         c.receive(packet(Op::rw, flags, text.size()),
                   {{text.data(), text.size()}});
     }
-    std::vector<Said> say(size_t count, size_t size)
+    std::vector<SentPacket> turn(size_t count, size_t size)
     {
-        FakeRooms rooms(count, size);
+        FakeRxBuffers buffers(count, size);
 
-        while (rooms.at(0) && c.wants_to_say() && c.say(rooms)) {
+        while (buffers.at(0) && c.has_pending() && c.send_pending(buffers)) {
         }
-        return rooms.said;
+        return buffers.sent;
     }
 
     MessageScript s;
@@ -801,39 +849,39 @@ TEST_F(MessagesTest, LargerThanItsCreditIsReset)
 {
     data(std::string(limit, 'x'), 0);
     data("y", end_of_message);
-    EXPECT_EQ(say(1, 100).at(0).header.op, static_cast<uint16_t>(Op::rst));
+    EXPECT_EQ(turn(1, 100).at(0).header.op, static_cast<uint16_t>(Op::rst));
 }
 
 TEST_F(MessagesTest, ToTheGuest)
 {
     s.to_read = {"first", std::string(250, 'x'), "last"};
     c.stream_readable();
-    std::vector<Said> said = say(10, 100);
-    ASSERT_EQ(said.size(), 5u);
-    EXPECT_EQ(said[0].payload, "first");
-    EXPECT_EQ(said[0].header.flags, end_of_message);
-    EXPECT_EQ(said[1].header.len, 100u);
-    EXPECT_EQ(said[1].header.flags, 0u);
-    EXPECT_EQ(said[2].header.flags, 0u);
-    EXPECT_EQ(said[3].header.len, 50u);
-    EXPECT_EQ(said[3].header.flags, end_of_message);
-    EXPECT_EQ(said[4].payload, "last");
+    std::vector<SentPacket> sent = turn(10, 100);
+    ASSERT_EQ(sent.size(), 5u);
+    EXPECT_EQ(sent[0].payload, "first");
+    EXPECT_EQ(sent[0].header.flags, end_of_message);
+    EXPECT_EQ(sent[1].header.len, 100u);
+    EXPECT_EQ(sent[1].header.flags, 0u);
+    EXPECT_EQ(sent[2].header.flags, 0u);
+    EXPECT_EQ(sent[3].header.len, 50u);
+    EXPECT_EQ(sent[3].header.flags, end_of_message);
+    EXPECT_EQ(sent[4].payload, "last");
 }
 
 /* To find one can take more than a turn; no event is needed to go on. */
 TEST_F(MessagesTest, FoundInALaterTurn)
 {
-    FakeRooms rooms(1, 100);
+    FakeRxBuffers buffers(1, 100);
 
     s.to_read = {"late"};
     s.turns = 2;
     c.stream_readable();
     for (int i = 0; i < 2; i++) {
-        EXPECT_EQ(c.say(rooms), 0u);
-        EXPECT_TRUE(c.wants_to_say());
+        EXPECT_EQ(c.send_pending(buffers), 0u);
+        EXPECT_TRUE(c.has_pending());
     }
-    EXPECT_EQ(c.say(rooms), 1u);
-    EXPECT_EQ(rooms.said[0].payload, "late");
+    EXPECT_EQ(c.send_pending(buffers), 1u);
+    EXPECT_EQ(buffers.sent[0].payload, "late");
 }
 
 /* One for which there are too few buffers goes on when there are more. */
@@ -841,10 +889,10 @@ TEST_F(MessagesTest, InPiecesAsThereAreBuffers)
 {
     s.to_read = {std::string(250, 'x')};
     c.stream_readable();
-    EXPECT_EQ(say(1, 100).at(0).header.flags, 0u);
-    EXPECT_EQ(say(1, 100).at(0).header.flags, 0u);
-    EXPECT_EQ(say(1, 100).at(0).header.flags, end_of_message);
-    EXPECT_TRUE(say(1, 100).empty());
+    EXPECT_EQ(turn(1, 100).at(0).header.flags, 0u);
+    EXPECT_EQ(turn(1, 100).at(0).header.flags, 0u);
+    EXPECT_EQ(turn(1, 100).at(0).header.flags, end_of_message);
+    EXPECT_TRUE(turn(1, 100).empty());
 }
 
 TEST_F(MessagesTest, WaitsForTheCreditOfAWholeOne)
@@ -853,11 +901,11 @@ TEST_F(MessagesTest, WaitsForTheCreditOfAWholeOne)
     c.receive(packet(Op::credit_update), {});
     s.to_read = {std::string(200, 'x'), std::string(200, 'y')};
     c.stream_readable();
-    EXPECT_EQ(say(10, 1000).size(), 1u);
+    EXPECT_EQ(turn(10, 1000).size(), 1u);
     EXPECT_EQ(s.to_read.size(), 1u);
     forwarded = 200;
     c.receive(packet(Op::credit_update), {});
-    EXPECT_EQ(say(10, 1000).size(), 1u);
+    EXPECT_EQ(turn(10, 1000).size(), 1u);
     EXPECT_TRUE(s.to_read.empty());
 }
 
@@ -865,7 +913,7 @@ TEST_F(MessagesTest, ThatCanNeverBeGivenIsReset)
 {
     s.to_read = {std::string(guest_limit + 1, 'x')};
     c.stream_readable();
-    EXPECT_EQ(say(10, 1000).at(0).header.op, static_cast<uint16_t>(Op::rst));
+    EXPECT_EQ(turn(10, 1000).at(0).header.op, static_cast<uint16_t>(Op::rst));
 }
 
 } // namespace

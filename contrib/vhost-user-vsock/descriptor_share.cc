@@ -9,7 +9,7 @@
 #include <iterator>
 #include <system_error>
 
-/* Only the guest's own thread claims; others give back at most. */
+/* Only the guest's own thread claims; other threads only give back. */
 DescriptorClaim DescriptorShare::claim()
 {
     if (*used_ >= limit_) {

@@ -1,10 +1,11 @@
 /*
  * A guest's share of the descriptors that the process may have
  *
- * A guest decides how many connections it asks for, and each has a descriptor.
- * All guests of the daemon have theirs from the same RLIMIT_NOFILE, so each
- * gets a share, and at its bound is refused: it cannot take what belongs to
- * others.  A connection to a sibling has two, both of the caller's share.
+ * A guest decides how many connections it asks for, and each connection needs
+ * a descriptor.  All guests of the daemon share one RLIMIT_NOFILE, so each
+ * guest gets an equal share of it.  When the share is used up, new connections
+ * are refused: a guest cannot use the descriptors of the others.  A connection
+ * to a sibling needs two, both from the share of the guest that asks for it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,7 +18,7 @@
 #include <memory>
 #include <utility>
 
-/* One descriptor of a share, given back at the end; any thread may do that. */
+/* One descriptor of a share.  The destructor, in any thread, gives it back. */
 class DescriptorClaim {
 public:
     DescriptorClaim() = default;
@@ -50,7 +51,7 @@ class DescriptorShare {
 public:
     void set_limit(size_t limit) { limit_ = limit; }
 
-    /* One more descriptor; empty if the share has no other. */
+    /* Claim one descriptor; empty if the share is used up. */
     DescriptorClaim claim();
     size_t used() const { return *used_; }
 
@@ -60,13 +61,13 @@ private:
         std::make_shared<std::atomic<size_t>>(0);
 };
 
-/* What a guest has besides its connections: QEMU's connection and a second one
- * that is turned away, descriptors of its messages and queues, an accept() */
+/* The descriptors that a guest needs besides its connections: those of QEMU's
+ * connection, its messages and queues, and of new connections at listeners */
 constexpr size_t fixed_descriptors = 32;
 
 /*
- * The share of each of `guests` guests, where the process may have `limit`
- * descriptors and has `open` of them already; 0 if there are too few.
+ * The share of each of `guests` guests, if the process may have `limit`
+ * descriptors, and `open` are open already; 0 if there are too few.
  */
 size_t descriptor_share(size_t limit, size_t open, size_t guests);
 

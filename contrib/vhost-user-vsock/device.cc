@@ -1,5 +1,5 @@
 /*
- * The vhost-user device: the other end of QEMU's vhost-user-vsock
+ * The vhost-user device: the back end of QEMU's vhost-user-vsock
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@ enum { rx_queue, tx_queue, num_queues };
 constexpr unsigned int seqpacket_feature = 1;   /* virtio 1.2, 5.10.3 */
 
 /* How long the rest of a message may take */
-constexpr std::chrono::seconds message_patience{5};
+constexpr std::chrono::seconds message_timeout{5};
 
 } // namespace
 
@@ -38,7 +38,7 @@ struct Device::Callbacks {
     }
     static void panic(VuDev *dev, const char *message)
     {
-        of(dev).complain(message);
+        of(dev).log_error(message);
     }
     static bool read_message(VuDev *dev, int, VhostUserMsg *message)
     {
@@ -46,14 +46,15 @@ struct Device::Callbacks {
         return true;
     }
     /*
-     * A kick is an edge, which need not be read, and all that it asks for is
-     * to look at the queues, which is done after every event.
+     * The eventfd of a kick is watched edge-triggered, so it need not be read.
+     * The queues are processed after every event, so there is nothing to do.
      */
     static void set_watch(VuDev *dev, int fd, int, vu_watch_cb, void *)
     {
         of(dev).loop_.forget(fd);
         if (!of(dev).loop_.watch(fd, EPOLLIN | EPOLLET, [](uint32_t) {})) {
-            of(dev).complain("the descriptor of a queue cannot be waited for");
+            of(dev).log_error("a queue's kick descriptor cannot be watched:"
+                              " it has to be an eventfd or a pipe");
             dev->broken = true;
         }
     }
@@ -74,7 +75,7 @@ struct Device::Callbacks {
     static int process_message(VuDev *dev, VhostUserMsg *message, int *reply)
     {
         *reply = 0;
-        return !of(dev).takes(*message);
+        return !of(dev).check_request(*message);
     }
     static void queue_started(VuDev *dev, int index, bool started)
     {
@@ -124,13 +125,7 @@ Device::Device(Loop &loop, Sockets &sockets, Siblings &siblings,
 {
     holder_.self = this;
     siblings_.add(options_.guest_cid, options_.groups, loop_, share_,
-                  [this](SiblingCall &call) {
-                      if (running()) {
-                          multiplexer_.open_from(call.from_cid, call.from_port,
-                                                 call.to_port, call.type,
-                                                 std::move(call.stream));
-                      }
-                  });
+                  [this](SiblingRequest &request) { open_from(request); });
 }
 
 Device::~Device()
@@ -149,13 +144,13 @@ bool Device::listen(std::string *error)
     return listener_.fd && host_.listen(error);
 }
 
-void Device::complain(const char *message)
+void Device::log_error(const char *message)
 {
     fprintf(stderr, "vhost-user-vsock: guest %llu: %s\n",
             static_cast<unsigned long long>(options_.guest_cid), message);
 }
 
-/* Each heartbeat calls it, and a guest can send many: one is told of. */
+/* Each heartbeat calls it, and a guest can send many; the first counts. */
 void Device::booted()
 {
     if (!booted_) {
@@ -172,16 +167,26 @@ std::unique_ptr<Stream> Device::connect(const PacketHeader &request)
     if (request.dst_cid == host_cid || request.dst_cid == parent_cid) {
         return host_.connect(request.dst_port, request.type);
     }
-    return siblings_.call(options_.guest_cid, request);
+    return siblings_.connect(options_.guest_cid, request);
 }
 
-/* The control socket */
+/* A sibling's connection to this guest */
+void Device::open_from(SiblingRequest &request)
+{
+    if (running()) {
+        multiplexer_.open_from(request.from_cid, request.from_port,
+                               request.to_port, request.type,
+                               std::move(request.stream));
+    }
+}
 
-void Device::connected(Descriptor socket)
+/* The vhost-user socket */
+
+void Device::attach_front_end(Descriptor socket)
 {
     int fd = fcntl(socket.get(), F_DUPFD_CLOEXEC, 0);
 
-    /* libvhost-user closes this one in the end. */
+    /* libvhost-user closes this descriptor. */
     holder_.dev = {};
     if (fd < 0 || !vu_init(&holder_.dev, num_queues, fd, Callbacks::panic,
                            Callbacks::read_message, Callbacks::set_watch,
@@ -189,7 +194,7 @@ void Device::connected(Descriptor socket)
         return;
     }
     connected_ = true;
-    progress_++;
+    messages_seen_++;
     events_.guest("guest-connected", options_.guest_cid);
     if (!loop_.watch(fd, EPOLLIN, [this](uint32_t) { dispatch(); })) {
         disconnect();
@@ -203,7 +208,7 @@ void Device::disconnect()
         host_.attach(nullptr);
         multiplexer_.clear();
         loop_.forget(holder_.dev.sock);
-        /* The peer learns of the end by the socket: that comes last. */
+        /* Close the socket last: the peer may wait for the end of this. */
         reader_.reset();
         vu_deinit(&holder_.dev);
         events_.guest("guest-disconnected", options_.guest_cid);
@@ -215,19 +220,19 @@ void Device::dispatch()
     VuDev &dev = holder_.dev;
     pollfd p = {dev.sock, POLLOUT, 0};
 
-    progress_++;
+    messages_seen_++;
     switch (reader_.read(dev.sock)) {
     case MessageReader::Result::incomplete:
-        return await_rest();
+        return await_rest_of_message();
     case MessageReader::Result::gone:
         return disconnect();
     case MessageReader::Result::refused:
-        complain(reader_.wrong());
+        log_error(reader_.error());
         return disconnect();
     case MessageReader::Result::complete:
         break;
     }
-    /* Who reads no replies is given none: the library would wait for ever. */
+    /* The library would block for ever if the peer does not read replies. */
     if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) || !vu_dispatch(&dev)) {
         return disconnect();
     }
@@ -237,19 +242,20 @@ void Device::dispatch()
     }
 }
 
-/* Who stops in the middle of a message keeps the next QEMU out. */
-void Device::await_rest()
+/* A peer that stops in the middle of a message would keep others out. */
+void Device::await_rest_of_message()
 {
-    loop_.after(message_patience, [this, progress = progress_] {
-        if (connected_ && progress == progress_) {
-            complain("a message is not finished");
+    loop_.after(message_timeout, [this, messages_seen = messages_seen_] {
+        if (connected_ && messages_seen == messages_seen_) {
+            log_error("a vhost-user message has not arrived completely after"
+                      " 5 s: the connection is closed");
             disconnect();
         }
     });
 }
 
-/* Before the library does what a message says; false: it is not to. */
-bool Device::takes(const VhostUserMsg &m)
+/* Called before the library handles a message; false if it must not. */
+bool Device::check_request(const VhostUserMsg &m)
 {
     VuDev &dev = holder_.dev;
 
@@ -258,12 +264,12 @@ bool Device::takes(const VhostUserMsg &m)
         uint32_t num = std::max(dev.vq[address.index].vring.num, 1u);
 
         if (const char *wrong = check_queue(dev, address, num)) {
-            complain(wrong);
+            log_error(wrong);
             dev.broken = true;
             return false;
         }
     } else if (m.request == VHOST_USER_SET_MEM_TABLE) {
-        /* The library would unmap these, and again if the new ones fail. */
+        /* The library would unmap these twice if mapping new ones fails. */
         for (uint32_t i = 0; i < dev.nregions; i++) {
             VuDevRegion &r = dev.regions[i];
 
@@ -272,20 +278,20 @@ bool Device::takes(const VhostUserMsg &m)
             r = {};
         }
     } else if (m.request == VHOST_USER_SET_VRING_CALL && m.fd_num == 1) {
-        /* To tell the guest must not wait either. */
+        /* A write to it must not block. */
         fcntl(m.fds[0], F_SETFL, fcntl(m.fds[0], F_GETFL) | O_NONBLOCK);
     }
     return true;
 }
 
-/* After the library has done it */
+/* Called after the library has handled a message */
 void Device::after_message()
 {
     VuDev &dev = holder_.dev;
 
     for (uint32_t i = 0; i < dev.nregions; i++) {
         if (!dev.regions[i].mmap_addr) {
-            /* It could not be mapped: so that it is not unmapped either. */
+            /* It was not mapped, so the library must not unmap it. */
             dev.regions[i].mmap_addr = reinterpret_cast<uintptr_t>(MAP_FAILED);
         }
     }
@@ -295,12 +301,13 @@ void Device::after_message()
         /* Its size or its memory may have changed. */
         if (vq.vring.desc) {
             if (const char *wrong = check_mapped_queue(dev, vq)) {
-                complain(wrong);
+                log_error(wrong);
                 dev.broken = true;
             }
         } else if (vq.started && vq.vra.desc_user_addr) {
-            /* The library would map it again, and not look at its size. */
-            complain("the memory of a queue is gone");
+            /* The library would map it again without checking its size. */
+            log_error("a queue has no memory region any more: stop the queue"
+                      " before its memory is removed");
             dev.broken = true;
         }
     }
@@ -318,7 +325,7 @@ void Device::start_queue(int index, bool started)
         booted_ = false;
     } else {
         vu_set_queue_handler(&holder_.dev, &vq, nullptr);
-        /* The guest may have its next ones elsewhere. */
+        /* The guest may place its next rings at other addresses. */
         vq.vring.desc = nullptr;
         vq.vring.avail = nullptr;
         vq.vring.used = nullptr;
@@ -343,10 +350,10 @@ bool Device::running() const
     return true;
 }
 
-/* Takes what the guest has sent; true: there may be more. */
-bool Device::receive()
+/* Handle the packets that the guest has sent; true if there may be more. */
+bool Device::process_tx_queue()
 {
-    Batch queue(holder_.dev, tx_queue);
+    QueueBatch queue(holder_.dev, tx_queue);
 
     while (multiplexer_.can_receive()) {
         const Element *e = queue.first();
@@ -355,7 +362,7 @@ bool Device::receive()
             return queue.exhausted();
         }
         Iov chain(e->out_sg, e->out_num);
-        /* What is too short for a header is nobody's packet. */
+        /* A chain too short for a header is ignored. */
         if (std::optional<PacketHeader> header = read_header(chain)) {
             multiplexer_.receive(*header, chain.slice(packet_header_size));
         }
@@ -366,10 +373,10 @@ bool Device::receive()
 
 namespace {
 
-/* The guest's buffers of its receive queue */
-class QueueRooms : public Rooms {
+/* The receive buffers that the guest has put into its rx queue */
+class QueueRxBuffers : public RxBuffers {
 public:
-    explicit QueueRooms(Batch &queue) : queue_(queue) {}
+    explicit QueueRxBuffers(QueueBatch &queue) : queue_(queue) {}
     std::optional<Iov> at(size_t index) override
     {
         const Element *e = queue_.at(index);
@@ -379,7 +386,8 @@ public:
         }
         Iov whole(e->in_sg, e->in_num);
         if (whole.size() < packet_header_size) {
-            queue_.give_up("a receive buffer is too small for a header");
+            queue_.fail("a receive buffer is smaller than a packet header of"
+                        " 44 bytes");
             return std::nullopt;
         }
         return whole.slice(packet_header_size);
@@ -393,40 +401,42 @@ public:
     }
 
 private:
-    Batch &queue_;
+    QueueBatch &queue_;
 };
 
 } // namespace
 
-/* Gives the guest what is for it, as far as it has buffers; true: go on. */
-bool Device::say()
+/* Send packets while the guest has receive buffers; true if there may be
+ * more to do. */
+bool Device::process_rx_queue()
 {
-    if (!multiplexer_.wants_to_say()) {
+    if (!multiplexer_.has_pending()) {
         return false;
     }
-    Batch queue(holder_.dev, rx_queue);
-    QueueRooms rooms(queue);
+    QueueBatch queue(holder_.dev, rx_queue);
+    QueueRxBuffers buffers(queue);
 
-    multiplexer_.say(rooms);
-    /* With buffers left, one has more to do than a turn is for. */
-    return multiplexer_.wants_to_say() &&
-        (queue.exhausted() || rooms.at(0));
+    multiplexer_.send_pending(buffers);
+    /* If there are buffers left, a connection has used up its turn. */
+    return multiplexer_.has_pending() &&
+        (queue.exhausted() || buffers.at(0));
 }
 
-/* Moves what can be moved; true: there may be more. */
-bool Device::pump()
+/* Process both queues once; true if there may be more to do. */
+bool Device::process_queues()
 {
     if (!running()) {
         return false;
     }
     bool stuck = !multiplexer_.can_receive();
-    bool more = receive();
-    more = say() || (more && (!stuck || multiplexer_.can_receive()));
+    bool more = process_tx_queue();
+    more = process_rx_queue() ||
+        (more && (!stuck || multiplexer_.can_receive()));
     if (holder_.dev.broken) {
         disconnect();
         return false;
     }
-    return more && (multiplexer_.can_receive() || multiplexer_.wants_to_say());
+    return more && (multiplexer_.can_receive() || multiplexer_.has_pending());
 }
 
 void Device::run(int stop)
@@ -437,16 +447,16 @@ void Device::run(int stop)
     loop_.watch(stop, EPOLLIN, [&](uint32_t) { stopped = true; });
     loop_.watch(listener, EPOLLIN, [&](uint32_t) {
         accept_all(loop_, listener, [this](Descriptor socket) {
-            /* One QEMU at a time: a second one is turned away. */
+            /* There is one QEMU at a time: a second one is closed. */
             if (!connected_) {
-                connected(std::move(socket));
+                attach_front_end(std::move(socket));
             }
         });
     });
     while (!stopped) {
         loop_.run_once(more ? 0 : multiplexer_.time_left());
         multiplexer_.expire();
-        more = pump();
+        more = process_queues();
     }
     disconnect();
     loop_.forget(listener);

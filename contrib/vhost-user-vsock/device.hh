@@ -1,15 +1,15 @@
 /*
- * The vhost-user device: the other end of QEMU's vhost-user-vsock
+ * The vhost-user device: the back end of QEMU's vhost-user-vsock
  *
- * Listens for QEMU, speaks vhost-user with it through libvhost-user, and moves
- * packets between the guest's queues and the multiplexer.  libvhost-user
- * trusts its peer; so every message is read and checked here before it sees
- * it, and every queue before it is used.  When QEMU goes away, the next one is
- * waited for.
+ * It listens for QEMU, speaks vhost-user with it through libvhost-user, and
+ * moves packets between the guest's queues and the multiplexer.
+ * libvhost-user trusts its peer.  So each message is read and checked here
+ * before the library sees it, and each queue before it is used.  When QEMU
+ * disconnects, the device waits for the next QEMU.
  *
- * Payload stays where it is: the guest's buffers are given to the sockets.
- * The guest is told of used buffers once a batch, and asked for no kicks while
- * its queues are looked at anyway.
+ * Payload is not copied: sockets read and write the guest's buffers.  The
+ * guest gets one notification for a batch of used buffers, and sends no kicks
+ * while its queues are being processed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,20 +36,20 @@ struct VmOptions {
 
 class Device {
 public:
-    /* All that is referred to lives longer. */
+    /* All arguments have to outlive the device. */
     Device(Loop &loop, Sockets &sockets, Siblings &siblings, Events &events,
            const VmOptions &options);
     Device(const Device &) = delete;
     Device &operator=(const Device &) = delete;
     ~Device();
 
-    /* Open all listeners; false, with `error` set, if one cannot be. */
+    /* Open all listeners; false, with `error` set, if one fails. */
     bool listen(std::string *error);
 
-    /* How many descriptors its connections may have */
+    /* How many descriptors the guest's connections may have */
     void set_descriptors(size_t count) { share_.set_limit(count); }
 
-    /* Serve the guest until the descriptor `stop` can be read. */
+    /* Serve the guest until the descriptor `stop` is readable. */
     void run(int stop);
 
 private:
@@ -57,20 +57,21 @@ private:
     friend Callbacks;
 
     std::unique_ptr<Stream> connect(const PacketHeader &request);
-    void connected(Descriptor socket);
+    void open_from(SiblingRequest &request);
+    void attach_front_end(Descriptor socket);
     void disconnect();
     void dispatch();
-    void await_rest();
-    bool takes(const VhostUserMsg &message);
+    void await_rest_of_message();
+    bool check_request(const VhostUserMsg &message);
     void after_message();
     void start_queue(int index, bool started);
     void booted();
-    void complain(const char *message);
+    void log_error(const char *message);
 
     bool running() const;
-    bool pump();
-    bool receive();
-    bool say();
+    bool process_queues();
+    bool process_tx_queue();
+    bool process_rx_queue();
 
     Loop &loop_;
     Siblings &siblings_;
@@ -82,13 +83,13 @@ private:
     ListeningSocket listener_;
     MessageReader reader_;
 
-    /* libvhost-user hands out its own struct: find the way back from it. */
+    /* Callbacks of libvhost-user get only its VuDev, so this holds both. */
     struct Holder {
         VuDev dev;
         Device *self;
     } holder_;
     bool connected_ = false, booted_ = false;
-    uint64_t progress_ = 0;         /* of the talk with QEMU */
+    uint64_t messages_seen_ = 0;    /* changes when a message makes progress */
 };
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What happens, as one JSON object a line, for programs
+ * Events for other programs, as JSON objects, one on each line
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,7 +30,7 @@ std::string failure(const std::string &where)
 
 } // namespace
 
-/* A line is short enough for a pipe to take it as a whole. */
+/* A line is shorter than PIPE_BUF, so a pipe takes all of it or nothing. */
 bool Events::write_now(const std::string &line)
 {
     pollfd p = {fd_.get(), POLLOUT, 0};
@@ -105,7 +105,7 @@ Descriptor open_events(const std::string &where, std::string *error)
             errno = EAGAIN;
         }
     } else {
-        /* Of a FIFO, both ways: it is not to wait for a reader. */
+        /* Opened for both, a FIFO does not wait for a reader. */
         bool fifo = stat(where.c_str(), &st) == 0 && S_ISFIFO(st.st_mode);
 
         fd.reset(open(where.c_str(),

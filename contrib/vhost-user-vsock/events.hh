@@ -1,27 +1,27 @@
 /*
- * What happens, as one JSON object a line, for programs
+ * Events for other programs, as JSON objects, one on each line
  *
  * Each line has "event" and "guest_cid" (a number).  The events:
  *
- *   guest-connected      QEMU has connected; its guest may use the device soon
- *   guest-disconnected   QEMU has gone
+ *   guest-connected      QEMU has connected
+ *   guest-disconnected   QEMU has disconnected
  *   booted               the guest's first heartbeat since it started
  *   opened               a connection is established
  *   closed               an established connection has ended
- *   refused              a connection was asked for, and is not to be
+ *   refused              a connection was not established
  *
- * The last three have besides:
+ * The last three also have:
  *
- *   by                   "guest" or "host" (or a sibling): who asked for it
+ *   by                   "guest", or "host" (also for a sibling): which asked
  *   type                 "stream" or "seqpacket"
  *   peer_cid, peer_port  the other end, as the guest addresses it
  *   guest_port           the guest's end
  *
  * and `closed` has bytes_from_guest and bytes_to_guest, the payload in bytes.
- * Readers pass over keys and events that they do not know.
+ * Readers have to ignore keys and events that they do not know.
  *
- * Writing never waits: an event for which the reader has no room is left out,
- * and before the next one comes {"event":"lost","count":N}.
+ * A write never blocks.  If the reader is too slow, events are dropped, and
+ * {"event":"lost","count":N} comes before the next one.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,10 +37,10 @@
 
 class Events {
 public:
-    /* Where to write, before any thread runs; at first nowhere */
+    /* Set where to write, before any thread runs.  Until then, nowhere. */
     void write_to(Descriptor fd) { fd_ = std::move(fd); }
 
-    /* An event of the guest itself; any thread may call these. */
+    /* An event of a guest.  Any thread may call these two. */
     void guest(const char *event, uint64_t guest_cid);
     void connection(const ConnectionReport &report);
 
@@ -54,9 +54,9 @@ private:
 };
 
 /*
- * `where` is the number of an open descriptor, or a path: of a Unix socket,
- * which is connected to, of a FIFO, or of a file, which is appended to.  On
- * failure, none, and `error` set.
+ * Open where events are written to: the number of an open descriptor, or the
+ * path of a listening Unix socket, a FIFO, or a file, which is appended to.
+ * On failure, an empty descriptor, and `error` set.
  */
 Descriptor open_events(const std::string &where, std::string *error);
 

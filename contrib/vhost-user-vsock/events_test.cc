@@ -43,7 +43,7 @@ protected:
         events.write_to(Descriptor(ends[1]));
     }
 
-    TemporaryFolder folder;
+    TemporaryDirectory directory;
     Events events;
     Descriptor reader;
     std::string error;
@@ -102,11 +102,11 @@ TEST_F(EventsTest, AReaderThatDoesNotReadLosesSome)
 
 TEST_F(EventsTest, ToAFileBehindWhatItHas)
 {
-    std::ofstream(folder / "e") << "{}\n";
-    events.write_to(open_events(folder / "e", &error));
+    std::ofstream(directory / "e") << "{}\n";
+    events.write_to(open_events(directory / "e", &error));
     events.guest("booted", 16);
 
-    Descriptor file(open((folder / "e").c_str(), O_RDONLY | O_CLOEXEC));
+    Descriptor file(open((directory / "e").c_str(), O_RDONLY | O_CLOEXEC));
     EXPECT_EQ(lines(file.get()).size(), 2U);
 }
 
@@ -121,16 +121,16 @@ TEST_F(EventsTest, ToADescriptorASocketAndAFifo)
     EXPECT_EQ(lines(ours.get()).size(), 1U) << error;
 
     ListeningSocket s = Sockets().listen(
-        *unix_endpoint(folder / "s", &error), SOCK_STREAM, &error);
-    events.write_to(open_events(folder / "s", &error));
+        *unix_endpoint(directory / "s", &error), SOCK_STREAM, &error);
+    events.write_to(open_events(directory / "s", &error));
     events.guest("booted", 16);
     Descriptor accepted(accept(s.fd.get(), nullptr, nullptr));
     EXPECT_EQ(lines(accepted.get()).size(), 1U) << error;
 
-    ASSERT_EQ(mkfifo((folder / "f").c_str(), 0600), 0);
-    events.write_to(open_events(folder / "f", &error));
+    ASSERT_EQ(mkfifo((directory / "f").c_str(), 0600), 0);
+    events.write_to(open_events(directory / "f", &error));
     events.guest("booted", 16);     /* there is no reader yet */
-    Descriptor fifo(open((folder / "f").c_str(),
+    Descriptor fifo(open((directory / "f").c_str(),
                          O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     EXPECT_EQ(lines(fifo.get()).size(), 1U) << error;
 }
@@ -139,8 +139,8 @@ TEST_F(EventsTest, WhereNothingCanBeWritten)
 {
     Descriptor only_read(open("/dev/null", O_RDONLY | O_CLOEXEC));
     const std::vector<std::string> wrong = {
-        "999999999", std::to_string(only_read.get()), folder / "none/e",
-        folder / ""};
+        "999999999", std::to_string(only_read.get()), directory / "none/e",
+        directory / ""};
 
     for (const std::string &where : wrong) {
         error.clear();

@@ -1,5 +1,5 @@
 /*
- * The host's side: where the guest's connections go, and the host's come from
+ * The host's end of connections: sockets to connect to, and listeners
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,55 +40,13 @@ Stream::Status status_of(Attempt attempt)
     return Stream::Status::failed;
 }
 
-/* Unread, it would make a reset of the end that the program sees. */
+/* Left unread, it would cause a reset: the program would not read the end. */
 void discard_command(const Descriptor &fd)
 {
     std::array<char, max_command> text;
 
     (void)!recv(fd.get(), text.data(), text.size(), MSG_DONTWAIT);
 }
-
-/*
- * A stream that may fail to connect, and then another in its place.  The
- * descriptor is that of the first for as long as both live, as the loop
- * watches it.
- */
-class FallbackStream : public Stream {
-public:
-    FallbackStream(std::unique_ptr<Stream> first,
-                   std::unique_ptr<Stream> second)
-        : first_(std::move(first)), second_(std::move(second)),
-          now_(first_.get())
-    {
-    }
-    Status status() override
-    {
-        Status status = now_->status();
-
-        if (status == Status::failed && now_ == first_.get()) {
-            now_ = second_.get();
-            status = now_->status();
-        }
-        return status;
-    }
-    ssize_t readv(const iovec *iov, int count) override
-    {
-        return now_->readv(iov, count);
-    }
-    ssize_t writev(const iovec *iov, int count) override
-    {
-        return now_->writev(iov, count);
-    }
-    bool drained() const override { return now_->drained(); }
-    void shutdown(int how) override { now_->shutdown(how); }
-    bool finish() override { return now_->finish(); }
-    int fd() const override { return first_->fd(); }
-    bool ready() const override { return now_->ready(); }
-
-private:
-    std::unique_ptr<Stream> first_, second_;
-    Stream *now_;
-};
 
 } // namespace
 
@@ -100,7 +58,7 @@ std::optional<uint32_t> parse_connect(const std::string &line)
         line.size() > word + 10) {
         return {};
     }
-    /* The last port number means any port. */
+    /* The largest number means any port. */
     return parse_decimal(line.substr(word), 0, UINT32_MAX - 1);
 }
 
@@ -134,7 +92,7 @@ Host::Host(Loop &loop, Sockets &sockets, DescriptorShare &share,
 
 Host::~Host()
 {
-    for (auto &[id, program] : unasked_) {
+    for (auto &[id, program] : pending_commands_) {
         loop_.forget(program.fd.get());
     }
     for (auto &listener : listeners_) {
@@ -245,21 +203,21 @@ std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type)
     if (port == heartbeat_port && options_.heartbeat && type == type_stream) {
         heartbeat = std::make_unique<HeartbeatStream>(booted_);
     }
-    if (stream && heartbeat) {
-        return std::make_unique<FallbackStream>(std::move(stream),
-                                                std::move(heartbeat));
+    if (!stream) {
+        return heartbeat;
     }
-    return stream ? std::move(stream) : std::move(heartbeat);
+    stream->set_fallback(std::move(heartbeat));
+    return stream;
 }
 
 void Host::accept(const Listener &listener)
 {
     accept_all(loop_, listener.socket.fd.get(), [&](Descriptor fd) {
-        accepted(listener, std::move(fd));
+        add_connection(listener, std::move(fd));
     });
 }
 
-void Host::accepted(const Listener &listener, Descriptor fd)
+void Host::add_connection(const Listener &listener, Descriptor fd)
 {
     DescriptorClaim claim = share_.claim();
     int on = 1;
@@ -271,7 +229,7 @@ void Host::accepted(const Listener &listener, Descriptor fd)
         return await_command(std::move(claim), std::move(fd));
     }
     if (multiplexer_) {
-        /* Refused where the socket is no TCP socket: that is as well. */
+        /* It fails if this is not a TCP socket, which does no harm. */
         setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         auto stream = std::make_unique<SocketStream>(std::move(fd));
         stream->set_claim(std::move(claim));
@@ -282,48 +240,50 @@ void Host::accepted(const Listener &listener, Descriptor fd)
 
 void Host::await_command(DescriptorClaim claim, Descriptor fd)
 {
-    uint64_t id = next_unasked_++;
+    uint64_t id = next_command_id_++;
 
-    if (unasked_.size() < max_unasked &&
+    if (pending_commands_.size() < max_pending_commands &&
         loop_.watch(fd.get(), EPOLLIN | EPOLLRDHUP | EPOLLET,
                     [this, id](uint32_t events) {
-                        command(id, events & (EPOLLRDHUP | EPOLLHUP
-                                              | EPOLLERR));
+                        read_command(id, events & (EPOLLRDHUP | EPOLLHUP
+                                                   | EPOLLERR));
                     })) {
-        unasked_.emplace(id, Unasked{std::move(claim), std::move(fd),
-                                     Clock::now() + connect_timeout});
+        pending_commands_.emplace(
+            id, PendingCommand{std::move(claim), std::move(fd),
+                               Clock::now() + connect_timeout});
         if (!timer_set_) {
-            end_silent();
+            expire_commands();
         }
     }
 }
 
-/* End those that have written no command in time, which are the first. */
-void Host::end_silent()
+/* Close those that are too late with their command: the first in the map. */
+void Host::expire_commands()
 {
     auto now = Clock::now();
 
-    while (!unasked_.empty() && unasked_.begin()->second.deadline <= now) {
-        auto first = unasked_.begin();
+    while (!pending_commands_.empty() &&
+           pending_commands_.begin()->second.deadline <= now) {
+        auto first = pending_commands_.begin();
 
         loop_.forget(first->second.fd.get());
         discard_command(first->second.fd);
-        unasked_.erase(first);
+        pending_commands_.erase(first);
     }
-    timer_set_ = !unasked_.empty();
+    timer_set_ = !pending_commands_.empty();
     if (timer_set_) {
-        auto left = unasked_.begin()->second.deadline - now;
+        auto left = pending_commands_.begin()->second.deadline - now;
 
         loop_.after(std::chrono::ceil<std::chrono::milliseconds>(left),
-                    [this] { end_silent(); });
+                    [this] { expire_commands(); });
     }
 }
 
-/* What follows the line is for the guest: look first, then take the line. */
-void Host::command(uint64_t id, bool at_end)
+/* Bytes after the line are for the guest: peek first, then read the line. */
+void Host::read_command(uint64_t id, bool at_end)
 {
     std::array<char, max_command> text;
-    int fd = unasked_.at(id).fd.get();
+    int fd = pending_commands_.at(id).fd.get();
     ssize_t size = recv(fd, text.data(), text.size(), MSG_PEEK);
     const char *end = size > 0
         ? static_cast<const char *>(memchr(text.data(), '\n', size)) : nullptr;
@@ -332,11 +292,11 @@ void Host::command(uint64_t id, bool at_end)
     if (!end && !at_end &&
         ((size > 0 && static_cast<size_t>(size) < text.size()) ||
          (size < 0 && errno == EAGAIN))) {
-        return;     /* more is to come */
+        return;     /* The rest of the line has not arrived yet. */
     }
     loop_.forget(fd);
-    Unasked program = std::move(unasked_.at(id));
-    unasked_.erase(id);
+    PendingCommand program = std::move(pending_commands_.at(id));
+    pending_commands_.erase(id);
     ssize_t length = end ? end + 1 - text.data() : 0;
     if (end && multiplexer_) {
         port = parse_connect(std::string(text.data(), length - 1));

@@ -1,18 +1,19 @@
 /*
- * The host's side: where the guest's connections go, and the host's come from
+ * The host's end of connections: sockets to connect to, and listeners
  *
  * A guest's connection to port P of the host goes to the first of these that
- * is there:
- *   1. what connect=P:... says;
+ * exists:
+ *   1. the address of connect=P:...;
  *   2. the Unix socket <uds-path>_<P>, which may be of either type;
  *   3. AF_VSOCK port P of forward-cid;
- *   4. for port 9000, the daemon's own heartbeat: an enclave's init says there
- *      that it has booted, with one byte, 0xb7, which it wants back.
+ *   4. for port 9000, the daemon's own heartbeat: an enclave's init sends one
+ *      byte there, 0xb7, when it has booted, and waits for it to come back.
  *
  * A host program reaches the guest through
  *   - <uds-path>: it writes "CONNECT <port>\n", and reads "OK <host port>\n"
- *     when the guest has accepted; a refused connection is closed without a
- *     word, and so is one without this line after connect_timeout;
+ *     when the guest has accepted.  If the guest refuses, the connection is
+ *     closed, with nothing written.  So is one that has not written this line
+ *     after connect_timeout;
  *   - a listener of listen=...: each of its connections goes to one port;
  *   - an AF_VSOCK port of forward-listen: it goes to the same port.
  *
@@ -30,7 +31,7 @@
 
 constexpr uint32_t heartbeat_port = 9000;
 constexpr size_t max_command = 32;          /* bytes of "CONNECT <port>\n" */
-constexpr size_t max_unasked = 1024;    /* host programs without a command */
+constexpr size_t max_pending_commands = 1024;
 
 struct HostOptions {
     struct Listen {
@@ -46,46 +47,47 @@ struct HostOptions {
     bool heartbeat = true;
 };
 
-/* The port in a line "CONNECT <port>", in either case; nothing if it is not */
+/* The port in "CONNECT <port>", which may be lower case; empty for another
+ * line */
 std::optional<uint32_t> parse_connect(const std::string &line);
 
 class Host {
 public:
     /*
-     * `booted` is called at each heartbeat; `share` is for the descriptors of
-     * all connections.
+     * `booted` is called at each heartbeat.  All connections claim their
+     * descriptors from `share`.
      */
     Host(Loop &loop, Sockets &sockets, DescriptorShare &share,
          HostOptions options, std::function<void()> booted);
     ~Host();
 
-    /* Open all listeners; false, with `error` set, if one cannot be. */
+    /* Open all listeners; false, with `error` set, if one fails. */
     bool listen(std::string *error);
 
-    /* Where the host's connections go; nowhere while there is no guest */
+    /* The guest's connections; nullptr while there is no guest */
     void attach(Multiplexer *multiplexer) { multiplexer_ = multiplexer; }
 
-    /* A stream for what the guest asks for, or nothing */
+    /* A stream for the connection that the guest asks for, or nullptr */
     std::unique_ptr<Stream> connect(uint32_t port, uint16_t type);
 
 private:
     struct Listener {
         ListeningSocket socket;
         uint16_t type;
-        std::optional<uint32_t> guest_port;     /* none: it is asked for */
+        std::optional<uint32_t> guest_port;     /* empty: "CONNECT" has it */
     };
     bool open_listener(const Endpoint &at, int type,
                        std::optional<uint32_t> guest_port, std::string *error);
     std::unique_ptr<Stream> connect_to(const Endpoint &to, uint16_t type);
     void accept(const Listener &listener);
-    void accepted(const Listener &listener, Descriptor fd);
+    void add_connection(const Listener &listener, Descriptor fd);
     void await_command(DescriptorClaim claim, Descriptor fd);
-    /* `at_end`: it writes no more. */
-    void command(uint64_t id, bool at_end);
-    void end_silent();
+    /* `at_end`: the program writes no more. */
+    void read_command(uint64_t id, bool at_end);
+    void expire_commands();
 
-    /* A host program whose command is not complete */
-    struct Unasked {
+    /* A host program that has not written its whole "CONNECT" line */
+    struct PendingCommand {
         DescriptorClaim claim;
         Descriptor fd;
         Clock::time_point deadline;
@@ -98,15 +100,16 @@ private:
     std::function<void()> booted_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     Multiplexer *multiplexer_ = nullptr;
-    std::map<uint64_t, Unasked> unasked_;   /* in their order */
-    uint64_t next_unasked_ = 0;
-    bool timer_set_ = false;                /* for end_silent() */
+    std::map<uint64_t, PendingCommand> pending_commands_;   /* oldest first */
+    uint64_t next_command_id_ = 0;
+    bool timer_set_ = false;                /* for expire_commands() */
 };
 
 /*
- * Accept and hand over what waits at a listener.  Without descriptors for it,
- * it waits in the kernel's queue, and is looked for again a little later: to
- * be told of it all the time would keep the processor busy.
+ * Accept the connections that wait at a listener, and pass them to `take`.
+ * When the process has no descriptor left, they stay in the backlog, and the
+ * listener is not watched for a short time: it would wake the loop all the
+ * time.
  */
 void accept_all(Loop &loop, int listener,
                 const std::function<void(Descriptor)> &take);

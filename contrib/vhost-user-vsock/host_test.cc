@@ -16,16 +16,17 @@ namespace {
 
 constexpr uint64_t guest = 16;
 
-/* An AF_VSOCK address is a Unix socket in a folder, with its text as name. */
+/* An AF_VSOCK address is a Unix socket, whose name is the address's text. */
 class FakeSockets : public Sockets {
 public:
-    explicit FakeSockets(const TemporaryFolder &folder) : folder_(folder) {}
+    explicit FakeSockets(const TemporaryDirectory &directory)
+        : directory_(directory) {}
     Endpoint place(const Endpoint &e)
     {
         std::string error;
 
         return e.family() == AF_VSOCK
-            ? unix_endpoint(folder_ / e.text, &error).value_or(e) : e;
+            ? unix_endpoint(directory_ / e.text, &error).value_or(e) : e;
     }
     Descriptor connect(const Endpoint &to, int type, Attempt *attempt) override
     {
@@ -41,13 +42,13 @@ public:
     std::string missing;
 
 private:
-    const TemporaryFolder &folder_;
+    const TemporaryDirectory &directory_;
 };
 
 class HostTest : public testing::Test {
 protected:
     HostTest()
-        : sockets(folder),
+        : sockets(directory),
           m(loop, guest, default_buffer_size,
             [](const PacketHeader &) { return nullptr; })
     {
@@ -104,12 +105,12 @@ protected:
     /* The next packet for the guest; op 0 if there is none */
     PacketHeader sent()
     {
-        FakeRooms rooms(1, 4096 - packet_header_size);
+        FakeRxBuffers buffers(1, 4096 - packet_header_size);
 
-        if (m.wants_to_say()) {
-            m.say(rooms);
+        if (m.has_pending()) {
+            m.send_pending(buffers);
         }
-        return rooms.said.empty() ? PacketHeader() : rooms.said[0].header;
+        return buffers.sent.empty() ? PacketHeader() : buffers.sent[0].header;
     }
     void expect_request(uint32_t port, uint16_t type = type_stream)
     {
@@ -134,7 +135,7 @@ protected:
         m.receive(h, {});
     }
 
-    TemporaryFolder folder;
+    TemporaryDirectory directory;
     FakeSockets sockets;
     Loop loop;
     DescriptorShare share;
@@ -147,9 +148,9 @@ protected:
 
 TEST_F(HostTest, AProgramAsksForAPort)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
-    Descriptor p = program(endpoint(folder / "v"));
+    Descriptor p = program(endpoint(directory / "v"));
 
     write(p, "conn");
     EXPECT_EQ(sent().op, 0);
@@ -166,9 +167,9 @@ TEST_F(HostTest, AProgramAsksForAPort)
 
 TEST_F(HostTest, ARefusedProgramReadsNothing)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
-    Descriptor p = program(endpoint(folder / "v"));
+    Descriptor p = program(endpoint(directory / "v"));
 
     write(p, "CONNECT 77\n");
     answer(sent(), Op::rst);
@@ -177,12 +178,12 @@ TEST_F(HostTest, ARefusedProgramReadsNothing)
 
 TEST_F(HostTest, WhatIsNoCommandIsClosed)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
     for (const char *text : {"CONNECT\n", "CONNECT 4294967295\n", "GET /\n",
                              "CONNECT -1\n", "CONNECT 1 \n",
                              "CONNECT 00000000000000000000001\n"}) {
-        Descriptor p = program(endpoint(folder / "v"));
+        Descriptor p = program(endpoint(directory / "v"));
 
         write(p, text);
         EXPECT_EQ(read(p), "(end)") << text;
@@ -193,21 +194,21 @@ TEST_F(HostTest, WhatIsNoCommandIsClosed)
 /* At the bound of its share, either kind is refused, and others go on. */
 TEST_F(HostTest, AShareOfDescriptors)
 {
-    options.uds_path = folder / "v";
-    options.listens = {{endpoint(folder / "a"), SOCK_STREAM, 1}};
+    options.uds_path = directory / "v";
+    options.listens = {{endpoint(directory / "a"), SOCK_STREAM, 1}};
     start();
     share.set_limit(3);
-    ListeningSocket there = listener(endpoint(folder / "v_5"));
-    Descriptor a = program(endpoint(folder / "a"));
-    Descriptor v = program(endpoint(folder / "v"));
+    ListeningSocket there = listener(endpoint(directory / "v_5"));
+    Descriptor a = program(endpoint(directory / "a"));
+    Descriptor v = program(endpoint(directory / "v"));
     auto stream = host->connect(5, type_stream);
 
     expect_request(1);
     EXPECT_TRUE(stream);
     EXPECT_EQ(share.used(), 3u);
     EXPECT_FALSE(host->connect(5, type_stream));
-    EXPECT_EQ(read(program(endpoint(folder / "a"))), "(end)");
-    EXPECT_EQ(read(program(endpoint(folder / "v"))), "(end)");
+    EXPECT_EQ(read(program(endpoint(directory / "a"))), "(end)");
+    EXPECT_EQ(read(program(endpoint(directory / "v"))), "(end)");
     EXPECT_EQ(share.used(), 3u);
 
     write(v, "CONNECT 7\n");
@@ -226,12 +227,12 @@ TEST_F(HostTest, AShareOfDescriptors)
 /* A listener that is not there takes none. */
 TEST_F(HostTest, FailedConnectionsGiveTheirDescriptorsBack)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
     share.set_limit(1);
     for (int i = 0; i < 3; i++) {
         EXPECT_FALSE(host->connect(5, type_stream));
-        Descriptor p = program(endpoint(folder / "v"));
+        Descriptor p = program(endpoint(directory / "v"));
 
         write(p, "nonsense\n");
         EXPECT_EQ(read(p), "(end)");
@@ -241,31 +242,31 @@ TEST_F(HostTest, FailedConnectionsGiveTheirDescriptorsBack)
 
 TEST_F(HostTest, ListenersGoToTheirPorts)
 {
-    options.listens = {{endpoint(folder / "a"), SOCK_STREAM, 1},
-                       {endpoint(folder / "b"), SOCK_SEQPACKET, 2}};
+    options.listens = {{endpoint(directory / "a"), SOCK_STREAM, 1},
+                       {endpoint(directory / "b"), SOCK_SEQPACKET, 2}};
     start();
 
-    Descriptor a = program(endpoint(folder / "a"));
+    Descriptor a = program(endpoint(directory / "a"));
     expect_request(1);
-    Descriptor b = program(endpoint(folder / "b"), SOCK_SEQPACKET);
+    Descriptor b = program(endpoint(directory / "b"), SOCK_SEQPACKET);
     expect_request(2, type_seqpacket);
 }
 
 TEST_F(HostTest, WithoutAGuestListenersClose)
 {
-    options.listens = {{endpoint(folder / "a"), SOCK_STREAM, 1}};
+    options.listens = {{endpoint(directory / "a"), SOCK_STREAM, 1}};
     start();
     host->attach(nullptr);
 
-    EXPECT_EQ(read(program(endpoint(folder / "a"))), "(end)");
+    EXPECT_EQ(read(program(endpoint(directory / "a"))), "(end)");
 }
 
 TEST_F(HostTest, GuestReachesThePortsSocket)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
-    ListeningSocket stream = listener(endpoint(folder / "v_5"));
-    ListeningSocket packets = listener(endpoint(folder / "v_6"),
+    ListeningSocket stream = listener(endpoint(directory / "v_5"));
+    ListeningSocket packets = listener(endpoint(directory / "v_6"),
                                        SOCK_SEQPACKET);
 
     EXPECT_TRUE(host->connect(5, type_stream));
@@ -282,10 +283,10 @@ TEST_F(HostTest, AFullBacklog)
 {
     using Status = Stream::Status;
 
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
     for (uint32_t port : {5u, heartbeat_port}) {
-        ListeningSocket there = listener(endpoint(folder / "v_"
+        ListeningSocket there = listener(endpoint(directory / "v_"
                                                   + std::to_string(port)));
         ASSERT_EQ(listen(there.fd.get(), 0), 0);
         auto first = host->connect(port, type_stream);
@@ -305,13 +306,13 @@ TEST_F(HostTest, AFullBacklog)
     EXPECT_EQ(booted, 0);
 }
 
-/* The program is gone before it has accepted. */
+/* The program ends before it has accepted. */
 TEST_F(HostTest, AFullBacklogThatGoesAway)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
     for (uint32_t port : {5u, heartbeat_port}) {
-        ListeningSocket there = listener(endpoint(folder / "v_"
+        ListeningSocket there = listener(endpoint(directory / "v_"
                                                   + std::to_string(port)));
         ASSERT_EQ(listen(there.fd.get(), 0), 0);
         auto first = host->connect(port, type_stream);
@@ -320,18 +321,23 @@ TEST_F(HostTest, AFullBacklogThatGoesAway)
         ASSERT_TRUE(first && second);
         EXPECT_EQ(second->status(), Stream::Status::backlog_full);
         there = ListeningSocket();
-        EXPECT_EQ(second->status(), port == heartbeat_port
-                  ? Stream::Status::connected : Stream::Status::failed);
+        EXPECT_EQ(second->status(), Stream::Status::failed);
+        auto fallback = second->take_fallback();
+        ASSERT_EQ(fallback != nullptr, port == heartbeat_port);
+        if (fallback) {
+            EXPECT_EQ(fallback->status(), Stream::Status::connected);
+        }
+        EXPECT_FALSE(second->take_fallback());
     }
 }
 
 TEST_F(HostTest, ConnectGoesFirst)
 {
-    options.uds_path = folder / "v";
-    options.connects.emplace(5, endpoint(folder / "elsewhere"));
+    options.uds_path = directory / "v";
+    options.connects.emplace(5, endpoint(directory / "elsewhere"));
     start();
-    ListeningSocket there = listener(endpoint(folder / "elsewhere"));
-    ListeningSocket usual = listener(endpoint(folder / "v_5"));
+    ListeningSocket there = listener(endpoint(directory / "elsewhere"));
+    ListeningSocket usual = listener(endpoint(directory / "v_5"));
 
     EXPECT_TRUE(host->connect(5, type_stream));
     EXPECT_TRUE(reached(there));
@@ -371,7 +377,7 @@ TEST_F(HostTest, HostWithoutAfVsock)
 
 TEST_F(HostTest, HeartbeatIsAnsweredWhereNobodyListens)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
     uint8_t byte = heartbeat_byte;
     iovec one = {&byte, 1};
@@ -389,9 +395,9 @@ TEST_F(HostTest, HeartbeatIsAnsweredWhereNobodyListens)
 
 TEST_F(HostTest, AProgramForTheHeartbeatGoesFirst)
 {
-    options.uds_path = folder / "v";
+    options.uds_path = directory / "v";
     start();
-    ListeningSocket there = listener(endpoint(folder / "v_9000"));
+    ListeningSocket there = listener(endpoint(directory / "v_9000"));
     uint8_t byte = heartbeat_byte;
     iovec one = {&byte, 1};
     auto stream = host->connect(heartbeat_port, type_stream);

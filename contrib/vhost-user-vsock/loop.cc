@@ -1,5 +1,5 @@
 /*
- * Waiting for descriptors: one loop a guest, in a thread of its own
+ * An event loop on epoll: one for each guest, in a thread of its own
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -93,8 +93,8 @@ void Loop::run_posted()
 }
 
 /*
- * Runs what is due; how long to wait at most, in ms, for what is next: not at
- * all after a task, which may have changed what the caller waits for.
+ * Run the timers that are due.  Returns how long to wait for the next, in ms:
+ * 0 after a task, because it may have changed what the caller waits for.
  */
 int Loop::run_timers(int timeout)
 {

@@ -1,9 +1,10 @@
 /*
- * Waiting for descriptors: one loop a guest, in a thread of its own
+ * An event loop on epoll: one for each guest, in a thread of its own
  *
- * A callback may watch and forget any descriptor, its own among them: what is
- * forgotten is not called again, though epoll has told of it already, and is
- * freed when the round is over.  Only post() may be called by other threads.
+ * A callback may watch and forget any descriptor, also its own.  After
+ * forget(), a callback is not called again, even if epoll has already returned
+ * its event; it is freed at the end of run_once().  Only post() may be called
+ * by other threads.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,11 +32,11 @@ public:
 
     /*
      * Call `callback` when one of the EPOLL* `events` happens on `fd`, which
-     * was not watched before.  False, with errno, if it cannot be watched (a
-     * plain file, say).
+     * is not watched yet.  False, with errno set, if it cannot be watched, for
+     * example because it is a regular file.
      */
     bool watch(int fd, uint32_t events, Callback callback);
-    /* Wait for other events on a descriptor, if it is watched. */
+    /* Wait for other events on `fd`, if it is watched. */
     void change(int fd, uint32_t events);
     void forget(int fd);
 
@@ -45,7 +46,7 @@ public:
     /* Call `task` in the loop's own thread, soon; from any thread. */
     void post(Task task);
 
-    /* Wait for up to `timeout` ms, or for ever with -1, and call back. */
+    /* Wait up to `timeout` ms, or without limit for -1, and call back. */
     void run_once(int timeout);
 
 private:

@@ -17,7 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int patience = 30000;     /* ms: it happens, on a slow machine too */
+constexpr int max_wait = 30000;     /* ms; enough for a slow machine */
 
 struct Pipe {
     Pipe()
@@ -35,7 +35,7 @@ struct Pipe {
 
 class LoopTest : public testing::Test {
 protected:
-    /* Watch the end of a pipe, counting how often it is told of. */
+    /* Watch the end of a pipe, and count its events. */
     void count(const Pipe &pipe, int *counter, uint32_t events = EPOLLIN)
     {
         EXPECT_TRUE(loop.watch(pipe.out.get(), events,
@@ -54,20 +54,20 @@ TEST_F(LoopTest, CallsForWhatHasHappenedAlone)
     loop.run_once(0);
     EXPECT_EQ(called_a + called_b, 0);
     b.fill();
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(called_a, 0);
     EXPECT_EQ(called_b, 1);
 }
 
 TEST_F(LoopTest, TellsTheEvents)
 {
-    uint32_t told = 0;
+    uint32_t seen = 0;
 
     EXPECT_TRUE(loop.watch(a.out.get(), EPOLLIN,
-                           [&told](uint32_t events) { told = events; }));
+                           [&seen](uint32_t events) { seen = events; }));
     a.in.reset();
-    loop.run_once(patience);
-    EXPECT_TRUE(told & EPOLLHUP);
+    loop.run_once(max_wait);
+    EXPECT_TRUE(seen & EPOLLHUP);
 }
 
 TEST_F(LoopTest, OtherEventsCanBeWaitedFor)
@@ -77,7 +77,7 @@ TEST_F(LoopTest, OtherEventsCanBeWaitedFor)
     loop.run_once(0);
     EXPECT_EQ(called_a, 0);
     loop.change(a.out.get(), EPOLLIN);
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(called_a, 1);
     /* Of what is not watched, nothing is changed. */
     loop.change(b.out.get(), EPOLLIN);
@@ -94,11 +94,11 @@ TEST_F(LoopTest, WhatIsForgottenIsNotCalled)
     loop.run_once(0);
     EXPECT_EQ(called_a, 0);
     count(a, &called_a);    /* again */
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(called_a, 1);
 }
 
-/* Both have something; who comes first forgets the other, and closes it. */
+/* Both are readable; the first callback forgets and closes the other. */
 TEST_F(LoopTest, ForgettingWhatEpollHasToldOf)
 {
     int calls = 0;
@@ -112,7 +112,7 @@ TEST_F(LoopTest, ForgettingWhatEpollHasToldOf)
                                }));
         mine->fill();
     }
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(calls, 1);
 }
 
@@ -128,7 +128,7 @@ TEST_F(LoopTest, ACallbackMayForgetItself)
         seen = owned;
     }));
     a.fill();
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(seen, owned);
     seen.clear();
     loop.run_once(0);
@@ -145,16 +145,16 @@ TEST_F(LoopTest, ACallbackMayWatchWhatItForgot)
         EXPECT_TRUE(loop.watch(fd, EPOLLIN, [&again](uint32_t) { again++; }));
     }));
     a.fill();
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(again, 0);
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(again, 1);
 }
 
 TEST_F(LoopTest, WhatCannotBeWatched)
 {
-    TemporaryFolder folder;
-    Descriptor file(open((folder / "file").c_str(), O_RDWR | O_CREAT, 0600));
+    TemporaryDirectory directory;
+    Descriptor file(open((directory / "file").c_str(), O_RDWR | O_CREAT, 0600));
 
     EXPECT_FALSE(loop.watch(file.get(), EPOLLIN, [](uint32_t) {}));
     EXPECT_EQ(errno, EPERM);
@@ -162,7 +162,7 @@ TEST_F(LoopTest, WhatCannotBeWatched)
     count(a, &called_a);
     EXPECT_FALSE(loop.watch(a.out.get(), EPOLLIN, [](uint32_t) {}));
     a.fill();               /* the first one is still there */
-    loop.run_once(patience);
+    loop.run_once(max_wait);
     EXPECT_EQ(called_a, 1);
 }
 

@@ -1,24 +1,7 @@
 /*
  * vhost-user-vsock: connects the vsock of QEMU's guests to this host
  *
- * A daemon of one thread for each guest.  From the bottom up:
- *
- *   packet        what is on the wire
- *   descriptors   a guest's share of the process's descriptors
- *   stream        the other end of a connection: a socket, the heartbeat
- *   backlog       what a stream did not take at once
- *   connection    one connection, as a state machine
- *   multiplexer   those of one guest, and whose turn it is
- *   sockets       Unix, TCP and AF_VSOCK sockets
- *   host          where the guest's connections go, and the host's come from
- *   siblings      connections from guest to guest
- *   events        what happens, as JSON
- *   message       vhost-user messages, checked
- *   queue         a queue of the guest's
- *   device        vhost-user, and all of the above for one guest
- *   confinement   what the process gives up before it serves
- *
- * A lower one knows nothing of a higher one.
+ * The daemon has one thread for each guest.  README.md lists the files.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,8 +20,8 @@ namespace {
 constexpr int exit_usage = 2;
 
 /*
- * Each connection has a descriptor: the usual soft limit is far too low.
- * Returns how many there may be.
+ * Raise the soft limit of descriptors, which is too low for many connections.
+ * Returns the new limit.
  */
 size_t allow_descriptors()
 {
@@ -51,7 +34,7 @@ size_t allow_descriptors()
     return limit.rlim_cur;
 }
 
-/* One line, whatever the value has that was wrong */
+/* The message is one line, even if a value in it has control characters. */
 int fail(std::string error)
 {
     for (char &c : error) {
@@ -63,7 +46,7 @@ int fail(std::string error)
     return exit_usage;
 }
 
-/* Serve the guests until a signal says that it is enough. */
+/* Serve the guests until SIGINT, SIGTERM or SIGHUP comes. */
 void run(std::vector<std::unique_ptr<Device>> &devices)
 {
     Descriptor stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -71,7 +54,7 @@ void run(std::vector<std::unique_ptr<Device>> &devices)
     sigset_t signals;
     int received;
 
-    /* The threads inherit that these wait for the main one. */
+    /* The threads inherit the blocked signals: only sigwait() takes them. */
     sigemptyset(&signals);
     for (int s : {SIGINT, SIGTERM, SIGHUP}) {
         sigaddset(&signals, s);
@@ -105,7 +88,7 @@ int serve(const Options &options, size_t limit)
         }
         events.write_to(std::move(fd));
     }
-    /* All listeners are open before anything runs, so that errors come now. */
+    /* Open all listeners before any thread runs: errors are reported here. */
     for (const VmOptions &vm : options.vms) {
         loops.push_back(std::make_unique<Loop>());
         devices.push_back(std::make_unique<Device>(

@@ -18,10 +18,10 @@ constexpr size_t header_size = offsetof(VhostUserMsg, payload.u64);
 constexpr uint32_t num_queues = 2;
 constexpr uint32_t version = 1;
 
-/* No address comes near the end of what an uint64_t holds: sums are safe. */
+/* Larger addresses are refused, so that sums cannot overflow. */
 constexpr uint64_t max_address = 1ULL << 62;
 
-/* A mapping beyond the end of its file would be a SIGBUS later. */
+/* An access beyond the end of the file would raise SIGBUS. */
 const char *check_region(const VhostUserMemoryRegion &region, int fd)
 {
     struct stat st;
@@ -47,10 +47,10 @@ const char *check_memory(const VhostUserMsg &m)
 
     if (m.size < head || memory.nregions > VHOST_MEMORY_BASELINE_NREGIONS ||
         m.size != head + memory.nregions * sizeof(memory.regions[0])) {
-        return "wrong size of a memory table";
+        return "a memory table has a wrong size";
     }
     if (m.fd_num != static_cast<int>(memory.nregions)) {
-        return "wrong number of descriptors with a memory table";
+        return "a memory table has not one descriptor for each region";
     }
     for (uint32_t i = 0; i < memory.nregions; i++) {
         VhostUserMemoryRegion region;
@@ -68,7 +68,7 @@ const char *check_one_region(const VhostUserMsg &m)
     VhostUserMemoryRegion region;
 
     if (m.size != sizeof(VhostUserMemRegMsg)) {
-        return "wrong size of a memory region";
+        return "a memory region message has a wrong size";
     }
     memcpy(&region, &m.payload.memreg.region, sizeof(region));
     if (m.request == VHOST_USER_ADD_MEM_REG) {
@@ -83,17 +83,18 @@ const char *check_vring_state(const VhostUserMsg &m, uint32_t queue_size)
     uint32_t index = m.payload.state.index, num = m.payload.state.num;
 
     if (m.size != sizeof(m.payload.state)) {
-        return "wrong size of a queue's state";
+        return "a queue's state has a wrong size";
     }
     if (index >= num_queues) {
         return "there is no such queue";
     }
     if (m.request == VHOST_USER_SET_VRING_NUM &&
         (num == 0 || num > queue_size || (num & (num - 1)))) {
-        return "a queue's size is no power of two, or over queue-size";
+        return "a queue's size is not a power of two, or is larger than"
+            " --queue-size";
     }
     if (m.request == VHOST_USER_SET_VRING_BASE && num > UINT16_MAX) {
-        return "wrong base of a queue";
+        return "a queue's base is larger than 65535";
     }
     return nullptr;
 }
@@ -103,13 +104,13 @@ const char *check_vring_fd(const VhostUserMsg &m)
     bool none = m.payload.u64 & VHOST_USER_VRING_NOFD_MASK;
 
     if (m.size != sizeof(m.payload.u64)) {
-        return "wrong size of a queue's descriptor";
+        return "a queue's descriptor message has a wrong size";
     }
     if ((m.payload.u64 & VHOST_USER_VRING_IDX_MASK) >= num_queues) {
         return "there is no such queue";
     }
     return m.fd_num == (none ? 0 : 1) ? nullptr
-                                      : "wrong number of descriptors";
+        : "a queue's message has a wrong number of descriptors";
 }
 
 const char *check_config(const VhostUserMsg &m)
@@ -118,7 +119,7 @@ const char *check_config(const VhostUserMsg &m)
 
     if (m.size < head || m.payload.config.size > m.size - head ||
         m.payload.config.size > sizeof(m.payload.config.region)) {
-        return "wrong size of a configuration";
+        return "a configuration message has a wrong size";
     }
     return nullptr;
 }
@@ -132,7 +133,7 @@ const char *check_message(const VhostUserMsg &m, uint32_t queue_size)
     size_t size = 0;
 
     if ((m.flags & VHOST_USER_VERSION_MASK) != version) {
-        return "wrong version of the protocol";
+        return "the vhost-user protocol version is not 1";
     }
     switch (m.request) {
     case VHOST_USER_GET_FEATURES:
@@ -182,13 +183,13 @@ const char *check_message(const VhostUserMsg &m, uint32_t queue_size)
         takes_descriptors = true;
         break;
     default:
-        return "this request is not taken";
+        return "this vhost-user request is not supported";
     }
     if (m.size != size) {
-        return "wrong size of a message";
+        return "a message has a wrong size";
     }
     if (!wrong && m.fd_num != (takes_descriptors ? 1 : 0)) {
-        return "wrong number of descriptors";
+        return "a message has a wrong number of descriptors";
     }
     return wrong;
 }
@@ -196,8 +197,8 @@ const char *check_message(const VhostUserMsg &m, uint32_t queue_size)
 namespace {
 
 /*
- * Where in this process the library has `size` bytes of the peer's address
- * `at`; nullptr if not all of them are in one region, or not aligned
+ * Where the library has mapped the `size` bytes at the peer's address `at`;
+ * nullptr if they are not in one region, or not aligned
  */
 const void *mapped(const VuDev &dev, uint64_t at, uint64_t size,
                    uint64_t alignment)
@@ -206,7 +207,7 @@ const void *mapped(const VuDev &dev, uint64_t at, uint64_t size,
         const VuDevRegion &r = dev.regions[i];
         uint64_t offset = at - r.qva;
 
-        /* The library takes the first region that has its beginning. */
+        /* Like the library, use the first region with the start address. */
         if (at >= r.qva && offset < r.size) {
             uint64_t here = r.mmap_addr + r.mmap_offset + offset;
 
@@ -270,11 +271,11 @@ void MessageReader::close_descriptors()
 
 MessageReader::Result MessageReader::refuse(const char *why)
 {
-    wrong_ = why;
+    error_ = why;
     return Result::refused;
 }
 
-/* Read on, up to `until` bytes in all; false if they are not here. */
+/* Read up to `until` bytes in all; false if not all have arrived. */
 bool MessageReader::receive(int socket, size_t until, Result *result)
 {
     while (have_ < until) {
@@ -305,8 +306,8 @@ bool MessageReader::receive(int socket, size_t until, Result *result)
             }
         }
         if (message.msg_flags & MSG_CTRUNC) {
-            *result = refuse("too many descriptors, for a message or for"
-                             " this process");
+            *result = refuse("a message has too many descriptors, or this"
+                             " process has none left");
             return false;
         }
     }

@@ -1,11 +1,11 @@
 /*
  * Reading and checking vhost-user messages
  *
- * Format: QEMU, docs/interop/vhost-user.rst.  libvhost-user believes sizes,
- * numbers of regions and descriptors, indexes of queues, and that a queue lies
- * in memory that is mapped; here nothing is believed, and what is not used is
- * refused.  One thing has to be: that the peer does not shorten a file whose
- * memory it shares.
+ * Format: QEMU, docs/interop/vhost-user.rst.  libvhost-user does not check
+ * sizes, the numbers of regions and descriptors, the indexes of queues, or
+ * that a queue lies in mapped memory.  All that is checked here, and requests
+ * that are not needed are refused.  One thing cannot be checked: that the peer
+ * does not shorten a file whose memory it shares.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,42 +19,42 @@ extern "C" {
 
 constexpr uint32_t max_queue_size = 1024;   /* descriptors */
 
-/* What is wrong with a message by itself, or nullptr */
+/* What is wrong with a message, or nullptr */
 const char *check_message(const VhostUserMsg &message, uint32_t queue_size);
 
 /*
  * What is wrong with a queue's place in memory, or nullptr.  `queue_address`
- * are where the peer has it, `num` is its size.
+ * has the peer's addresses, `num` is the queue's size.
  */
 const char *check_queue(const VuDev &dev,
                         const vhost_vring_addr &queue_address, uint32_t num);
 
-/* The same of a queue that the library has: is it still where it has it? */
+/* The same for a queue that the library has mapped already */
 const char *check_mapped_queue(const VuDev &dev, const VuVirtq &queue);
 
-/* Collects a message without waiting for the rest of it. */
+/* Reads a message without blocking. */
 class MessageReader {
 public:
     enum class Result {
-        incomplete,         /* call again when there is more */
-        complete,           /* take it */
-        gone,               /* the peer has closed */
-        refused,            /* wrong() says why */
+        incomplete,         /* Call read() again when there is more. */
+        complete,           /* Call take(). */
+        gone,               /* The peer has closed the connection. */
+        refused,            /* error() says why. */
     };
 
-    /* `queue_size`: the largest that is taken */
+    /* `queue_size`: the largest queue that is accepted */
     explicit MessageReader(uint32_t queue_size) : queue_size_(queue_size) {}
     MessageReader(const MessageReader &) = delete;
     MessageReader &operator=(const MessageReader &) = delete;
     ~MessageReader();
 
     Result read(int socket);
-    const char *wrong() const { return wrong_; }
+    const char *error() const { return error_; }
 
-    /* The complete message; its descriptors are the taker's from now on. */
+    /* The complete message; the caller owns its descriptors. */
     VhostUserMsg take();
 
-    /* Forget what is there: another peer begins. */
+    /* Discard a part of a message, before another peer connects. */
     void reset();
 
 private:
@@ -65,7 +65,7 @@ private:
     uint32_t queue_size_;
     VhostUserMsg message_ = {};
     size_t have_ = 0;       /* bytes */
-    const char *wrong_ = nullptr;
+    const char *error_ = nullptr;
 };
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The connections of one guest, and who of them speaks next
+ * The connections of one guest, and which of them sends next
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,15 +10,16 @@
 struct Multiplexer::Entry {
     Key key;
     std::unique_ptr<Connection> connection;
-    /* Its place among those that are ready; while it is not queued, it waits
-     * in a list of its own, so that to queue it takes no memory. */
+    /* The node for the list of those that are ready.  While the entry is not
+     * queued, this list holds the node: queueing allocates no memory. */
     std::list<Entry *> unqueued{this};
     std::list<Entry *>::iterator place = unqueued.begin();
     std::optional<Clock::time_point> deadline;
-    bool queued = false, watched = false, reported = false;
+    int watched_fd = -1;
+    bool queued = false, reported = false;
 };
 
-/* A guest chooses its ports: they are mixed, not for secrecy, but for spread */
+/* A guest chooses its ports, so they are mixed to spread over the table. */
 size_t Multiplexer::Hash::operator()(const Key &key) const
 {
     uint64_t x = key.peer_cid << 48 ^
@@ -28,9 +29,9 @@ size_t Multiplexer::Hash::operator()(const Key &key) const
     return x ^ x >> 29;
 }
 
-Multiplexer::Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t limit,
+Multiplexer::Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t buf_alloc,
                          Connect connect, Observe observe)
-    : loop_(loop), guest_cid_(guest_cid), limit_(limit),
+    : loop_(loop), guest_cid_(guest_cid), buf_alloc_(buf_alloc),
       connect_(std::move(connect)), observe_(std::move(observe))
 {
 }
@@ -56,7 +57,7 @@ void Multiplexer::report(ConnectionReport::What what, const Connection &c)
     }
 }
 
-/* A packet that is of no connection */
+/* A packet that belongs to no connection */
 void Multiplexer::refuse(const PacketHeader &h)
 {
     PacketHeader r;
@@ -81,7 +82,7 @@ void Multiplexer::refuse(const PacketHeader &h)
 
 void Multiplexer::receive(const PacketHeader &h, const Iov &payload)
 {
-    /* A guest speaks for itself alone. */
+    /* A guest cannot send as another. */
     if (h.src_cid != guest_cid_) {
         return;
     }
@@ -118,8 +119,8 @@ void Multiplexer::request(const Key &key, const PacketHeader &h)
         return refuse(h);
     }
     Address address = {h.dst_cid, h.dst_port, h.src_cid, h.src_port};
-    add(key, std::make_unique<Connection>(address, std::move(stream), limit_,
-                                          h));
+    add(key, std::make_unique<Connection>(address, std::move(stream),
+                                          buf_alloc_, h));
 }
 
 bool Multiplexer::open(uint32_t guest_port, uint16_t type,
@@ -148,8 +149,8 @@ bool Multiplexer::open_from(uint64_t peer_cid, uint32_t peer_port,
         (type == type_seqpacket && !seqpacket_)) {
         return false;
     }
-    add(key, std::make_unique<Connection>(address, std::move(stream), limit_,
-                                          type));
+    add(key, std::make_unique<Connection>(address, std::move(stream),
+                                          buf_alloc_, type));
     return true;
 }
 
@@ -157,24 +158,34 @@ void Multiplexer::add(const Key &key, std::unique_ptr<Connection> connection)
 {
     auto owned = std::make_unique<Entry>();
     Entry &entry = *owned;
-    int fd = connection->stream().fd();
 
     entry.key = key;
     entry.connection = std::move(connection);
     connections_[key] = std::move(owned);
-    if (fd >= 0) {
-        /* By edges: nothing needs to be said to epoll while data flows. */
-        entry.watched = loop_.watch(
-            fd, EPOLLIN | EPOLLRDHUP | EPOLLET,
-            [this, &entry](uint32_t events) { happened(entry, events); });
-        if (!entry.watched) {
-            entry.connection->reset();
-        }
-    }
+    watch(entry);
     update(entry);
 }
 
-void Multiplexer::happened(Entry &entry, uint32_t events)
+/* Watch the descriptor of the connection's stream, which may be another now. */
+void Multiplexer::watch(Entry &entry)
+{
+    int fd = entry.connection->stream().fd();
+
+    if (entry.watched_fd >= 0) {
+        loop_.forget(entry.watched_fd);
+    }
+    entry.watched_fd = fd;
+    /* Edge-triggered: epoll_ctl() is not called while data flows. */
+    if (fd >= 0 && !loop_.watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET,
+                                [this, &entry](uint32_t events) {
+                                    handle_stream_event(entry, events);
+                                })) {
+        entry.watched_fd = -1;
+        entry.connection->reset();
+    }
+}
+
+void Multiplexer::handle_stream_event(Entry &entry, uint32_t events)
 {
     constexpr uint32_t ends = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
     Connection &c = *entry.connection;
@@ -188,7 +199,7 @@ void Multiplexer::happened(Entry &entry, uint32_t events)
     update(entry);
 }
 
-/* After anything that happened to a connection */
+/* After anything that handle_stream_event to a connection */
 void Multiplexer::update(Entry &entry)
 {
     Connection &c = *entry.connection;
@@ -200,11 +211,15 @@ void Multiplexer::update(Entry &entry)
     if (c.finished()) {
         return remove(entry);
     }
-    if (entry.watched) {
+    if (c.stream().fd() != entry.watched_fd &&
+        c.state() != Connection::State::closed) {
+        watch(entry);
+    }
+    if (entry.watched_fd >= 0) {
         loop_.change(c.stream().fd(), EPOLLIN | EPOLLRDHUP | EPOLLET |
                      (c.wants_writable() ? EPOLLOUT : 0u));
     }
-    if (!entry.queued && c.wants_to_say()) {
+    if (!entry.queued && c.has_pending()) {
         entry.queued = true;
         ready_.splice(ready_.end(), entry.unqueued);
     }
@@ -232,8 +247,8 @@ void Multiplexer::remove(Entry &entry)
 
     report(c.opened() ? ConnectionReport::What::closed
                       : ConnectionReport::What::refused, c);
-    if (entry.watched) {
-        loop_.forget(c.stream().fd());
+    if (entry.watched_fd >= 0) {
+        loop_.forget(entry.watched_fd);
     }
     if (entry.queued) {
         ready_.erase(entry.place);
@@ -244,20 +259,20 @@ void Multiplexer::remove(Entry &entry)
     connections_.erase(Key(entry.key));
 }
 
-void Multiplexer::say(Rooms &rooms)
+void Multiplexer::send_pending(RxBuffers &buffers)
 {
-    size_t silent = 0;      /* who had their turn, and nothing to say */
+    size_t silent = 0;      /* turns in a row that sent nothing */
 
-    while (wants_to_say() && silent <= ready_.size() && rooms.at(0)) {
+    while (has_pending() && silent <= ready_.size() && buffers.at(0)) {
         if (!resets_.empty()) {
-            rooms.use(resets_.front());
+            buffers.use(resets_.front());
             resets_.pop_front();
             continue;
         }
         Entry &entry = *ready_.front();
         entry.unqueued.splice(entry.unqueued.end(), ready_, entry.place);
         entry.queued = false;
-        silent = entry.connection->say(rooms) ? 0 : silent + 1;
+        silent = entry.connection->send_pending(buffers) ? 0 : silent + 1;
         update(entry);
     }
 }

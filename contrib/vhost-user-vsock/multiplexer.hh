@@ -1,12 +1,12 @@
 /*
- * The connections of one guest, and who of them speaks next
+ * The connections of one guest, and which of them sends next
  *
- * Packets of the guest are given to their connection.  Connections that have
- * something to say stand in a queue and take turns, so that a busy stream
- * does not keep a quiet one waiting for longer than a turn of each.
+ * A packet from the guest goes to its connection.  Connections with something
+ * to send wait in a queue and take turns.  So a quiet connection waits for at
+ * most one turn of each busy one.
  *
- * Every operation takes a time that does not depend on the number of
- * connections, or on its logarithm where there are deadlines.
+ * The time of an operation does not depend on the number of connections; where
+ * there are deadlines, it depends on its logarithm.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,9 +27,9 @@ constexpr uint64_t parent_cid = 3;      /* an enclave's parent instance */
 constexpr uint32_t first_host_port = 1u << 30;
 constexpr uint32_t last_host_port = (1u << 31) - 1;
 constexpr size_t max_connections = 16384;
-constexpr size_t max_resets = 1024;     /* for packets of no connection */
+constexpr size_t max_resets = 1024;     /* for packets without connection */
 
-/* What has happened to a connection */
+/* What has handle_stream_event to a connection */
 struct ConnectionReport {
     enum class What { opened, closed, refused };
 
@@ -47,40 +47,41 @@ public:
         const PacketHeader &request)>;
     using Observe = std::function<void(const ConnectionReport &)>;
 
-    /* `limit`: bytes kept of each connection, and the guest's credit */
-    Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t limit,
+    /* `buf_alloc`: the credit of each connection of the guest, in bytes */
+    Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t buf_alloc,
                 Connect connect, Observe observe = nullptr);
     ~Multiplexer();
 
     /* Does the guest's driver know SEQPACKET? */
     void set_seqpacket(bool known) { seqpacket_ = known; }
 
-    /* A packet of the guest's: header, and what follows it in the chain */
+    /* A packet from the guest: header, and what follows it in the chain */
     void receive(const PacketHeader &header, const Iov &payload);
 
     /* May another packet be received? Not while resets wait to be sent. */
     bool can_receive() const { return resets_.size() < max_resets; }
 
     /*
-     * Ask the guest for a connection to a port of its own, from the parent's
-     * next port or from a sibling's `peer_cid` and `peer_port`.  False, with
-     * the stream closed, if it cannot be.
+     * Connect to a port of the guest, from the next free port of the parent,
+     * or from a sibling's `peer_cid` and `peer_port`.  Returns false, and
+     * closes the stream, if that is not possible.
      */
     bool open(uint32_t guest_port, uint16_t type,
               std::unique_ptr<Stream> stream);
     bool open_from(uint64_t peer_cid, uint32_t peer_port, uint32_t guest_port,
                    uint16_t type, std::unique_ptr<Stream> stream);
 
-    bool wants_to_say() const { return !resets_.empty() || !ready_.empty(); }
+    bool has_pending() const { return !resets_.empty() || !ready_.empty(); }
 
-    /* Let connections take turns for as long as there are buffers. */
-    void say(Rooms &rooms);
+    /* Let connections send in turns, as long as there are buffers. */
+    void send_pending(RxBuffers &buffers);
 
-    /* End what has lasted too long; in how many ms that is due, or -1 */
+    /* Handle the time-outs that are due. */
     void expire();
+    /* Milliseconds until expire() has to be called, or -1 */
     int time_left() const;
 
-    /* Forget all connections: the guest is gone. */
+    /* Remove all connections: the guest has stopped. */
     void clear();
     size_t size() const { return connections_.size(); }
 
@@ -98,7 +99,8 @@ private:
     void request(const Key &key, const PacketHeader &header);
     void refuse(const PacketHeader &header);
     void add(const Key &key, std::unique_ptr<Connection> connection);
-    void happened(Entry &entry, uint32_t events);
+    void watch(Entry &entry);
+    void handle_stream_event(Entry &entry, uint32_t events);
     void update(Entry &entry);
     void remove(Entry &entry);
     void set_deadline(Entry &entry);
@@ -106,7 +108,7 @@ private:
 
     Loop &loop_;
     uint64_t guest_cid_;
-    uint32_t limit_;
+    uint32_t buf_alloc_;
     Connect connect_;
     Observe observe_;
     bool seqpacket_ = false;

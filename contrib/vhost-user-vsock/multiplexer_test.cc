@@ -58,13 +58,13 @@ protected:
     /* The next packet for the guest; op 0 if there is none */
     PacketHeader sent()
     {
-        FakeRooms rooms(1, 4096 - packet_header_size);
+        FakeRxBuffers buffers(1, 4096 - packet_header_size);
 
-        if (m.wants_to_say()) {
-            m.say(rooms);
+        if (m.has_pending()) {
+            m.send_pending(buffers);
         }
-        said = rooms.said.empty() ? Said() : rooms.said[0];
-        return said.header;
+        last = buffers.sent.empty() ? SentPacket() : buffers.sent[0];
+        return last.header;
     }
     void expect_sent(Op op) { EXPECT_EQ(sent().op, static_cast<uint16_t>(op)); }
 
@@ -72,7 +72,7 @@ protected:
     std::vector<Descriptor> peers;
     int booted = 0;
     Multiplexer m;
-    Said said;
+    SentPacket last;
 };
 
 TEST_F(MultiplexerTest, Heartbeat)
@@ -84,7 +84,7 @@ TEST_F(MultiplexerTest, Heartbeat)
     PacketHeader h = sent();
     EXPECT_EQ(h.op, static_cast<uint16_t>(Op::rw));
     EXPECT_EQ(h.len, 1u);
-    EXPECT_EQ(said.payload, "\xb7");
+    EXPECT_EQ(last.payload, "\xb7");
 }
 
 TEST_F(MultiplexerTest, AnotherByteIsNoHeartbeat)
@@ -181,10 +181,10 @@ TEST_F(MultiplexerTest, ABufferWithoutRoomEndsNothing)
     expect_sent(Op::response);
     ASSERT_EQ(write(peers[0].get(), "text", 4), 4);
     loop.run_once(0);
-    FakeRooms rooms(1, 0);
-    m.say(rooms);
-    ASSERT_EQ(rooms.said.size(), 1u);
-    EXPECT_EQ(rooms.said[0].header.len, 0u);
+    FakeRxBuffers buffers(1, 0);
+    m.send_pending(buffers);
+    ASSERT_EQ(buffers.sent.size(), 1u);
+    EXPECT_EQ(buffers.sent[0].header.len, 0u);
     EXPECT_EQ(sent().len, 4u);
 }
 
@@ -217,7 +217,7 @@ TEST_F(MultiplexerTest, ManyOpenedAndClosedLeaveNothing)
         ASSERT_EQ(m.size(), 0u);
         peers.clear();
     }
-    EXPECT_FALSE(m.wants_to_say());
+    EXPECT_FALSE(m.has_pending());
     m.expire();
     EXPECT_EQ(m.time_left(), -1);
 }

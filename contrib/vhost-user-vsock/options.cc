@@ -1,5 +1,5 @@
 /*
- * The command line: that of vhost-device-vsock, and more
+ * The command line: the options of vhost-device-vsock, and more
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,44 +18,47 @@ const char *const usage =
     "Connects the vsock of QEMU's guests to sockets of this host, and to each\n"
     "other.\n"
     "\n"
-    "The guest, as options or as keys of --vm (which may have _ for -):\n"
-    "  --socket PATH          where QEMU connects\n"
+    "Options of a guest, which can also be keys of --vm (there, _ is as good\n"
+    "as -):\n"
+    "  --socket PATH          the Unix socket where QEMU connects\n"
     "  --guest-cid CID        the guest's address (default: 4)\n"
-    "  --uds-path PATH        the guest's connection to port P goes to PATH_P;\n"
-    "                         who connects to PATH and writes \"CONNECT P\" is\n"
-    "                         connected to the guest's port P\n"
+    "  --uds-path PATH        the guest's connection to port P goes to the Unix\n"
+    "                         socket PATH_P; a program that connects to PATH\n"
+    "                         and writes \"CONNECT P\" reaches the guest's port\n"
+    "                         P\n"
     "  --forward-cid CID      the guest's connections go to AF_VSOCK address\n"
     "                         CID of this host; not with --uds-path\n"
-    "  --forward-listen P+P.. AF_VSOCK ports of CID whose connections go to the\n"
-    "                         guest\n"
+    "  --forward-listen P+P.. connections to these AF_VSOCK ports of CID go to\n"
+    "                         the guest\n"
     "  --connect PORT:unix:PATH, PORT:tcp:HOST:PORT\n"
-    "                         where the guest's connection to PORT goes;\n"
-    "                         can be repeated\n"
+    "                         the guest's connection to PORT goes there; can\n"
+    "                         be repeated\n"
     "  --listen unix:PATH:PORT, seqpacket:PATH:PORT, tcp:ADDRESS:PORT:PORT\n"
-    "                         what connects there is connected to the guest's\n"
-    "                         port, the last; without ADDRESS only this host\n"
-    "                         can; can be repeated\n"
-    "  --heartbeat on|off     answer the boot heartbeat, on port 9000, unless\n"
-    "                         a program listens there (default: on)\n"
+    "                         connections made there go to the guest's port,\n"
+    "                         the last PORT; without ADDRESS, only from this\n"
+    "                         host; can be repeated\n"
+    "  --heartbeat on|off     answer the boot heartbeat on port 9000, unless a\n"
+    "                         program listens there (default: on)\n"
     "  --groups G+G..         guests with a group in common can connect to each\n"
     "                         other (default: default)\n"
-    "  --tx-buffer-size N     bytes kept for a slow program, for each\n"
-    "                         connection (default: 131072)\n"
-    "  --queue-size N         the largest queue that QEMU may have\n"
+    "  --tx-buffer-size N     the guest's credit for each connection, in bytes:\n"
+    "                         how much a slow program may leave unread\n"
+    "                         (default: 131072)\n"
+    "  --queue-size N         the largest virtqueue that QEMU may use\n"
     "                         (default: 1024)\n"
     "\n"
     "The daemon:\n"
     "  --vm KEY=VALUE,...     a guest, with these options; can be repeated\n"
-    "  --events FD|PATH       write there what happens, as lines of JSON\n"
-    "  --sandbox on|off       once all is set up, give up the files and system\n"
+    "  --events FD|PATH       write events there, as lines of JSON\n"
+    "  --sandbox on|off       when all is set up, give up the files and system\n"
     "                         calls that are not needed (default: on)\n"
     "  --help                 show this text\n";
 
 namespace {
 
-constexpr uint32_t last_port = UINT32_MAX - 1;  /* the one behind means any */
+constexpr uint32_t last_port = UINT32_MAX - 1;  /* UINT32_MAX means any port */
 
-/* The number `text` of the option `option`; what it is called in `what` */
+/* Parse the number `text`; `option` and `what` are for the message. */
 bool number(const std::string &option, const std::string &text,
             const char *what, uint64_t min, uint64_t max, uint64_t *value,
             std::string *error)
@@ -63,7 +66,7 @@ bool number(const std::string &option, const std::string &text,
     std::optional<uint64_t> parsed = parse_decimal(text, min, max);
 
     if (!parsed) {
-        *error = option + ": " + what + " is a number from "
+        *error = option + ": " + what + " has to be a number from "
             + std::to_string(min) + " to " + std::to_string(max) + ", not \""
             + text + "\"";
         return false;
@@ -85,7 +88,7 @@ std::vector<std::string> split(const std::string &text, char at)
     return parts;
 }
 
-/* Cut the last part off, behind a colon; false if there is none. */
+/* Cut off the part after the last colon; false if there is no colon. */
 bool cut_last(std::string *text, std::string *last)
 {
     size_t colon = text->rfind(':');
@@ -123,10 +126,10 @@ std::optional<Endpoint> parse_tcp(const std::string &option, std::string text,
     uint64_t value;
 
     if (!cut_last(&text, &port)) {
-        *error = option + ": a port of TCP is missing";
+        *error = option + ": the TCP port is missing; write HOST:PORT";
         return {};
     }
-    if (!number(option, port, "a port of TCP", 1, UINT16_MAX, &value, error)) {
+    if (!number(option, port, "the TCP port", 1, UINT16_MAX, &value, error)) {
         return {};
     }
     auto endpoint = tcp_endpoint(text, value, error);
@@ -155,11 +158,11 @@ bool set_connect(HostOptions *host, const std::string &value,
     } else if (starts_with(to, "tcp:")) {
         endpoint = parse_tcp(option, to.substr(4), error);
     } else {
-        *error = option + ": it is PORT:unix:PATH or PORT:tcp:HOST:PORT";
+        *error = option + ": write PORT:unix:PATH or PORT:tcp:HOST:PORT";
     }
     if (endpoint && !host->connects.emplace(port, *endpoint).second) {
         *error = option + ": port " + std::to_string(port)
-            + " is connected to something else already";
+            + " has another connect option already; give each port once";
         return false;
     }
     return endpoint.has_value();
@@ -179,7 +182,8 @@ bool set_listen(HostOptions *host, const std::string &value,
         !number(option, guest_port, "the guest's port", 0, last_port, &port,
                 error)) {
         if (error->empty()) {
-            *error = option + ": the guest's port is missing";
+            *error = option + ": the guest's port is missing; write it last, as"
+                " in unix:PATH:PORT";
         }
         return false;
     }
@@ -191,7 +195,7 @@ bool set_listen(HostOptions *host, const std::string &value,
     } else if (starts_with(at, "tcp:")) {
         endpoint = parse_tcp(option, at.substr(4), error);
     } else {
-        *error = option + ": it is unix:PATH:PORT, seqpacket:PATH:PORT or"
+        *error = option + ": write unix:PATH:PORT, seqpacket:PATH:PORT or"
             " tcp:ADDRESS:PORT:PORT";
     }
     if (endpoint) {
@@ -220,7 +224,8 @@ bool set_groups(VmOptions *vm, const std::string &value, std::string *error)
     vm->groups.clear();
     for (const std::string &group : split(value, '+')) {
         if (group.empty()) {
-            *error = "groups=" + value + ": a name of a group is empty";
+            *error = "groups=" + value + ": the name of a group is empty;"
+                " write G+G...";
             return false;
         }
         vm->groups.insert(group);
@@ -238,7 +243,7 @@ bool set_queue_size(VmOptions *vm, const std::string &value,
         return false;
     }
     if (size & (size - 1)) {
-        *error = "queue-size=" + value + ": it is a power of two";
+        *error = "queue-size=" + value + ": the size has to be a power of two";
         return false;
     }
     vm->queue_size = size;
@@ -282,15 +287,15 @@ bool set_option(VmOptions *vm, const std::string &key,
     } else if (key == "heartbeat") {
         ok = value == "on" || value == "off";
         vm->host.heartbeat = value == "on";
-        *error = ok ? "" : option + ": it is on or off";
+        *error = ok ? "" : option + ": write on or off";
     } else {
-        *error = key + ": there is no such option";
+        *error = key + ": there is no such option; see --help";
         ok = false;
     }
     return ok;
 }
 
-/* The options of one guest: each once, but for those that can be repeated */
+/* The options of one guest; all but connect and listen can be given once */
 class Vm {
 public:
     bool set(std::string key, const std::string &value, std::string *error)
@@ -300,7 +305,8 @@ public:
             return false;
         }
         if (!seen_.insert(key).second && key != "connect" && key != "listen") {
-            *error = key + "=" + value + ": it is given twice";
+            *error = key + "=" + value + ": this option is given twice; give"
+                " it once";
             return false;
         }
         return true;
@@ -327,18 +333,19 @@ bool parse_vm(const std::string &text, Vm *vm, std::string *error)
     return true;
 }
 
-/* What one guest's options say together */
+/* Do the options of one guest fit together? */
 bool check_vm(const VmOptions &vm, std::string *error)
 {
     const HostOptions &host = vm.host;
 
     if (vm.socket.empty()) {
-        *error = "socket: where QEMU connects is missing";
+        *error = "socket: the path where QEMU connects is missing; give"
+            " --socket PATH";
     } else if (!host.uds_path.empty() && host.forward_cid) {
         *error = "forward-cid=" + std::to_string(*host.forward_cid)
-            + ": not with uds-path, where the guest's connections go";
+            + ": cannot be used with uds-path; give one of them";
     } else if (!host.forward_cid && !host.forward_listen.empty()) {
-        *error = "forward-listen: only with forward-cid";
+        *error = "forward-listen: needs forward-cid; give both";
     } else if (!unix_endpoint(vm.socket, error) ||
                (!host.uds_path.empty() &&
                 !unix_endpoint(host.uds_path, error))) {
@@ -349,7 +356,7 @@ bool check_vm(const VmOptions &vm, std::string *error)
     return false;
 }
 
-/* The places where it listens */
+/* The addresses that are listened on for a guest */
 std::vector<std::string> listening(const VmOptions &vm)
 {
     std::vector<std::string> all = {"unix:" + vm.socket};
@@ -377,13 +384,14 @@ bool check(const std::vector<VmOptions> &vms, std::string *error)
         }
         for (const std::string &place : listening(vm)) {
             if (!places.insert(place).second) {
-                *error = place + ": it cannot be listened on twice";
+                *error = place + ": two options listen on this address; change"
+                    " one of them";
                 return false;
             }
         }
         if (!cids.insert(vm.guest_cid).second) {
             *error = "guest-cid=" + std::to_string(vm.guest_cid)
-                + ": two guests cannot have one CID";
+                + ": two guests have this CID; give each its own";
             return false;
         }
     }
@@ -398,7 +406,7 @@ bool next_option(const std::vector<std::string> &arguments, size_t *i,
     size_t equals = word->find('=');
 
     if (!starts_with(*word, "--")) {
-        *error = *word + ": this is not an option";
+        *error = *word + ": this is not an option; see --help";
         return false;
     }
     if (equals != std::string::npos) {
@@ -409,7 +417,7 @@ bool next_option(const std::vector<std::string> &arguments, size_t *i,
     } else if (*i < arguments.size()) {
         *value = arguments[(*i)++];
     } else {
-        *error = *word + ": its value is missing";
+        *error = *word + ": the value is missing";
         return false;
     }
     return true;
@@ -439,8 +447,8 @@ std::optional<Options> parse_options(const std::vector<std::string> &arguments,
             return options;
         }
         if (word == "--config") {
-            *error = "--config " + value + ": files are not read; use --vm,"
-                " once for each guest";
+            *error = "--config " + value + ": configuration files are not"
+                " supported; use --vm, once for each guest";
             return {};
         }
         if (word == "--vm") {
@@ -455,7 +463,8 @@ std::optional<Options> parse_options(const std::vector<std::string> &arguments,
             options.sandbox = value == "on";
         } else if (word == "--events") {
             if (!options.events.empty() || value.empty()) {
-                *error = "--events " + value + ": it is one descriptor or path";
+                *error = "--events " + value + ": give one descriptor or path,"
+                    " once";
                 return {};
             }
             options.events = value;
@@ -468,7 +477,8 @@ std::optional<Options> parse_options(const std::vector<std::string> &arguments,
         }
     }
     if (flat && !options.vms.empty()) {
-        *error = "--vm stands alone: give the options of all guests with it";
+        *error = "--vm cannot be used with the options of a single guest: give"
+            " the options of each guest with --vm";
         return {};
     }
     if (options.vms.empty()) {

@@ -1,5 +1,5 @@
 /*
- * The command line: that of vhost-device-vsock, and more
+ * The command line: the options of vhost-device-vsock, and more
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +20,7 @@ struct Options {
     bool help = false;
 };
 
-/* Nothing, and `error` set to one line, for what cannot be */
+/* Empty, with one line in `error`, for a command line with an error */
 std::optional<Options> parse_options(const std::vector<std::string> &arguments,
                                      std::string *error);
 

@@ -1,5 +1,5 @@
 /*
- * A vsock packet: its header, and payload that may be scattered
+ * A vsock packet: its header, and payload in any number of pieces
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,8 +1,8 @@
 /*
- * A vsock packet: its header, and payload that may be scattered
+ * A vsock packet: its header, and payload in any number of pieces
  *
- * Format: virtio 1.2, 5.10.6.  The header is 44 bytes, little-endian; a chain
- * of descriptors is a stream of bytes, so that the header may be split.
+ * Format: virtio 1.2, 5.10.6.  The header is 44 bytes, little-endian.  A
+ * descriptor chain is a stream of bytes, so even the header may be split.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -49,26 +49,26 @@ struct PacketHeader {
     uint16_t op = 0;
     uint32_t flags = 0;
     uint32_t buf_alloc = 0;     /* bytes of the sender's receive buffer */
-    uint32_t fwd_cnt = 0;       /* bytes that left it, modulo 2^32 */
+    uint32_t fwd_cnt = 0;       /* bytes that have left it, modulo 2^32 */
 };
 
 /*
- * Scattered bytes, or a part of them.  It refers to iovecs of someone else's,
- * so that a part of a queue's element needs no memory of its own.
+ * Bytes in several pieces, or a part of them.  It only refers to the iovecs,
+ * so a part of a queue element needs no memory of its own.
  */
 class Iov {
 public:
     Iov() = default;
     Iov(const iovec *pieces, size_t count);
-    /* One piece, which has to stay where it is too */
+    /* One piece; the iovec has to outlive this. */
     Iov(const iovec &piece) : Iov(&piece, 1) {}
 
     size_t size() const { return size_; }       /* bytes */
 
-    /* Without the first `skip` bytes, and at most `limit` bytes of that */
+    /* At most `limit` bytes, after the first `skip` bytes */
     Iov slice(size_t skip, size_t limit = SIZE_MAX) const;
 
-    /* Call `take` with each piece that is not empty, as long as it says so. */
+    /* Call `take` with each piece that is not empty, until it returns false. */
     template <typename Take> void each(const Take &take) const
     {
         size_t skip = skip_, left = size_;
@@ -91,13 +91,13 @@ public:
 
 private:
     const iovec *pieces_ = nullptr;
-    size_t skip_ = 0;           /* bytes of the first piece, less than it has */
+    size_t skip_ = 0;           /* bytes of the first piece left out */
     size_t size_ = 0;
 };
 
-/* Pieces for one system call, in memory of the caller's */
+/* Pieces for one system call */
 struct IovArray {
-    /* One less than the kernel takes, as a stream may add one of its own */
+    /* One less than IOV_MAX, because a stream may add one of its own */
     static constexpr size_t most = 1023;
 
     /* Append up to `limit` bytes; false if there are more pieces than fit. */
@@ -110,10 +110,10 @@ struct IovArray {
     size_t size = 0;            /* bytes */
 };
 
-/* The header at the beginning of `iov`; nothing if that is too short. */
+/* The header at the beginning of `iov`; empty if that is too short */
 std::optional<PacketHeader> read_header(const Iov &iov);
 
-/* `iov` has at least packet_header_size bytes. */
+/* `iov` must have at least packet_header_size bytes. */
 void write_header(const Iov &iov, const PacketHeader &header);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * One queue of the guest's for the time of a batch
+ * A batch of elements from one of the guest's queues
  *
- * Elements are taken from libvhost-user as they are looked at, and used in
- * their order.  At the end of the batch the guest learns of all that were used
- * at once, and what was only looked at goes back.
+ * at() pops elements from libvhost-user when they are first needed, and they
+ * are used in order.  The end of the batch publishes all used elements at
+ * once, and returns those that were popped but not used.
  *
- * While a batch lasts, the guest need not say that it has added something;
- * it is asked to again when the queue was found empty.
+ * The guest sends no kicks during a batch; they are switched on again when the
+ * queue is found empty.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,19 +21,19 @@
 
 using Element = VuVirtqElement;
 
-/* Elements of one queue before another has its turn */
+/* How many elements of one queue are processed before the other queue */
 constexpr size_t max_batch = 256;
 
-class Batch {
+class QueueBatch {
 public:
-    Batch(VuDev &dev, int queue);
-    Batch(const Batch &) = delete;
-    Batch &operator=(const Batch &) = delete;
-    ~Batch();
+    QueueBatch(VuDev &dev, int queue);
+    QueueBatch(const QueueBatch &) = delete;
+    QueueBatch &operator=(const QueueBatch &) = delete;
+    ~QueueBatch();
 
     /*
-     * The one at `index` of those not yet used; nullptr if there is none, or
-     * if that is more than a batch has.
+     * The element at `index` of those not yet used; nullptr if the queue has
+     * none, or if that is beyond the batch.
      */
     const Element *at(size_t index);
     const Element *first() { return at(0); }
@@ -41,11 +41,11 @@ public:
     /* Use the first one, of which `size` bytes were written. */
     void use(size_t size);
 
-    /* It gave all that it may give: there may be more in the queue. */
-    bool exhausted() const { return taken_ == max_batch; }
+    /* The batch is full: the queue may have more. */
+    bool exhausted() const { return popped_ == max_batch; }
 
-    /* The queue is broken: there is no more to have of it. */
-    void give_up(const char *why);
+    /* The queue is broken, and gives no more elements. */
+    void fail(const char *why);
 
 private:
     struct Free {
@@ -55,9 +55,9 @@ private:
 
     VuDev &dev_;
     VuVirtq &vq_;
-    /* The library allocates an element, and knows no other way. */
+    /* libvhost-user allocates each element. */
     std::array<std::unique_ptr<Element, Free>, max_batch> elements_;
-    size_t taken_ = 0, used_ = 0;       /* the first so many of them */
+    size_t popped_ = 0, used_ = 0;      /* so many of the first elements */
 };
 
 #endif

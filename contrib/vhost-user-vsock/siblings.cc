@@ -21,12 +21,12 @@ bool have_common(const std::set<std::string> &a, const std::set<std::string> &b)
 } // namespace
 
 void Siblings::add(uint64_t cid, const std::set<std::string> &groups,
-                   Loop &loop, DescriptorShare &share, const Take &take)
+                   Loop &loop, DescriptorShare &share, const Accept &accept)
 {
-    guests_.try_emplace(cid, groups, loop, share, take);
+    guests_.try_emplace(cid, groups, loop, share, accept);
 }
 
-std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,
+std::unique_ptr<Stream> Siblings::connect(uint64_t from_cid,
                                        const PacketHeader &request)
 {
     bool messages = request.type == type_seqpacket;
@@ -35,33 +35,33 @@ std::unique_ptr<Stream> Siblings::call(uint64_t from_cid,
 
     if (from == guests_.end() || to == guests_.end() || from == to ||
         !have_common(from->second.groups, to->second.groups) ||
-        to->second.pending >= max_pending_calls) {
+        to->second.pending >= max_pending_requests) {
         return nullptr;
     }
-    DescriptorClaim first = from->second.share.claim();
-    DescriptorClaim second = from->second.share.claim();
-    if (!first || !second ||
+    DescriptorClaim initiators = from->second.share.claim();
+    DescriptorClaim acceptors = from->second.share.claim();
+    if (!initiators || !acceptors ||
         socketpair(AF_UNIX, SOCK_CLOEXEC | SOCK_NONBLOCK |
                    (messages ? SOCK_SEQPACKET : SOCK_STREAM), 0,
                    pair.data())) {
         return nullptr;
     }
-    auto mine = std::make_unique<SiblingStream>(
-        Descriptor(pair[0]), SiblingStream::Role::caller, messages);
-    auto theirs = std::make_unique<SiblingStream>(
-        Descriptor(pair[1]), SiblingStream::Role::called, messages);
-    mine->set_claim(std::move(first));
-    theirs->set_claim(std::move(second));
-    /* Shared, for a task can be copied. */
-    auto call = std::make_shared<SiblingCall>(SiblingCall{
+    auto initiator = std::make_unique<SiblingStream>(
+        Descriptor(pair[0]), SiblingStream::Role::initiator, messages);
+    auto acceptor = std::make_unique<SiblingStream>(
+        Descriptor(pair[1]), SiblingStream::Role::acceptor, messages);
+    initiator->set_claim(std::move(initiators));
+    acceptor->set_claim(std::move(acceptors));
+    /* Shared, because a task can be copied. */
+    auto pending = std::make_shared<SiblingRequest>(SiblingRequest{
         from_cid, request.src_port, request.dst_port, request.type,
-        std::move(theirs)});
+        std::move(acceptor)});
     Guest &guest = to->second;
 
     guest.pending++;
-    guest.loop.post([call, &guest] {
+    guest.loop.post([pending, &guest] {
         guest.pending--;
-        guest.take(*call);
+        guest.accept(*pending);
     });
-    return mine;
+    return initiator;
 }

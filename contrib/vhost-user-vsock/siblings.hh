@@ -1,10 +1,10 @@
 /*
  * Guests of one daemon that may connect to each other
  *
- * Two guests that share a group are siblings.  A guest's connection to a
- * sibling's CID is a pair of sockets, one end in each guest's thread, so that
- * each end is a connection like any other, with its own credit, and threads
- * share no more than a table that does not change once they run.
+ * Two guests that share a group are siblings.  A connection between siblings
+ * is a pair of sockets, with one end in each guest's thread.  So each end is a
+ * connection like any other, with its own credit.  The threads share only a
+ * table, which does not change while they run.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,33 +22,33 @@
 #include "packet.hh"
 #include "stream.hh"
 
-constexpr size_t max_pending_calls = 1024;      /* to one guest */
+constexpr size_t max_pending_requests = 1024;      /* to one guest */
 
-/* A guest wants to be connected to another. */
-struct SiblingCall {
+/* A guest asks for a connection to another guest. */
+struct SiblingRequest {
     uint64_t from_cid;
     uint32_t from_port, to_port;
     uint16_t type;
-    std::unique_ptr<Stream> stream;     /* the called guest's end */
+    std::unique_ptr<Stream> stream;     /* the acceptor's end */
 };
 
 class Siblings {
 public:
-    using Take = std::function<void(SiblingCall &)>;
+    using Accept = std::function<void(SiblingRequest &)>;
 
     /*
-     * A guest that can be called.  `take` is called in the thread of `loop`;
-     * what it does not take of the call is closed.  All are added before a
-     * thread runs.  `share` is for the calls that this guest makes.
+     * Add a guest, before any thread runs.  `accept` is called in the thread
+     * of `loop`; if it does not take the request's stream, that is closed.
+     * `share` is for the connections that this guest asks for.
      */
     void add(uint64_t cid, const std::set<std::string> &groups, Loop &loop,
-             DescriptorShare &share, const Take &take);
+             DescriptorShare &share, const Accept &accept);
 
     /*
-     * For the guest `from_cid` that asks for a connection: its end, or
-     * nothing if there is no such sibling.
+     * The guest `from_cid` asks for a connection.  Returns its end, or nullptr
+     * if there is no such sibling.
      */
-    std::unique_ptr<Stream> call(uint64_t from_cid,
+    std::unique_ptr<Stream> connect(uint64_t from_cid,
                                  const PacketHeader &request);
 
 private:
@@ -56,10 +56,10 @@ private:
         std::set<std::string> groups;
         Loop &loop;
         DescriptorShare &share;
-        Take take;
+        Accept accept;
         std::atomic<size_t> pending = 0;
-        Guest(std::set<std::string> g, Loop &l, DescriptorShare &s, Take t)
-            : groups(std::move(g)), loop(l), share(s), take(std::move(t)) {}
+        Guest(std::set<std::string> g, Loop &l, DescriptorShare &s, Accept a)
+            : groups(std::move(g)), loop(l), share(s), accept(std::move(a)) {}
     };
     std::map<uint64_t, Guest> guests_;
 };

@@ -19,17 +19,18 @@ protected:
     SiblingsTest()
     {
         siblings.add(anne, {"b", "c"}, annes, annes_share,
-                     [](SiblingCall &) {});
+                     [](SiblingRequest &) {});
         siblings.add(emily, {"a", "b"}, emilys, emilys_share,
-                     [this](SiblingCall &call) {
+                     [this](SiblingRequest &request) {
             calls++;
-            taken = {call.from_cid, call.from_port, call.to_port, call.type,
-                     takes ? std::move(call.stream) : nullptr};
+            taken = {request.from_cid, request.from_port, request.to_port,
+                     request.type,
+                     takes ? std::move(request.stream) : nullptr};
         });
         siblings.add(stranger, {"d"}, strangers, strangers_share,
-                     [](SiblingCall &) {});
+                     [](SiblingRequest &) {});
     }
-    std::unique_ptr<Stream> call(uint64_t to, uint16_t type = type_stream)
+    std::unique_ptr<Stream> connect(uint64_t to, uint16_t type = type_stream)
     {
         PacketHeader request;
 
@@ -37,15 +38,15 @@ protected:
         request.dst_cid = to;
         request.dst_port = 2;
         request.type = type;
-        return siblings.call(anne, request);
+        return siblings.connect(anne, request);
     }
     /* Anne's end, connected to the one in `taken` */
     std::unique_ptr<Stream> connected(uint16_t type)
     {
-        auto mine = call(emily, type);
+        auto mine = connect(emily, type);
 
         emilys.run_once(0);
-        taken.stream->accepted(1);
+        taken.stream->guest_accepted(1);
         EXPECT_EQ(mine->status(), Stream::Status::connected);
         return mine;
     }
@@ -67,38 +68,38 @@ protected:
     Loop annes, emilys, strangers;
     DescriptorShare annes_share, emilys_share, strangers_share;
     Siblings siblings;
-    SiblingCall taken = {};
+    SiblingRequest taken = {};
     bool takes = true;
     int calls = 0;
 };
 
 TEST_F(SiblingsTest, OnlyThoseWithACommonGroup)
 {
-    EXPECT_TRUE(call(emily));
-    EXPECT_FALSE(call(stranger));
-    EXPECT_FALSE(call(anne));
-    EXPECT_FALSE(call(99));
+    EXPECT_TRUE(connect(emily));
+    EXPECT_FALSE(connect(stranger));
+    EXPECT_FALSE(connect(anne));
+    EXPECT_FALSE(connect(99));
 }
 
 TEST_F(SiblingsTest, ConnectedWhenTheOtherHasAccepted)
 {
-    auto mine = call(emily);
+    auto mine = connect(emily);
 
     EXPECT_EQ(mine->status(), Stream::Status::connecting);
-    EXPECT_EQ(calls, 0);        /* it is told in its own thread */
+    EXPECT_EQ(calls, 0);        /* accept() runs in its thread */
     emilys.run_once(0);
     ASSERT_EQ(calls, 1);
     EXPECT_EQ(taken.from_cid, anne);
     EXPECT_EQ(taken.from_port, 1U);
     EXPECT_EQ(taken.to_port, 2U);
     EXPECT_EQ(mine->status(), Stream::Status::connecting);
-    taken.stream->accepted(1);
+    taken.stream->guest_accepted(1);
     EXPECT_EQ(mine->status(), Stream::Status::connected);
 }
 
 TEST_F(SiblingsTest, RefusedWhenItIsNotTaken)
 {
-    auto mine = call(emily);
+    auto mine = connect(emily);
 
     takes = false;
     emilys.run_once(0);
@@ -140,20 +141,20 @@ TEST_F(SiblingsTest, MessagesKeepTheirBoundsAndRecords)
 TEST_F(SiblingsTest, DescriptorsAreOfTheCallersShare)
 {
     annes_share.set_limit(5);
-    auto one = call(emily);
+    auto one = connect(emily);
     emilys.run_once(0);
     std::unique_ptr<Stream> other_end = std::move(taken.stream);
-    auto two = call(emily);
+    auto two = connect(emily);
 
     EXPECT_TRUE(one && two);
     EXPECT_EQ(annes_share.used(), 4u);
-    EXPECT_FALSE(call(emily));      /* one is left, but it needs two */
+    EXPECT_FALSE(connect(emily));      /* one is left, but it needs two */
     EXPECT_EQ(annes_share.used(), 4u);
     EXPECT_EQ(emilys_share.used(), 0u);
     emilys.run_once(0);
     one.reset();
     EXPECT_EQ(annes_share.used(), 3u);
-    EXPECT_TRUE(call(emily));
+    EXPECT_TRUE(connect(emily));
     emilys.run_once(0);
     other_end.reset();
     two.reset();
@@ -170,13 +171,13 @@ TEST_F(SiblingsTest, CallsThatWaitAreBounded)
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
     descriptors.rlim_cur = descriptors.rlim_max;
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
-    while (made <= max_pending_calls && call(emily)) {
+    while (made <= max_pending_requests && connect(emily)) {
         made++;
     }
-    EXPECT_EQ(made, max_pending_calls);
+    EXPECT_EQ(made, max_pending_requests);
     emilys.run_once(0);
     EXPECT_EQ(static_cast<size_t>(calls), made);
-    EXPECT_TRUE(call(emily));
+    EXPECT_TRUE(connect(emily));
 }
 
 } // namespace

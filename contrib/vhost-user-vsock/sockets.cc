@@ -1,5 +1,5 @@
 /*
- * The host's sockets: Unix, TCP and AF_VSOCK, by one address type
+ * The host's sockets: Unix, TCP and AF_VSOCK, with one address type
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -44,8 +44,8 @@ Descriptor new_socket(int family, int type)
 }
 
 /*
- * The family of a socket that can be connected to an endpoint and, after that
- * has failed, to its others: one of IPv6 can be to addresses of IPv4 too.
+ * The family of a socket that can be connected to an endpoint and, if that
+ * fails, to its others.  A socket of IPv6 can connect to IPv4 addresses too.
  */
 int common_family(const Endpoint &to)
 {
@@ -57,7 +57,7 @@ int common_family(const Endpoint &to)
     return same ? to.family() : AF_INET6;
 }
 
-/* An address of IPv4 as a socket of IPv6 takes it (RFC 4291, 2.5.5.2) */
+/* An IPv4 address in the form for a socket of IPv6 (RFC 4291, 2.5.5.2) */
 Endpoint mapped(const Endpoint &to)
 {
     sockaddr_in in;
@@ -90,7 +90,8 @@ Attempt connect_socket(int fd, int family, const Endpoint &to)
                                                 : Attempt::failed;
 }
 
-/* Makes way at a path, where only a socket that nobody listens on may be. */
+/* Remove a socket that no program listens on.  False, with `error` set, if
+ * there is another file, or a program listens. */
 bool remove_dead_socket(const Endpoint &at, int type, std::string *error)
 {
     const std::string path = at.path();
@@ -100,20 +101,22 @@ bool remove_dead_socket(const Endpoint &at, int type, std::string *error)
         return true;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        *error = path + ": exists, and is no socket";
+        *error = path + ": the file exists and is not a socket; remove it, or"
+            " use another path";
         return false;
     }
     Descriptor fd = new_socket(at.family(), type);
     if (fd && (::connect(fd.get(), generic(at), at.size) == 0 ||
                errno != ECONNREFUSED)) {
-        *error = path + ": another program listens here";
+        *error = path + ": another program listens on this socket; stop it, or"
+            " use another path";
         return false;
     }
     unlink(path.c_str());
     return true;
 }
 
-/* The mode is there from the beginning; no thread runs yet. */
+/* umask() gives the file its mode from the start.  No thread runs yet. */
 bool bind_private(int fd, const Endpoint &at)
 {
     mode_t mask = umask(0177);
@@ -125,7 +128,8 @@ bool bind_private(int fd, const Endpoint &at)
     return bound;
 }
 
-/* What was looked up.  Of several, those of IPv6 count where it is there. */
+/* The addresses found.  If there are several, those of IPv6 are left out on a
+ * host without IPv6. */
 std::vector<Endpoint> addresses(const addrinfo *found)
 {
     bool has_ipv6 = !found->ai_next ||
@@ -140,7 +144,7 @@ std::vector<Endpoint> addresses(const addrinfo *found)
             endpoint.size = at->ai_addrlen;
         }
     }
-    if (all.empty()) {      /* It will say at connect() that it cannot be. */
+    if (all.empty()) {      /* connect() then reports the error. */
         memcpy(&all.emplace_back().address, found->ai_addr, found->ai_addrlen);
         all.front().size = found->ai_addrlen;
     }
@@ -266,7 +270,8 @@ Attempt Sockets::connect_again(int fd, const Endpoint &to)
     int family = 0;
     socklen_t size = sizeof(family);
 
-    /* The failed attempt is first undone; a Unix socket has nothing to undo. */
+    /* Connecting to AF_UNSPEC ends the failed attempt; a Unix socket does not
+     * need it. */
     none.sa_family = AF_UNSPEC;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) ||
         (family != AF_UNIX && ::connect(fd, &none, sizeof(none)))) {
@@ -308,18 +313,19 @@ std::string Sockets::vsock_missing(uint32_t cid)
     unsigned int local = VMADDR_CID_ANY;
 
     if (!fd) {
-        return "this host's kernel has no AF_VSOCK";
+        return "this host's kernel has no AF_VSOCK; load the module vsock";
     }
     if (cid == VMADDR_CID_LOCAL) {
         return bind(fd.get(), generic(any), any.size) == 0 ? std::string()
-            : "this host's kernel has no AF_VSOCK address 1 (the module"
-              " vsock_loopback gives it one)";
+            : "this host's kernel has no AF_VSOCK address 1; load the module"
+              " vsock_loopback";
     }
     Descriptor device(open("/dev/vsock", O_RDONLY | O_CLOEXEC));
     if (!device ||
         ioctl(device.get(), IOCTL_VM_SOCKETS_GET_LOCAL_CID, &local) ||
         local == VMADDR_CID_ANY) {
-        return "this host's kernel has no AF_VSOCK address to connect from";
+        return "this host's kernel has no AF_VSOCK address to connect from;"
+            " load the module vhost_vsock, or use forward-cid=1";
     }
     return "";
 }

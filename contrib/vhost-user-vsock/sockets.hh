@@ -1,8 +1,8 @@
 /*
- * The host's sockets: Unix, TCP and AF_VSOCK, by one address type
+ * The host's sockets: Unix, TCP and AF_VSOCK, with one address type
  *
- * Those who use it see an interface, so that tests can put something else
- * behind an AF_VSOCK address, which few hosts have.
+ * The functions are virtual, so that tests can replace AF_VSOCK, which few
+ * hosts have.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,27 +21,28 @@
 struct Endpoint {
     sockaddr_storage address = {};
     socklen_t size = 0;
-    std::string text;           /* for people: unix:PATH, tcp:HOST:PORT, ... */
-    std::vector<Endpoint> others;   /* of the same name, to be tried after it */
+    std::string text;           /* for messages: unix:PATH, tcp:HOST:PORT */
+    std::vector<Endpoint> others;   /* the next addresses of the same name */
 
     int family() const { return address.ss_family; }
     std::string path() const;   /* of a Unix socket */
 };
 
-/* Nothing, and `error` set, for a path that is too long or empty */
+/* Empty, with `error` set, for a path that is too long or empty */
 std::optional<Endpoint> unix_endpoint(const std::string &path,
                                       std::string *error);
 
 /*
- * `host` is a name or an address; empty: loopback.  It is looked up now.
- * Nothing, and `error` set, if it cannot be found.
+ * `host` is a name or an address; an empty string is loopback.  It is looked
+ * up now.  Empty, with `error` set, if it is not found.
  */
 std::optional<Endpoint> tcp_endpoint(const std::string &host, uint16_t port,
                                      std::string *error);
 
 Endpoint vsock_endpoint(uint32_t cid, uint32_t port);
 
-/* The file of a listening Unix socket, removed at the end if still ours */
+/* The file of a listening Unix socket.  The destructor removes it, unless
+ * another file has replaced it. */
 class SocketFile {
 public:
     explicit SocketFile(std::string path);
@@ -59,11 +60,11 @@ struct ListeningSocket {
     std::unique_ptr<SocketFile> file;   /* of a Unix socket */
 };
 
-/* What has become of connect() */
+/* The result of connect() */
 enum class Attempt {
     connected,
-    connecting,         /* POLLOUT tells when it is done. */
-    backlog_full,       /* of a Unix socket: no event tells when to retry. */
+    connecting,         /* POLLOUT comes when it has ended. */
+    backlog_full,       /* Only Unix sockets; no event tells when to retry. */
     failed,             /* errno says why. */
 };
 
@@ -72,26 +73,27 @@ public:
     virtual ~Sockets() = default;
 
     /*
-     * A socket of SOCK_STREAM or SOCK_SEQPACKET that does not block; empty if
-     * the attempt has failed.
+     * Connect a new non-blocking socket of `type`, SOCK_STREAM or
+     * SOCK_SEQPACKET.  Empty if the attempt has failed.
      */
     virtual Descriptor connect(const Endpoint &to, int type, Attempt *attempt);
 
     /*
-     * Connect a socket that connect() made, and that is not connected, to the
-     * same endpoint if its backlog was full, or to one of its others.
+     * Connect again a socket of connect() that is not connected: to the same
+     * endpoint if its backlog was full, or to one of the endpoint's others.
      */
     virtual Attempt connect_again(int fd, const Endpoint &to);
 
     /*
-     * Listen, without blocking.  A Unix socket has mode 0600; one that nobody
-     * listens on any more is replaced.  On failure, no descriptor, and
+     * Listen on a non-blocking socket.  A Unix socket has mode 0600, and
+     * replaces one that no program listens on.  On failure, no descriptor, and
      * `error` set.
      */
     virtual ListeningSocket listen(const Endpoint &at, int type,
                                    std::string *error);
 
-    /* Why this host can connect to no AF_VSOCK port of `cid`; empty: it can */
+    /* Why this host cannot connect to AF_VSOCK ports of `cid`; empty if it
+     * can */
     virtual std::string vsock_missing(uint32_t cid);
 };
 

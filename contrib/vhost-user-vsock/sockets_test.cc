@@ -30,7 +30,7 @@ protected:
         return lstat(path.c_str(), &st) == 0;
     }
 
-    TemporaryFolder folder;
+    TemporaryDirectory directory;
     Sockets sockets;
     std::string error;
     Attempt attempt = Attempt::failed;
@@ -49,83 +49,86 @@ TEST_F(SocketsTest, PathsThatFit)
 
 TEST_F(SocketsTest, OnlyItsUserMayConnect)
 {
-    ListeningSocket s = sockets.listen(endpoint(folder / "s"), SOCK_STREAM,
+    ListeningSocket s = sockets.listen(endpoint(directory / "s"), SOCK_STREAM,
                                        &error);
     struct stat st = {};
 
     ASSERT_TRUE(s.fd) << error;
-    ASSERT_EQ(lstat((folder / "s").c_str(), &st), 0);
+    ASSERT_EQ(lstat((directory / "s").c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 07777, 0600U);
 }
 
 TEST_F(SocketsTest, ItsFileGoesWithIt)
 {
     {
-        ListeningSocket s = sockets.listen(endpoint(folder / "s"),
+        ListeningSocket s = sockets.listen(endpoint(directory / "s"),
                                            SOCK_STREAM, &error);
-        EXPECT_TRUE(exists(folder / "s"));
+        EXPECT_TRUE(exists(directory / "s"));
     }
-    EXPECT_FALSE(exists(folder / "s"));
+    EXPECT_FALSE(exists(directory / "s"));
 }
 
 TEST_F(SocketsTest, AFileOfAnotherStays)
 {
     {
-        ListeningSocket s = sockets.listen(endpoint(folder / "s"),
+        ListeningSocket s = sockets.listen(endpoint(directory / "s"),
                                            SOCK_STREAM, &error);
         /* Kept, so that the new file has another inode */
-        rename((folder / "s").c_str(), (folder / "old").c_str());
-        std::ofstream(folder / "s") << "of another";
+        rename((directory / "s").c_str(), (directory / "old").c_str());
+        std::ofstream(directory / "s") << "of another";
     }
-    EXPECT_TRUE(exists(folder / "s"));
+    EXPECT_TRUE(exists(directory / "s"));
 }
 
 TEST_F(SocketsTest, ADeadSocketIsReplaced)
 {
-    ListeningSocket dead = sockets.listen(endpoint(folder / "s"), SOCK_STREAM,
+    ListeningSocket dead = sockets.listen(endpoint(directory / "s"),
+                                          SOCK_STREAM,
                                           &error);
     dead.fd.reset();
-    ListeningSocket s = sockets.listen(endpoint(folder / "s"), SOCK_STREAM,
+    ListeningSocket s = sockets.listen(endpoint(directory / "s"), SOCK_STREAM,
                                        &error);
 
     ASSERT_TRUE(s.fd) << error;
-    EXPECT_TRUE(sockets.connect(endpoint(folder / "s"), SOCK_STREAM,
+    EXPECT_TRUE(sockets.connect(endpoint(directory / "s"), SOCK_STREAM,
                                 &attempt));
 }
 
 TEST_F(SocketsTest, ALiveOneIsNot)
 {
     for (int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
-        std::string path = folder / std::to_string(type);
+        std::string path = directory / std::to_string(type);
         ListeningSocket live = sockets.listen(endpoint(path), type, &error);
 
         ASSERT_TRUE(live.fd) << error;
         EXPECT_FALSE(sockets.listen(endpoint(path), SOCK_STREAM, &error).fd);
-        EXPECT_EQ(error, path + ": another program listens here");
+        EXPECT_EQ(error, path + ": another program listens on this socket;"
+                  " stop it, or use another path");
         EXPECT_TRUE(sockets.connect(endpoint(path), type, &attempt));
     }
 }
 
 TEST_F(SocketsTest, AFileIsNotReplaced)
 {
-    std::ofstream(folder / "s") << "precious";
+    std::ofstream(directory / "s") << "precious";
 
-    EXPECT_FALSE(sockets.listen(endpoint(folder / "s"), SOCK_STREAM,
+    EXPECT_FALSE(sockets.listen(endpoint(directory / "s"), SOCK_STREAM,
                                 &error).fd);
-    EXPECT_EQ(error, (folder / "s") + ": exists, and is no socket");
-    EXPECT_TRUE(exists(folder / "s"));
+    EXPECT_EQ(error, (directory / "s") + ": the file exists and is not a"
+              " socket; remove it, or use another path");
+    EXPECT_TRUE(exists(directory / "s"));
 }
 
-TEST_F(SocketsTest, NoFolder)
+TEST_F(SocketsTest, NoDirectory)
 {
-    EXPECT_FALSE(sockets.listen(endpoint(folder / "none/s"), SOCK_STREAM,
+    EXPECT_FALSE(sockets.listen(endpoint(directory / "none/s"), SOCK_STREAM,
                                 &error).fd);
-    EXPECT_EQ(error, (folder / "none/s") + ": No such file or directory");
+    EXPECT_EQ(error, (directory / "none/s") + ": No such file or directory");
 }
 
 TEST_F(SocketsTest, NobodyListens)
 {
-    EXPECT_FALSE(sockets.connect(endpoint(folder / "s"), SOCK_STREAM,
+    EXPECT_FALSE(sockets.connect(endpoint(directory / "s"), SOCK_STREAM,
                                  &attempt));
     EXPECT_EQ(errno, ENOENT);
 }
@@ -133,7 +136,7 @@ TEST_F(SocketsTest, NobodyListens)
 TEST_F(SocketsTest, AFullBacklog)
 {
     for (int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
-        Endpoint at = endpoint(folder / std::to_string(type));
+        Endpoint at = endpoint(directory / std::to_string(type));
         ListeningSocket s = sockets.listen(at, type, &error);
 
         ASSERT_EQ(listen(s.fd.get(), 0), 0);

@@ -18,7 +18,7 @@
 
 namespace {
 
-/* `iov`, of up to IovArray::most pieces, behind one byte of ours */
+/* `iov`, of up to IovArray::most pieces, after one byte for the flag */
 struct Flagged {
     Flagged(uint8_t *flag, const iovec *iov, int n) : count(n + 1)
     {
@@ -53,36 +53,36 @@ Stream::Status SocketStream::status()
     }
     if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) || error) {
         status_ = retry_ ? retry_(fd_.get()) : Status::failed;
-        return status();        /* It may be connected or refused by now. */
+        return status();        /* It may already be connected or refused. */
     } else if (poll(&p, 1, 0) == 1) {
-        /* The other end may be gone by now; it was there all the same. */
+        /* If the other end has already gone, readv() finds that out. */
         status_ = Status::connected;
     }
     return status_;
 }
 
 /*
- * Less than was asked for means that the socket is empty, which saves another
- * call; only descriptors, which come along with data of a Unix socket, cut
- * what is read short.
+ * Less data than was asked for means that the socket is empty, which saves the
+ * call that would find it out.  There is one exception: descriptors that come
+ * with the data of a Unix socket also end a read.
  */
 ssize_t SocketStream::receive(const iovec *iov, int count, int flags)
 {
     msghdr message = {};
-    size_t room = 0;
+    size_t wanted = 0;
 
     message.msg_iov = const_cast<iovec *>(iov);
     message.msg_iovlen = count;
     ssize_t n = recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
     if (n < 0 && errno == ECONNRESET && !reset_) {
-        /* SEQPACKET reports it once, before the messages that came earlier. */
+        /* SEQPACKET reports it once, before messages that came earlier. */
         reset_ = true;
         n = recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
     }
     for (int i = 0; i < count; i++) {
-        room += iov[i].iov_len;
+        wanted += iov[i].iov_len;
     }
-    drained_ = n > 0 && static_cast<size_t>(n) < room &&
+    drained_ = n > 0 && static_cast<size_t>(n) < wanted &&
                !(message.msg_flags & MSG_CTRUNC);
     return n;
 }
@@ -108,9 +108,9 @@ ssize_t SocketStream::writev(const iovec *iov, int count)
 }
 
 /*
- * After POLLRDHUP nothing is added to the queue.  So if that has no byte then,
- * it has empty messages at most.  (AF_VSOCK may lack SIOCINQ; Linux sends no
- * empty messages there.)
+ * After POLLRDHUP, nothing is added to the socket's receive queue.  If the
+ * queue has no bytes then, it has only empty messages, or nothing.  (AF_VSOCK
+ * may lack SIOCINQ, but Linux sends no empty messages there.)
  */
 bool SocketStream::no_more_bytes() const
 {
@@ -122,12 +122,13 @@ bool SocketStream::no_more_bytes() const
 }
 
 /*
- * An empty message looks like the end: both read 0 bytes.  Empty messages are
- * discarded, because a guest's program would take one for the end too.
+ * An empty message looks like the end: for both, recvmsg() returns 0.  Empty
+ * messages are discarded, because a program in the guest would also take one
+ * for the end.
  *
- * The first 0 bytes of a turn are the end if no bytes can follow.  Otherwise,
- * and for the others, a message is discarded; where there is none, that does
- * nothing, and the next turn finds the end.
+ * When the first recvmsg() of a turn returns 0, it is the end if no bytes can
+ * follow.  In all other cases a message is discarded.  If it was the end and
+ * not a message, that does nothing, and the next turn finds the end.
  */
 ssize_t SocketStream::message_size()
 {
@@ -152,7 +153,7 @@ size_t SocketStream::max_message() const
     int bytes = 0;
     socklen_t size = sizeof(bytes);
 
-    /* What the kernel counts besides, it takes from the same buffer. */
+    /* The kernel's own data is counted in the same buffer. */
     getsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, &size);
     return std::max(bytes - 1024, 0);
 }
@@ -167,8 +168,9 @@ bool SocketStream::is_tcp() const
 }
 
 /*
- * SHUT_RD stops a program that writes to a Unix socket.  One of TCP it does
- * not, but its data would then make a reset once SHUT_WR is done too.
+ * SHUT_RD makes a program fail that still writes to a Unix socket.  With TCP
+ * it does not; there, after SHUT_WR too, the program's data would cause a
+ * reset.  So it is left out for TCP.
  */
 void SocketStream::shutdown(int how)
 {
@@ -177,7 +179,7 @@ void SocketStream::shutdown(int how)
     }
 }
 
-/* Read what there is and forget it; true at the end */
+/* Read and discard what is there; true at the end */
 bool SocketStream::discard()
 {
     constexpr int most = 256;
@@ -202,9 +204,9 @@ bool SocketStream::discard()
 }
 
 /*
- * To close a socket with unread data makes a reset.  A program that uses
- * SEQPACKET would then read an error before the guest's last messages, and
- * TCP would drop what it has not sent, so that waits for its receipt.
+ * Closing a socket with unread data causes a reset.  With SEQPACKET, a program
+ * would read an error before the guest's last messages.  TCP would drop data
+ * that it has not sent yet, so there the other end has to acknowledge all.
  */
 bool SocketStream::finish()
 {
@@ -216,7 +218,7 @@ bool SocketStream::finish()
            unsent == 0;
 }
 
-void SocketStream::accepted(uint32_t port)
+void SocketStream::guest_accepted(uint32_t port)
 {
     if (greeting_ == Greeting::line) {
         std::string line = "OK " + std::to_string(port) + "\n";
@@ -226,14 +228,14 @@ void SocketStream::accepted(uint32_t port)
 }
 
 SiblingStream::SiblingStream(Descriptor fd, Role role, bool messages)
-    : SocketStream(std::move(fd)), waiting_(role == Role::caller),
+    : SocketStream(std::move(fd)), connecting_(role == Role::initiator),
       messages_(messages)
 {
 }
 
 Stream::Status SiblingStream::status()
 {
-    if (waiting_) {
+    if (connecting_) {
         uint8_t byte;
         ssize_t n = recv(fd(), &byte, 1, MSG_DONTWAIT);
 
@@ -241,12 +243,12 @@ Stream::Status SiblingStream::status()
             return n < 0 && errno == EAGAIN ? Status::connecting
                                             : Status::failed;
         }
-        waiting_ = false;
+        connecting_ = false;
     }
     return Status::connected;
 }
 
-void SiblingStream::accepted(uint32_t)
+void SiblingStream::guest_accepted(uint32_t)
 {
     send(fd(), "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -304,7 +306,7 @@ ssize_t HeartbeatStream::writev(const iovec *iov, int count)
         }
         size += iov[i].iov_len;
     }
-    owed_ += size;
+    pending_ += size;
     if (size) {
         booted_();
     }
@@ -315,11 +317,11 @@ ssize_t HeartbeatStream::readv(const iovec *iov, int count)
 {
     size_t size = 0;
 
-    for (int i = 0; i < count && owed_; i++) {
-        size_t n = std::min(owed_, iov[i].iov_len);
+    for (int i = 0; i < count && pending_; i++) {
+        size_t n = std::min(pending_, iov[i].iov_len);
 
         memset(iov[i].iov_base, heartbeat_byte, n);
-        owed_ -= n;
+        pending_ -= n;
         size += n;
     }
     if (size || ended_) {

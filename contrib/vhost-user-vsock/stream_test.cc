@@ -173,10 +173,10 @@ TEST_F(StreamTest, GuestTakesNoMore)
 TEST_F(StreamTest, GreetsWhoWaitsForALine)
 {
     start();
-    stream->accepted(1073741824);
+    stream->guest_accepted(1073741824);
     EXPECT_EQ(got(), "");
     start(SOCK_STREAM, Greeting::line);
-    stream->accepted(1073741824);
+    stream->guest_accepted(1073741824);
     EXPECT_EQ(got(), "OK 1073741824\n");
 }
 
@@ -368,7 +368,7 @@ TEST_F(StreamTest, BytesBeforeAReset)
     EXPECT_EQ(read(9), strerror(ECONNRESET));
 }
 
-/* What max_message() says goes at once; much more never would. */
+/* A message of max_message() bytes is written; a much larger one is not. */
 TEST_F(StreamTest, LargestMessage)
 {
     start(SOCK_SEQPACKET);
@@ -384,7 +384,7 @@ TEST_F(StreamTest, LargestMessage)
     EXPECT_EQ(errno, EMSGSIZE);
 }
 
-/* Of TCP: one that listens, and one where nobody does */
+/* TCP addresses: one with a listener, and one without */
 class ConnectingTest : public testing::Test {
 protected:
     ConnectingTest() : listener(tcp())
@@ -513,17 +513,17 @@ protected:
 
 TEST_F(HeartbeatTest, GivesBackWhatItGot)
 {
-    EXPECT_FALSE(stream.ready());
+    EXPECT_FALSE(stream.has_data());
     EXPECT_EQ(read(4), -1);
     EXPECT_EQ(errno, EAGAIN);
     EXPECT_EQ(write("\xb7"), 1);
     EXPECT_EQ(booted, 1);
-    EXPECT_TRUE(stream.ready());
+    EXPECT_TRUE(stream.has_data());
     EXPECT_EQ(read(4), 1);
-    EXPECT_FALSE(stream.ready());
+    EXPECT_FALSE(stream.has_data());
     EXPECT_EQ(write("\xb7\xb7\xb7"), 3);
     EXPECT_EQ(read(2), 2);
-    EXPECT_TRUE(stream.ready());
+    EXPECT_TRUE(stream.has_data());
     EXPECT_EQ(read(2), 1);
     EXPECT_EQ(read(2), -1);
 }
@@ -533,7 +533,7 @@ TEST_F(HeartbeatTest, TakesNothingElse)
     EXPECT_EQ(write("\xb7x"), -1);
     EXPECT_NE(errno, EAGAIN);
     EXPECT_EQ(booted, 0);
-    EXPECT_FALSE(stream.ready());
+    EXPECT_FALSE(stream.has_data());
     EXPECT_EQ(write(""), 0);
     EXPECT_EQ(booted, 0);
 }
@@ -545,7 +545,7 @@ TEST_F(HeartbeatTest, EndsWithTheGuest)
     stream.shutdown(SHUT_RD);
     stream.shutdown(SHUT_WR);
     EXPECT_EQ(read(4), 1);
-    EXPECT_TRUE(stream.ready());
+    EXPECT_TRUE(stream.has_data());
     EXPECT_EQ(read(4), 0);
 }
 

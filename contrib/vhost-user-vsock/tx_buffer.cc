@@ -1,11 +1,11 @@
 /*
- * What a stream did not take at once
+ * Data from the guest that the stream has not taken yet
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "tx_buffer.hh"
 
-void Backlog::append(const Iov &iov)
+void TxBuffer::append(const Iov &iov)
 {
     iov.each([this](const iovec &v) {
         auto *p = static_cast<const uint8_t *>(v.iov_base);
@@ -15,17 +15,17 @@ void Backlog::append(const Iov &iov)
     });
 }
 
-void Backlog::end_message(bool ends_record)
+void TxBuffer::end_message(bool ends_record)
 {
     uint32_t size = open_size();
 
     messages_.push_back({size, ends_record});
-    closed_ += size;
+    complete_size_ += size;
 }
 
 /*
- * Forget the first `done` of all: at once if that is all, else when it is half,
- * so that each is moved once at most, for one that has gone.
+ * Remove the first `done` elements when they are half of all or more.  So for
+ * each element that is moved, one has been removed.
  */
 template <typename T> static void forget(std::vector<T> *all, size_t *done)
 {
@@ -38,17 +38,17 @@ template <typename T> static void forget(std::vector<T> *all, size_t *done)
     }
 }
 
-void Backlog::drop(size_t bytes)
+void TxBuffer::drop(size_t bytes)
 {
     start_ += bytes;
     forget(&bytes_, &start_);
 }
 
-void Backlog::drop_message()
+void TxBuffer::drop_message()
 {
     size_t size = messages_[first_++].size;
 
     forget(&messages_, &first_);
-    closed_ -= size;
+    complete_size_ -= size;
     drop(size);
 }

@@ -1,10 +1,10 @@
 /*
- * What a stream did not take at once
+ * Data from the guest that the stream has not taken yet
  *
- * Bytes in their order, of at most a connection's credit; and for SEQPACKET
- * where each message ends.  Memory is at most four times the bytes kept, for
- * they are moved seldom and it grows by doubling, and is given back when all
- * has been written.
+ * For SEQPACKET, it also keeps where each message ends.  The guest's credit
+ * bounds the number of bytes.  The memory is at most four times that: it grows
+ * by doubling, and written bytes are removed only when they are half of all.
+ * It is freed when all bytes have been written.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +16,7 @@
 
 #include "packet.hh"
 
-class Backlog {
+class TxBuffer {
 public:
     struct Message {
         uint32_t size : 31;         /* bytes */
@@ -24,15 +24,15 @@ public:
     };
 
     void append(const Iov &iov);
-    /* The message that was appended last is complete. */
+    /* What was appended last is the end of a message. */
     void end_message(bool ends_record);
 
     bool empty() const { return start_ == bytes_.size(); }
     bool has_message() const { return first_ < messages_.size(); }
-    /* Bytes that belong to no complete message */
-    size_t open_size() const { return size() - closed_; }
+    /* Bytes of the message that has no end yet */
+    size_t open_size() const { return size() - complete_size_; }
 
-    /* All that waits, or the first complete message of it */
+    /* All bytes, or the first complete message */
     iovec bytes() { return {bytes_.data() + start_, size()}; }
     iovec message()
     {
@@ -48,10 +48,10 @@ public:
 
 private:
     std::vector<uint8_t> bytes_;
-    size_t start_ = 0;              /* what is before it has been written */
+    size_t start_ = 0;              /* the first byte not written yet */
     std::vector<Message> messages_;
-    size_t first_ = 0;              /* the first that is not written */
-    size_t closed_ = 0;             /* bytes in messages_ */
+    size_t first_ = 0;              /* the first message not written yet */
+    size_t complete_size_ = 0;      /* bytes of complete messages */
 };
 
 #endif

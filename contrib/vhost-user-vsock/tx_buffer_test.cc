@@ -10,7 +10,7 @@
 
 namespace {
 
-class BacklogTest : public testing::Test {
+class TxBufferTest : public testing::Test {
 protected:
     /* Appends both, as pieces of one payload. */
     void append(std::string first, std::string second = "")
@@ -18,71 +18,71 @@ protected:
         const iovec pieces[] = {{first.data(), first.size()},
                                 {second.data(), second.size()}};
 
-        backlog.append(Iov(pieces, 2));
+        buffer.append(Iov(pieces, 2));
     }
     static std::string text(iovec v)
     {
         return {static_cast<const char *>(v.iov_base), v.iov_len};
     }
 
-    Backlog backlog;
+    TxBuffer buffer;
 };
 
-TEST_F(BacklogTest, BytesInTheirOrder)
+TEST_F(TxBufferTest, BytesInTheirOrder)
 {
-    EXPECT_TRUE(backlog.empty());
+    EXPECT_TRUE(buffer.empty());
     append("one", " two");
     append(" three");
-    EXPECT_FALSE(backlog.empty());
-    EXPECT_EQ(text(backlog.bytes()), "one two three");
-    backlog.drop(4);
-    EXPECT_EQ(text(backlog.bytes()), "two three");
-    EXPECT_EQ(backlog.size(), 9u);
+    EXPECT_FALSE(buffer.empty());
+    EXPECT_EQ(text(buffer.bytes()), "one two three");
+    buffer.drop(4);
+    EXPECT_EQ(text(buffer.bytes()), "two three");
+    EXPECT_EQ(buffer.size(), 9u);
     append(" four");
-    backlog.drop(9);
-    EXPECT_EQ(text(backlog.bytes()), " four");
-    backlog.drop(5);
-    EXPECT_TRUE(backlog.empty());
+    buffer.drop(9);
+    EXPECT_EQ(text(buffer.bytes()), " four");
+    buffer.drop(5);
+    EXPECT_TRUE(buffer.empty());
 }
 
-TEST_F(BacklogTest, AnEmptyPayloadIsNothing)
+TEST_F(TxBufferTest, AnEmptyPayloadIsNothing)
 {
     append("");
-    EXPECT_TRUE(backlog.empty());
-    EXPECT_EQ(backlog.open_size(), 0u);
+    EXPECT_TRUE(buffer.empty());
+    EXPECT_EQ(buffer.open_size(), 0u);
 }
 
-TEST_F(BacklogTest, MessagesStayApart)
+TEST_F(TxBufferTest, MessagesStayApart)
 {
     append("on");
-    EXPECT_FALSE(backlog.has_message());
-    EXPECT_EQ(backlog.open_size(), 2u);
+    EXPECT_FALSE(buffer.has_message());
+    EXPECT_EQ(buffer.open_size(), 2u);
     append("e");
-    backlog.end_message(false);
+    buffer.end_message(false);
     append("two");
-    backlog.end_message(true);
+    buffer.end_message(true);
     append("thr");
 
-    ASSERT_TRUE(backlog.has_message());
-    EXPECT_EQ(text(backlog.message()), "one");
-    EXPECT_FALSE(backlog.ends_record());
-    EXPECT_EQ(backlog.open_size(), 3u);
-    backlog.drop_message();
-    ASSERT_TRUE(backlog.has_message());
-    EXPECT_EQ(text(backlog.message()), "two");
-    EXPECT_TRUE(backlog.ends_record());
-    backlog.drop_message();
-    EXPECT_FALSE(backlog.has_message());
-    EXPECT_FALSE(backlog.empty());
+    ASSERT_TRUE(buffer.has_message());
+    EXPECT_EQ(text(buffer.message()), "one");
+    EXPECT_FALSE(buffer.ends_record());
+    EXPECT_EQ(buffer.open_size(), 3u);
+    buffer.drop_message();
+    ASSERT_TRUE(buffer.has_message());
+    EXPECT_EQ(text(buffer.message()), "two");
+    EXPECT_TRUE(buffer.ends_record());
+    buffer.drop_message();
+    EXPECT_FALSE(buffer.has_message());
+    EXPECT_FALSE(buffer.empty());
     append("ee");
-    backlog.end_message(true);
-    ASSERT_TRUE(backlog.has_message());
-    EXPECT_EQ(text(backlog.message()), "three");
-    backlog.drop_message();
-    EXPECT_TRUE(backlog.empty());
+    buffer.end_message(true);
+    ASSERT_TRUE(buffer.has_message());
+    EXPECT_EQ(text(buffer.message()), "three");
+    buffer.drop_message();
+    EXPECT_TRUE(buffer.empty());
 }
 
-TEST_F(BacklogTest, MemoryIsBoundedByWhatIsKept)
+TEST_F(TxBufferTest, MemoryIsBoundedByWhatIsKept)
 {
     constexpr size_t piece = 1000, kept = 64 * piece;
 
@@ -91,23 +91,23 @@ TEST_F(BacklogTest, MemoryIsBoundedByWhatIsKept)
         append(std::string(piece, 'x'));
     }
     for (int i = 0; i < 10000; i++) {
-        backlog.drop(piece);
+        buffer.drop(piece);
         append(std::string(piece, 'y'));
-        ASSERT_EQ(backlog.size(), kept);
-        ASSERT_LE(backlog.capacity(), 4 * kept) << i;
+        ASSERT_EQ(buffer.size(), kept);
+        ASSERT_LE(buffer.capacity(), 4 * kept) << i;
     }
-    EXPECT_EQ(text(backlog.bytes()), std::string(kept, 'y'));
+    EXPECT_EQ(text(buffer.bytes()), std::string(kept, 'y'));
 }
 
-TEST_F(BacklogTest, MemoryIsGivenBack)
+TEST_F(TxBufferTest, MemoryIsGivenBack)
 {
     append(std::string(100000, 'x'));
-    backlog.end_message(false);
-    EXPECT_GE(backlog.capacity(), 100000u);
-    backlog.drop_message();
-    EXPECT_EQ(backlog.capacity(), 0u);
+    buffer.end_message(false);
+    EXPECT_GE(buffer.capacity(), 100000u);
+    buffer.drop_message();
+    EXPECT_EQ(buffer.capacity(), 0u);
     append("and again");
-    EXPECT_EQ(text(backlog.bytes()), "and again");
+    EXPECT_EQ(text(buffer.bytes()), "and again");
 }
 
 } // namespace

@@ -76,8 +76,8 @@ class Server {
 public:
     Server()
     {
-        if (!mkdtemp(folder_.data())) {
-            fail(folder_.data());
+        if (!mkdtemp(directory_.data())) {
+            fail(directory_.data());
         }
         VmOptions options;
         std::string error;
@@ -97,12 +97,12 @@ public:
         eventfd_write(stop_.get(), 1);
         thread_.join();
         device_.reset();
-        rmdir(folder_.data());
+        rmdir(directory_.data());
     }
-    std::string path() const { return folder_ + "/qemu"; }
+    std::string path() const { return directory_ + "/qemu"; }
 
 private:
-    std::string folder_ = "/tmp/fuzz-vsock-XXXXXX";
+    std::string directory_ = "/tmp/fuzz-vsock-XXXXXX";
     Loop loop_;
     Sockets sockets_;
     Siblings siblings_;

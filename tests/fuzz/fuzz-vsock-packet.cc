@@ -104,7 +104,7 @@ private:
     Program *program(Input &input);
     void packet(Input &input);
     void buffers(size_t count, size_t size);
-    void heard(const Said &said);
+    void check(const SentPacket &sent);
     void write(Program &p, size_t size);
 
     Loop loop_;
@@ -159,13 +159,13 @@ void World::packet(Input &input)
 }
 
 /* What comes to the guest is whole, in order, and within its credit. */
-void World::heard(const Said &said)
+void World::check(const SentPacket &sent)
 {
-    const PacketHeader &h = said.header;
+    const PacketHeader &h = sent.header;
     Flow &flow = flows_[{h.src_cid, h.src_port, h.dst_port}];
 
     require(h.dst_cid == guest);
-    require(h.len == said.payload.size());
+    require(h.len == sent.payload.size());
     require(h.op >= 1 && h.op <= 7);
     switch (static_cast<Op>(h.op)) {
     case Op::request:
@@ -177,7 +177,7 @@ void World::heard(const Said &said)
 
         require(h.len > 0 && in_flight <= flow.buf_alloc &&
                 h.len <= flow.buf_alloc - in_flight);
-        for (char c : said.payload) {
+        for (char c : sent.payload) {
             require(static_cast<uint8_t>(c) == pattern(flow.received++));
         }
         break;
@@ -189,11 +189,11 @@ void World::heard(const Said &said)
 
 void World::buffers(size_t count, size_t size)
 {
-    FakeRooms rooms(count, size);
+    FakeRxBuffers buffers(count, size);
 
-    m_.say(rooms);
-    for (const Said &said : rooms.said) {
-        heard(said);
+    m_.send_pending(buffers);
+    for (const SentPacket &sent : buffers.sent) {
+        check(sent);
     }
 }
 
@@ -260,10 +260,10 @@ void World::step(Input &input)
     require(m_.size() <= programs_.size());
 }
 
-/* With room enough, it comes to an end of what it has to say. */
+/* With enough receive buffers, it sends all that is pending. */
 void World::finish()
 {
-    for (int i = 0; m_.wants_to_say(); i++) {
+    for (int i = 0; m_.has_pending(); i++) {
         require(i < 10000);
         buffers(64, 4096);
         loop_.run_once(0);

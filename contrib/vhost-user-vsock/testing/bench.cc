@@ -49,8 +49,8 @@ class Bench {
 public:
     Bench(const std::string &program, size_t connections);
 
-    Folder folder;
-    Daemon daemon;
+    TemporaryDirectory directory;
+    BackEnd daemon;
     Guest guest;
     HostListener listener;
     std::vector<Flow> flows;
@@ -66,10 +66,10 @@ private:
 
 Bench::Bench(const std::string &program, size_t connections)
     : daemon(program, {"--guest-cid", std::to_string(guest_cid), "--socket",
-                       folder / "vhost", "--uds-path", folder / "vsock"},
-             folder / "daemon", 1 << 20),
-      guest(folder / "vhost"),
-      listener(folder / ("vsock_" + std::to_string(port)))
+                       directory / "vhost", "--uds-path", directory / "vsock"},
+             directory / "daemon", 1 << 20),
+      guest(directory / "vhost"),
+      listener(directory / ("vsock_" + std::to_string(port)))
 {
     while (flows.size() < connections) {
         connect();
@@ -137,8 +137,8 @@ void Program::run(const std::function<void(int fd)> &serve)
 /* Bytes by which `count` grows in `seconds`, and what that costs */
 class Meter {
 public:
-    Meter(const Daemon &daemon, Seconds seconds)
-        : daemon_(daemon), start_(now() + std::chrono::duration_cast<
+    Meter(const BackEnd &daemon, Seconds seconds)
+        : back_end_(daemon), start_(now() + std::chrono::duration_cast<
               Time::duration>(warm_up)), seconds_(seconds) {}
 
     /* Called all the time with what has been counted; false: it is over. */
@@ -150,14 +150,14 @@ public:
             started_ = true;
             start_ = time;
             count_ = count;
-            cpu_ = daemon_.cpu_seconds();
+            cpu_ = back_end_.cpu_seconds();
         }
         if (!started_ || time - start_ < seconds_) {
             return true;
         }
         double bytes = count - count_;
         rate = bytes / mib / Seconds(time - start_).count();
-        cost = (daemon_.cpu_seconds() - cpu_) / (bytes / gib);
+        cost = (back_end_.cpu_seconds() - cpu_) / (bytes / gib);
         return false;
     }
 
@@ -165,7 +165,7 @@ public:
     double cost = 0;        /* seconds of CPU for a GiB */
 
 private:
-    const Daemon &daemon_;
+    const BackEnd &back_end_;
     Time start_;
     Seconds seconds_;
     bool started_ = false;
@@ -221,7 +221,7 @@ Found host_to_guest(const std::string &program, size_t connections,
 {
     Bench b(program, connections);
     uint64_t count = 0;
-    std::vector<Flow *> untold;
+    std::vector<Flow *> updates;
     Program source(b, EPOLLOUT, [](int fd) {
         static const char buffer[1 << 16] = {};
 
@@ -232,17 +232,17 @@ Found host_to_guest(const std::string &program, size_t connections,
     while (meter.running(count)) {
         size_t had = b.guest.poll([&](const Header &h, std::string_view data) {
             Flow &f = b.flow(h);
-            bool known = f.forwarded - f.forwarded_told >= f.buf_alloc / 2;
+            bool queued = f.fwd_cnt - f.last_fwd_cnt >= f.buf_alloc / 2;
 
             f.account(h);
             count += data.size();
-            if (f.consume(data.size()) && !known) {
-                untold.push_back(&f);
+            if (f.consume(data.size()) && !queued) {
+                updates.push_back(&f);
             }
         });
-        while (!untold.empty() && b.guest.can_send()) {
-            untold.back()->send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-            untold.pop_back();
+        while (!updates.empty() && b.guest.can_send()) {
+            updates.back()->send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+            updates.pop_back();
         }
         if (!had) {
             b.guest.wait(20);

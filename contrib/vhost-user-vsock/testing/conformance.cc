@@ -28,7 +28,8 @@ Conformance::Conformance(const std::string &more, size_t descriptors)
         arguments.push_back("guest-cid=" + std::to_string(cid) + ",socket="
                             + socket(cid) + ",uds-path=" + uds(cid) + own);
     }
-    daemon_ = std::make_unique<Daemon>(command, arguments, folder_ / "daemon");
+    back_end_ = std::make_unique<BackEnd>(command, arguments,
+                                          directory_ / "back-end");
     for (uint64_t cid : {first, second}) {
         HostSocket probe(uds(cid));
     }
@@ -36,17 +37,17 @@ Conformance::Conformance(const std::string &more, size_t descriptors)
 
 void Conformance::TearDown()
 {
-    EXPECT_TRUE(daemon_->alive()) << "the back end has ended";
+    EXPECT_TRUE(back_end_->alive()) << "the back end has ended";
 }
 
 std::string Conformance::socket(uint64_t cid) const
 {
-    return folder_ / ("vhost" + std::to_string(cid));
+    return directory_ / ("vhost" + std::to_string(cid));
 }
 
 std::string Conformance::uds(uint64_t cid) const
 {
-    return folder_ / ("vsock" + std::to_string(cid));
+    return directory_ / ("vsock" + std::to_string(cid));
 }
 
 std::string Conformance::listener(uint32_t port, uint64_t cid) const

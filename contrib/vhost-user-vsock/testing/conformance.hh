@@ -54,11 +54,11 @@ protected:
     /* The same with a new guest of the other CID */
     void expect_other_works();
 
-    Folder folder_;
-    std::unique_ptr<Daemon> daemon_;
+    TemporaryDirectory directory_;
+    std::unique_ptr<BackEnd> back_end_;
 };
 
-/* Bytes that tell where in a stream they are */
+/* Bytes that differ by their place in a stream */
 std::string pattern(size_t size, uint32_t seed = 1);
 
 #endif

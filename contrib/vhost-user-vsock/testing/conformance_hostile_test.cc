@@ -288,7 +288,7 @@ TEST_F(Rings, HeaderThatChanges)
 
 class Messages : public Conformance {
 protected:
-    /* A new front end says this, is hung up on, and nobody else notices. */
+    /* A new front end sends this, is disconnected, and no other is affected. */
     void expect_refused(const std::function<void(FrontEnd &)> &wrong,
                         const std::string &what)
     {
@@ -296,7 +296,7 @@ protected:
 
         wrong(front_end);
         EXPECT_TRUE(front_end.closed()) << what;
-        ASSERT_TRUE(daemon_->alive()) << what;
+        ASSERT_TRUE(back_end_->alive()) << what;
     }
     void expect_refused(const VhostUserMsg &m, const std::string &what,
                         const std::vector<int> &fds = {})
@@ -505,7 +505,7 @@ TEST_F(Messages, RingsOutsideOfMemory)
                 /* refused: better still */
             }
             expect_other_works();
-            ASSERT_TRUE(daemon_->alive()) << wrong << " " << part;
+            ASSERT_TRUE(back_end_->alive()) << wrong << " " << part;
         }
     }
 }
@@ -560,7 +560,7 @@ TEST_F(Messages, RingsThatAreNotSetUp)
         } catch (std::runtime_error &) {
             /* refused: as good */
         }
-        ASSERT_TRUE(daemon_->alive()) << missing;
+        ASSERT_TRUE(back_end_->alive()) << missing;
     }
 }
 
@@ -622,15 +622,15 @@ TEST_F(Messages, MessagesWithDescriptorsLeaveNoneBehind)
         case 0: m.payload.u64 = 7; break;           /* no such queue */
         case 1: m.size = 4; break;
         case 2: m = memory_table(9); break;
-        case 3: m.payload.u64 = 0x100; break;       /* says it has none */
+        case 3: m.payload.u64 = 0x100; break;       /* without a descriptor */
         }
         front_end.send(m, fds);
         EXPECT_TRUE(front_end.closed());
         if (round == 20) {
-            before = daemon_->descriptors();
+            before = back_end_->descriptors();
         }
     }
-    EXPECT_LE(daemon_->descriptors(), before + 1);
+    EXPECT_LE(back_end_->descriptors(), before + 1);
 }
 
 class Reconnect : public Conformance {};
@@ -680,7 +680,7 @@ TEST_F(Reconnect, EndsWithoutLeavingSockets)
 {
     Guest guest(socket());
     auto [flow, host_socket] = open(guest);
-    int status = daemon_->stop();
+    int status = back_end_->stop();
 
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
     for (uint64_t cid : {first, second}) {
@@ -688,9 +688,9 @@ TEST_F(Reconnect, EndsWithoutLeavingSockets)
         EXPECT_NE(access(uds(cid).c_str(), F_OK), 0);
     }
     EXPECT_TRUE(host_socket.at_end());
-    daemon_ = std::make_unique<Daemon>("/bin/sleep",
+    back_end_ = std::make_unique<BackEnd>("/bin/sleep",
                                        std::vector<std::string>{"60"},
-                                       folder_ / "sleep");
+                                       directory_ / "sleep");
 }
 
 /* Two guests that may have fewer descriptors together than one asks for */
@@ -800,21 +800,21 @@ TEST_F(Descriptors, CallsToASibling)
     EXPECT_EQ(servers.front().read(12), "to a sibling");
 }
 
-/* If the limit is too low for its guests, the daemon says so and exits. */
+/* If the limit is too low for its guests, the daemon reports it and exits. */
 TEST_F(Descriptors, TooFewAtTheStart)
 {
-    daemon_ = std::make_unique<Daemon>(
+    back_end_ = std::make_unique<BackEnd>(
         "/bin/sh", std::vector<std::string>{
             "-c", "ulimit -n 20 && exec \"$@\"", "sh", program, "--socket",
-            folder_ / "s"}, folder_ / "few");
-    while (daemon_->alive()) {
+            directory_ / "s"}, directory_ / "few");
+    while (back_end_->alive()) {
         usleep(1000);
     }
-    int status = daemon_->stop();
+    int status = back_end_->stop();
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 2) << status;
-    daemon_ = std::make_unique<Daemon>("/bin/sleep",
+    back_end_ = std::make_unique<BackEnd>("/bin/sleep",
                                        std::vector<std::string>{"60"},
-                                       folder_ / "sleep");
+                                       directory_ / "sleep");
 }
 
 class Leaks : public Conformance {
@@ -860,15 +860,15 @@ TEST_F(Leaks, TenThousandConnections)
         once(guest, i % 5);
     }
     expect_works(guest);
-    size_t descriptors = daemon_->descriptors();
-    size_t resident = daemon_->resident();
+    size_t descriptors = back_end_->descriptors();
+    size_t resident = back_end_->resident();
 
     for (int i = 0; i < 10000; i++) {
         once(guest, i % 5);
     }
     expect_works(guest);
-    EXPECT_LE(daemon_->descriptors(), descriptors);
-    EXPECT_LE(daemon_->resident(), resident + allowed);
+    EXPECT_LE(back_end_->descriptors(), descriptors);
+    EXPECT_LE(back_end_->resident(), resident + allowed);
 }
 
 TEST_F(Leaks, ThousandFrontEnds)
@@ -887,13 +887,13 @@ TEST_F(Leaks, ThousandFrontEnds)
             EXPECT_FALSE(Flow(guest, host, 4444, 1000).connect());
         }
         if (i == 100) {
-            descriptors = daemon_->descriptors();
-            resident = daemon_->resident();
+            descriptors = back_end_->descriptors();
+            resident = back_end_->resident();
         }
     }
     { Guest guest(socket()); expect_works(guest); }
-    EXPECT_LE(daemon_->descriptors(), descriptors);
-    EXPECT_LE(daemon_->resident(), resident + allowed);
+    EXPECT_LE(back_end_->descriptors(), descriptors);
+    EXPECT_LE(back_end_->resident(), resident + allowed);
 }
 
 } // namespace

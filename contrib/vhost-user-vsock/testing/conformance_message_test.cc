@@ -74,7 +74,7 @@ TEST_F(Seqpacket, MessagesLargerThanTheCreditLeft)
 {
     Guest guest(socket());
     auto [flow, socket] = open_messages(guest);
-    const size_t limit = std::min<size_t>(flow.peer_alloc, largest_message);
+    const size_t limit = std::min<size_t>(flow.peer_buf_alloc, largest_message);
 
     for (size_t first = 1; first < limit; first = first * 2 + 1) {
         flow.write_message(pattern(first, 1));

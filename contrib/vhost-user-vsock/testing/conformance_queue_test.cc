@@ -14,7 +14,7 @@ namespace {
 
 class Notifications : public Conformance {
 protected:
-    /* How often the back end has told of used buffers since the last time */
+    /* Notifications of used buffers since the last call */
     static uint64_t calls(Queue &queue)
     {
         eventfd_t count = 0;
@@ -25,11 +25,11 @@ protected:
     {
         return std::atomic_ref<uint16_t>(queue.used_ring()->idx).load();
     }
-    /* Wait, without being told, until so many buffers are used. */
+    /* Wait, without notifications, until so many buffers are used. */
     static void await_used(Queue &queue, uint16_t index)
     {
         for (int ms = 0; used(queue) != index; ms++) {
-            ASSERT_LT(ms, patience) << used(queue) << " of " << index;
+            ASSERT_LT(ms, max_wait) << used(queue) << " of " << index;
             usleep(1000);
         }
     }
@@ -49,7 +49,7 @@ protected:
     }
 };
 
-/* The guest names the buffer of whose use it wants to be told. */
+/* The guest asks for a notification at a certain used buffer. */
 TEST_F(Notifications, EventIndexIsHonoured)
 {
     Guest guest(socket());
@@ -69,14 +69,14 @@ TEST_F(Notifications, EventIndexIsHonoured)
         }
         EXPECT_EQ(calls(rx), 0u);
         feed(host_socket, rx);
-        EXPECT_TRUE(wait_readable(rx.call_fd(), patience));
+        EXPECT_TRUE(wait_readable(rx.call_fd(), max_wait));
         feed(host_socket, rx);
         feed(host_socket, rx);
         EXPECT_EQ(calls(rx), 1u);
     }
 }
 
-/* Without event index, it says that it wants to hear nothing. */
+/* Without event index, the guest switches notifications off. */
 TEST_F(Notifications, FlagIsHonoured)
 {
     Guest::Options options;
@@ -96,10 +96,10 @@ TEST_F(Notifications, FlagIsHonoured)
     EXPECT_EQ(calls(rx), 0u);
     flags.store(0);
     feed(host_socket, rx);
-    EXPECT_TRUE(wait_readable(rx.call_fd(), patience));
+    EXPECT_TRUE(wait_readable(rx.call_fd(), max_wait));
 }
 
-/* Packets that are there at once are used at once, and told of together. */
+/* Packets that are sent at once are used at once, with one notification. */
 TEST_F(Notifications, OfABatchThereAreFew)
 {
     constexpr unsigned count = 100;
@@ -129,7 +129,7 @@ TEST_F(Notifications, OfABatchThereAreFew)
         EXPECT_EQ(host_socket.read(data.size()), data);
     }
     await_used(tx, start + count);
-    ASSERT_TRUE(wait_readable(tx.call_fd(), patience));
+    ASSERT_TRUE(wait_readable(tx.call_fd(), max_wait));
     EXPECT_LE(calls(tx), count / 10);
 }
 

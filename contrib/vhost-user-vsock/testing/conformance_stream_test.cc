@@ -54,7 +54,7 @@ TEST_F(Credit, WithoutItNothingIsSent)
     flow.barrier();
     EXPECT_TRUE(guest.arrived().empty());
 
-    flow.forwarded = 10;
+    flow.fwd_cnt = 10;
     flow.send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     EXPECT_EQ(flow.read(6), "abcdef");
 }
@@ -97,7 +97,7 @@ TEST_F(Credit, CanBeLowered)
     }
     EXPECT_TRUE(guest.arrived().empty());
 
-    flow.forwarded = 1000;
+    flow.fwd_cnt = 1000;
     flow.send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     std::string text;
     while (text.size() < 10) {
@@ -294,7 +294,7 @@ TEST_F(Streams, GuestEndsReceiving)
     try {
         socket.write("unwanted");
     } catch (const std::runtime_error &) {
-        /* The host's program may learn that nobody reads. */
+        /* The host's program may see that its data is not read. */
     }
     for (int i = 0; i < 20; i++) {
         flow.barrier();
@@ -739,7 +739,7 @@ TEST_F(FromHost, HalfACommand)
 {
     Guest guest(socket());
     expect_works(guest);
-    size_t before = daemon_->descriptors();
+    size_t before = back_end_->descriptors();
 
     for (int i = 0; i < 2000; i++) {
         HostSocket socket(uds());
@@ -753,10 +753,10 @@ TEST_F(FromHost, HalfACommand)
     }
     open_from_host(guest).flow.send(VIRTIO_VSOCK_OP_RST);
     expect_works(guest);
-    for (int i = 0; i < 100 && daemon_->descriptors() > before; i++) {
+    for (int i = 0; i < 100 && back_end_->descriptors() > before; i++) {
         usleep(10000);
     }
-    EXPECT_LE(daemon_->descriptors(), before);
+    EXPECT_LE(back_end_->descriptors(), before);
 }
 
 /* A connection without a command in time is closed; others go on. */
@@ -1089,6 +1089,26 @@ TEST_F(Heartbeat, HostProgramTakesPrecedence)
 
     flow.write("hello");
     EXPECT_EQ(socket.read(5), "hello");
+}
+
+/* The listener is closed while the guest's connection waits at its backlog. */
+TEST_F(Heartbeat, TakesOverWhenTheProgramEnds)
+{
+    Guest guest(socket());
+    auto program = std::make_unique<HostListener>(listener(9000));
+    ASSERT_EQ(listen(program->fd(), 0), 0);
+    HostSocket first(listener(9000));
+    Flow flow(guest, parent, 9000, 1000);
+
+    flow.send(VIRTIO_VSOCK_OP_REQUEST);
+    expect_works(guest);
+    program.reset();
+    flow.expect(VIRTIO_VSOCK_OP_RESPONSE);
+    flow.write("\xb7");
+    EXPECT_EQ(flow.read(1), "\xb7");
+    flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
+    flow.expect(VIRTIO_VSOCK_OP_RST);
+    expect_works(guest);
 }
 
 class HeartbeatOff : public Conformance {

@@ -107,9 +107,9 @@ protected:
             std::string error, name = std::to_string(c);
             VmOptions options;
 
-            options.socket = folder_ / ("vhost" + name);
+            options.socket = directory_ / ("vhost" + name);
             options.guest_cid = c;
-            options.host.uds_path = folder_ / ("vsock" + name);
+            options.host.uds_path = directory_ / ("vsock" + name);
             loops_.push_back(std::make_unique<Loop>());
             devices_.push_back(std::make_unique<Device>(
                 *loops_.back(), sockets_, siblings_, events_, options));
@@ -132,11 +132,11 @@ protected:
     }
     std::string vhost(uint64_t c = cid)
     {
-        return folder_ / ("vhost" + std::to_string(c));
+        return directory_ / ("vhost" + std::to_string(c));
     }
     std::string port(uint32_t p)
     {
-        return folder_ / ("vsock16_" + std::to_string(p));
+        return directory_ / ("vsock16_" + std::to_string(p));
     }
     /* What `work` costs, when it has been done often */
     template <typename Work> void expect_free(const Work &work)
@@ -156,7 +156,7 @@ protected:
 
     static constexpr int rounds = 100;
 
-    Folder folder_;
+    TemporaryDirectory directory_;
     Descriptor stop_{eventfd(0, EFD_CLOEXEC)};
     Sockets sockets_;
     Siblings siblings_;

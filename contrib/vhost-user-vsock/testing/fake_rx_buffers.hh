@@ -1,5 +1,5 @@
 /*
- * For tests: a guest's buffers, and what was put into them
+ * For tests: a guest's receive buffers, and the packets in them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,15 +11,15 @@
 
 #include "connection.hh"
 
-struct Said {
+struct SentPacket {
     PacketHeader header;
     std::string payload;
 };
 
-class FakeRooms : public Rooms {
+class FakeRxBuffers : public RxBuffers {
 public:
-    /* `count` buffers, with `size` bytes behind the header */
-    FakeRooms(size_t count, size_t size)
+    /* `count` buffers, each with `size` bytes behind the header */
+    FakeRxBuffers(size_t count, size_t size)
         : buffers_(count, std::string(size, '\0'))
     {
         for (std::string &buffer : buffers_) {
@@ -28,15 +28,15 @@ public:
     }
     std::optional<Iov> at(size_t index) override
     {
-        index += said.size();
+        index += sent.size();
         return index < iovs_.size() ? std::optional<Iov>(iovs_[index])
                                     : std::nullopt;
     }
     void use(const PacketHeader &header) override
     {
-        said.push_back({header, buffers_[said.size()].substr(0, header.len)});
+        sent.push_back({header, buffers_[sent.size()].substr(0, header.len)});
     }
-    std::vector<Said> said;
+    std::vector<SentPacket> sent;
 
 private:
     std::vector<std::string> buffers_;

@@ -62,7 +62,7 @@ bool wait_readable(int fd, int timeout)
 Descriptor connect_unix(const std::string &path, int type)
 {
     auto end = std::chrono::steady_clock::now()
-        + std::chrono::milliseconds(patience);
+        + std::chrono::milliseconds(max_wait);
     Descriptor fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
     sockaddr_un address = {};
 
@@ -183,7 +183,7 @@ void Queue::kick()
     full_barrier();
     kicked_ = avail_index_;
     if (event_index_) {
-        /* The back end's wish stands behind its ring. */
+        /* The back end's avail_event comes after the used ring. */
         auto *event = reinterpret_cast<uint16_t *>(&used_ring()->ring[size_]);
 
         if (!vring_need_event(load(event), avail_index_, old)) {
@@ -292,7 +292,7 @@ VhostUserMsg FrontEnd::receive()
         for (size_t done = 0; done < size;) {
             ssize_t n = -1;
 
-            if (wait_readable(socket_.get(), patience)) {
+            if (wait_readable(socket_.get(), max_wait)) {
                 n = recv(socket_.get(),
                          reinterpret_cast<uint8_t *>(&m) + from + done,
                          size - done, 0);

@@ -29,10 +29,10 @@ extern "C" {
 #include "libvhost-user.h"
 }
 
-#include "loop.hh"
+#include "descriptor.hh"
 
 /* How long anything may take that must happen; machines can be slow. */
-constexpr int patience = 30000;     /* ms */
+constexpr int max_wait = 30000;     /* ms */
 
 /* Wait until `fd` can be read or is closed; false after `timeout` ms. */
 bool wait_readable(int fd, int timeout);
@@ -171,7 +171,7 @@ public:
     unsigned stop(unsigned index);          /* returns its last index */
 
     /* Did the back end hang up? Waits for it. */
-    bool closed(int timeout = patience);
+    bool closed(int timeout = max_wait);
     int fd() const { return socket_.get(); }
 
 private:

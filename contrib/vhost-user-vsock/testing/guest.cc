@@ -196,7 +196,7 @@ bool Guest::wait(int timeout)
                     {tx_.call_fd(), POLLIN, 0},
                     {front_end_.fd(), POLLIN, 0}};
 
-    /* Both are armed, whatever the first one says. */
+    /* Arm both, whatever the first call returns. */
     if (rx_.arm() | tx_.arm()) {
         return true;
     }
@@ -262,10 +262,10 @@ Header Flow::header(uint16_t op, uint32_t flags)
     h.op = op;
     h.flags = flags;
     h.buf_alloc = buf_alloc;
-    h.fwd_cnt = forwarded_told = forwarded;
+    h.fwd_cnt = last_fwd_cnt = fwd_cnt;
     /* What was once given is not taken back. */
-    if (static_cast<int32_t>(forwarded + buf_alloc - limit_) > 0) {
-        limit_ = forwarded + buf_alloc;
+    if (static_cast<int32_t>(fwd_cnt + buf_alloc - limit_) > 0) {
+        limit_ = fwd_cnt + buf_alloc;
     }
     return h;
 }
@@ -299,16 +299,16 @@ Flow Flow::accept(Guest &guest, const Packet &request)
 
 uint32_t Flow::credit() const
 {
-    uint32_t in_flight = sent - peer_forwarded;
+    uint32_t in_flight = sent - peer_fwd_cnt;
 
-    return in_flight < peer_alloc ? peer_alloc - in_flight : 0;
+    return in_flight < peer_buf_alloc ? peer_buf_alloc - in_flight : 0;
 }
 
 void Flow::account(const Header &header)
 {
-    peer_alloc = header.buf_alloc;
-    peer_forwarded = header.fwd_cnt;
-    if (static_cast<int32_t>(sent - peer_forwarded) < 0) {
+    peer_buf_alloc = header.buf_alloc;
+    peer_fwd_cnt = header.fwd_cnt;
+    if (static_cast<int32_t>(sent - peer_fwd_cnt) < 0) {
         fail("the back end has forwarded more than it got");
     }
     received += header.len;
@@ -417,7 +417,7 @@ void Flow::write(std::string_view data, size_t piece)
 void Flow::overrun(uint32_t beyond)
 {
     const std::string data(largest_packet, 'x');
-    const uint32_t enough = peer_alloc + beyond;
+    const uint32_t enough = peer_buf_alloc + beyond;
 
     for (uint32_t over = 0; over < enough; over += data.size()) {
         Header h = header(VIRTIO_VSOCK_OP_RW);
@@ -431,8 +431,8 @@ void Flow::overrun(uint32_t beyond)
 /* Credit is given back as Linux does it: before the other end runs out. */
 bool Flow::consume(uint32_t size)
 {
-    forwarded += size;
-    return forwarded - forwarded_told >= buf_alloc / 2;
+    fwd_cnt += size;
+    return fwd_cnt - last_fwd_cnt >= buf_alloc / 2;
 }
 
 void Flow::keep(const Packet &p)

@@ -81,14 +81,14 @@ public:
     using Take = std::function<void(const Header &, std::string_view)>;
     size_t poll(const Take &take);
     /* Until poll() or can_send() have something, or `timeout` ms */
-    bool wait(int timeout = patience);
+    bool wait(int timeout = max_wait);
 
     /*
      * The first packet that `wanted` likes, of those that have arrived and
-     * were not taken; fails after `timeout` ms, or if the device is gone.
+     * were not taken; fails after `timeout` ms, or if the device has stopped.
      */
     using Wanted = std::function<bool(const Packet &)>;
-    Packet find(const Wanted &wanted, int timeout = patience);
+    Packet find(const Wanted &wanted, int timeout = max_wait);
     /* The next packet, of whatever connection */
     Packet receive();
     /* What has arrived and was not taken */
@@ -131,7 +131,7 @@ public:
 
     /* Ask for a connection; false if it is refused. */
     bool connect();
-    /* Take a connection that the host asks for, as `request` says. */
+    /* Accept the connection that the host asks for with `request`. */
     static Flow accept(Guest &guest, const Packet &request);
 
     /* A header of this connection's, which tells the credit */
@@ -163,9 +163,9 @@ public:
     /* Bytes that may be sent */
     uint32_t credit() const;
 
-    /* For who takes packets from Guest::poll(): what this one says of credit */
+    /* Take the credit in a header, for callers of Guest::poll() */
     void account(const Header &header);
-    /* Payload has been dealt with; true if the other end should be told. */
+    /* Count consumed payload; true if a CREDIT_UPDATE should be sent. */
     bool consume(uint32_t size);
     Guest &guest() { return *guest_; }
 
@@ -174,8 +174,8 @@ public:
     uint16_t type;
     uint32_t buf_alloc = 256 * 1024;        /* as Linux's default */
     /* Counts of bytes, modulo 2^32 */
-    uint32_t sent = 0, peer_alloc = 0, peer_forwarded = 0;
-    uint32_t received = 0, forwarded = 0, forwarded_told = 0;
+    uint32_t sent = 0, peer_buf_alloc = 0, peer_fwd_cnt = 0;
+    uint32_t received = 0, fwd_cnt = 0, last_fwd_cnt = 0;
 
 private:
     void wait_for_credit();

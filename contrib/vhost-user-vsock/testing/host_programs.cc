@@ -1,5 +1,5 @@
 /*
- * What tests and benchmarks need around a guest: a back end, host programs
+ * A back end, and the host programs at the other end of a guest's connections
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -47,24 +47,7 @@ sockaddr_un unix_address(const std::string &path)
 
 } // namespace
 
-Folder::Folder()
-{
-    char name[] = "/tmp/vsock-test-XXXXXX";
-
-    if (!mkdtemp(name)) {
-        fail(name);
-    }
-    path_ = name;
-}
-
-Folder::~Folder()
-{
-    std::error_code ignored;
-
-    std::filesystem::remove_all(path_, ignored);
-}
-
-Daemon::Daemon(const std::string &program,
+BackEnd::BackEnd(const std::string &program,
                const std::vector<std::string> &arguments,
                const std::string &log, size_t descriptor_limit)
 {
@@ -96,7 +79,7 @@ Daemon::Daemon(const std::string &program,
     }
 }
 
-Daemon::~Daemon()
+BackEnd::~BackEnd()
 {
     if (alive()) {
         kill(pid_, SIGKILL);
@@ -104,7 +87,7 @@ Daemon::~Daemon()
     }
 }
 
-bool Daemon::alive()
+bool BackEnd::alive()
 {
     if (pid_ > 0 && waitpid(pid_, &status_, WNOHANG) == pid_) {
         pid_ = -1;
@@ -112,10 +95,10 @@ bool Daemon::alive()
     return pid_ > 0;
 }
 
-int Daemon::stop()
+int BackEnd::stop()
 {
     auto end = std::chrono::steady_clock::now()
-        + std::chrono::milliseconds(patience);
+        + std::chrono::milliseconds(max_wait);
 
     if (alive()) {
         kill(pid_, SIGTERM);
@@ -129,7 +112,7 @@ int Daemon::stop()
     return status_;
 }
 
-size_t Daemon::descriptors() const
+size_t BackEnd::descriptors() const
 {
     std::filesystem::directory_iterator list(
         "/proc/" + std::to_string(pid_) + "/fd");
@@ -137,7 +120,7 @@ size_t Daemon::descriptors() const
     return std::distance(begin(list), end(list));
 }
 
-size_t Daemon::resident() const
+size_t BackEnd::resident() const
 {
     std::ifstream file("/proc/" + std::to_string(pid_) + "/statm");
     size_t all = 0, resident = 0;
@@ -146,7 +129,7 @@ size_t Daemon::resident() const
     return resident * sysconf(_SC_PAGESIZE);
 }
 
-double Daemon::cpu_seconds() const
+double BackEnd::cpu_seconds() const
 {
     std::ifstream file("/proc/" + std::to_string(pid_) + "/stat");
     std::string word;
@@ -173,7 +156,7 @@ void raise_descriptor_limit()
 HostSocket::HostSocket(Descriptor fd)
     : fd_(std::move(fd))
 {
-    timeval limit = {.tv_sec = patience / 1000, .tv_usec = 0};
+    timeval limit = {.tv_sec = max_wait / 1000, .tv_usec = 0};
 
     if (!fd_) {
         fail("a host's socket");
@@ -274,7 +257,7 @@ HostListener::~HostListener()
 
 HostSocket HostListener::accept()
 {
-    if (!wait_readable(fd_.get(), patience)) {
+    if (!wait_readable(fd_.get(), max_wait)) {
         errno = ETIMEDOUT;
         fail(path_);
     }

@@ -1,5 +1,5 @@
 /*
- * What tests and benchmarks need around a guest: a back end, host programs
+ * A back end, and the host programs at the other end of a guest's connections
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,45 +12,30 @@
 #include <sys/types.h>
 #include <vector>
 
-#include "loop.hh"
+#include "descriptor.hh"
+#include "testing/temporary_directory.hh"
 
-/* A folder that is removed with all that is in it */
-class Folder {
-public:
-    Folder();
-    Folder(const Folder &) = delete;
-    Folder &operator=(const Folder &) = delete;
-    ~Folder();
-    std::string operator/(const std::string &name) const
-    {
-        return path_ + "/" + name;
-    }
-
-private:
-    std::string path_;
-};
-
-/* A back end that runs */
-class Daemon {
+/* A process of a back end */
+class BackEnd {
 public:
     /*
-     * What it says goes to the files `log`.out and `log`.err.  It begins with
-     * as many descriptors as a login shell gives, unless told otherwise: a
-     * back end that needs more asks itself.
+     * Its output goes to the files `log`.out and `log`.err.
+     * `descriptor_limit` is the soft limit that it starts with: by default,
+     * that of a login shell.
      */
-    Daemon(const std::string &program,
+    BackEnd(const std::string &program,
            const std::vector<std::string> &arguments, const std::string &log,
            size_t descriptor_limit = 1024);
-    Daemon(const Daemon &) = delete;
-    Daemon &operator=(const Daemon &) = delete;
-    ~Daemon();
+    BackEnd(const BackEnd &) = delete;
+    BackEnd &operator=(const BackEnd &) = delete;
+    ~BackEnd();
 
     bool alive();
-    /* Ask it to end; the status of waitpid() */
+    /* Send SIGTERM; returns the status of waitpid(). */
     int stop();
     pid_t pid() const { return pid_; }
 
-    size_t descriptors() const;         /* open */
+    size_t descriptors() const;         /* open now */
     size_t resident() const;            /* bytes of memory */
     double cpu_seconds() const;
 
@@ -62,7 +47,7 @@ private:
 /* As many open descriptors as the system lets this process have */
 void raise_descriptor_limit();
 
-/* A host program's end of a connection; all of it blocks, up to `patience`. */
+/* A host program's end of a connection.  Calls block, up to `max_wait`. */
 class HostSocket {
 public:
     explicit HostSocket(Descriptor fd);
@@ -74,7 +59,7 @@ public:
     /* A message of up to `size` bytes */
     std::string read_message(size_t size);
     std::string read_line();            /* without its end */
-    /* Is there nothing more? Waits for it; a reset is an end too. */
+    /* Wait for the end; a reset is an end too.  False if data comes. */
     bool at_end();
     void shutdown_write();
     void close() { fd_.reset(); }

@@ -1,5 +1,5 @@
 /*
- * For tests: a folder that is gone at their end
+ * A directory for tests, which is removed with all that is in it
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,17 +10,17 @@
 #include <filesystem>
 #include <string>
 
-class TemporaryFolder {
+class TemporaryDirectory {
 public:
-    TemporaryFolder()
+    TemporaryDirectory()
     {
         if (!mkdtemp(path_.data())) {
             abort();
         }
     }
-    TemporaryFolder(const TemporaryFolder &) = delete;
-    TemporaryFolder &operator=(const TemporaryFolder &) = delete;
-    ~TemporaryFolder()
+    TemporaryDirectory(const TemporaryDirectory &) = delete;
+    TemporaryDirectory &operator=(const TemporaryDirectory &) = delete;
+    ~TemporaryDirectory()
     {
         std::error_code ignored;
 
