@@ -20,8 +20,9 @@ def firmware(build):
     """Debian's source of QEMU has no firmware: put what is in other packages
     where QEMU looks for it when it is run from its build folder."""
     where = build / "qemu-bundle/usr/local/share/qemu"
+    # Debian 13 has those of iPXE in share/qemu.
     for folder in ("share/qemu", "share/seabios", "lib/ipxe/qemu"):
-        for file in (pathlib.Path("/usr") / folder).iterdir():
+        for file in (pathlib.Path("/usr") / folder).glob("*"):
             link = where / file.name
             if not link.exists():
                 link.unlink(missing_ok=True)
