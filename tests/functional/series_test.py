@@ -28,6 +28,12 @@ class Applied(Series):
             out = self.run_ok("scripts/checkpatch.pl", "--quiet", patch,
                               cwd=where)
             self.assertEqual(out, "", patch.name)
+        authors = self.run_ok("git", "log", "--format=%an <%ae>",
+                              f"-{len(patches)}", cwd=where)
+        self.assertEqual(set(authors.splitlines()), {"A <a@example.org>"})
+        for patch in patches:
+            self.assertIn("\nSigned-off-by: A <a@example.org>\n",
+                          patch.read_text(), patch.name)
 
     def test_without_programs(self):
         """What is for upstream has nothing of the programs beside QEMU."""
