@@ -23,7 +23,7 @@ FEATURES = [
 DEVICES_FEW = ["--without-default-devices",
                "--with-devices-x86_64=nitro-enclave"]
 DEVICES_ALL = ["--enable-vhost-net"]
-ALL_OF_QEMU = [*DEVICES_ALL, "--disable-kvm"]
+ALL_OF_QEMU = [*DEVICES_ALL, "--disable-kvm", "--disable-docs"]
 
 # What of QEMU's build is this project's, and where it is built there
 PROGRAMS = {

@@ -51,7 +51,7 @@ _qemu_nitro_cli()
         return
         ;;
     --memory | --cpu-count | --cpu-ids | --enclave-cid | --name | --version | \
-        --cmd | --env | --cmdline | --docker-uri | --disconnect-timeout | \
+        --cmd | --env | --cmdline | --arch | --docker-uri | --disconnect-timeout | \
         --connect | --listen | --forward-cid | --forward-listen | \
         --parent-role | --parent-id | --error-code | --nonce | --user-data | \
         --public-key | --max-age | --at | --pcr*)
@@ -63,7 +63,7 @@ _qemu_nitro_cli()
     attestation-root) options=--output ;;
     build-enclave)
         options="--rootfs --docker-archive --docker-uri --docker-dir --cmd
-            --env --output-file --name --version --metadata --cmdline
+            --env --output-file --name --version --metadata --cmdline --arch
             --signing-certificate --private-key"
         ;;
     console) options="--enclave-id --enclave-name --disconnect-timeout" ;;

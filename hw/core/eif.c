@@ -17,7 +17,6 @@
 #define EIF_MAGIC               0x2e656966  /* ".eif" */
 #define EIF_MIN_VERSION         2
 #define EIF_MAX_VERSION         4
-#define EIF_FLAG_AARCH64        0x0001
 #define EIF_MIN_SECTIONS        2
 
 /* Where the fields of the header are, in bytes from its start. */
@@ -128,12 +127,6 @@ static bool eif_read_header(EifImage *image, uint64_t file_size, Error **errp)
         error_setg(errp, "'%s' is an enclave image of version %u, only "
                    "versions %d to %d are supported", image->path,
                    image->version, EIF_MIN_VERSION, EIF_MAX_VERSION);
-        return false;
-    }
-    if (image->flags & EIF_FLAG_AARCH64) {
-        error_setg(errp, "'%s' is an enclave image for aarch64 (its flags are "
-                   "0x%04x), only x86_64 is supported", image->path,
-                   image->flags);
         return false;
     }
     if (image->num_sections < EIF_MIN_SECTIONS ||

@@ -137,6 +137,12 @@ static bool ne_load_image_first(NitroEnclaveMachineState *nems, Error **errp)
     if (!nems->image) {
         return false;
     }
+    if (nems->image->flags & EIF_FLAG_AARCH64) {
+        error_setg(errp, "'%s' is an enclave image for aarch64 (its flags are "
+                   "0x%04x), only x86_64 is supported", nems->image->path,
+                   nems->image->flags);
+        return false;
+    }
     if (machine->initrd_filename &&
         !eif_add_ramdisk(nems->image, machine->initrd_filename, errp)) {
         return false;

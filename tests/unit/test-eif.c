@@ -93,8 +93,6 @@ static const BadField bad_fields[] = {
     { "version 1,|2|4", -1, FIELD_VERSION, 2, 1 },
     { "version 5,|2|4", -1, FIELD_VERSION, 2, 5 },
     { "version 1024,|2|4", -1, FIELD_VERSION, 2, 0x400 },
-    { "aarch64|0x0001", -1, FIELD_FLAGS, 2, 1 },
-    { "aarch64|0xffff", -1, FIELD_FLAGS, 2, 0xffff },
     { "0 sections|2 to 32", -1, FIELD_NUM_SECTIONS, 2, 0 },
     { "1 sections|2 to 32", -1, FIELD_NUM_SECTIONS, 2, 1 },
     { "33 sections|2 to 32", -1, FIELD_NUM_SECTIONS, 2, 33 },

@@ -47,12 +47,16 @@ const char *const build_usage =
     "  --name, --version TEXT of the image, for its metadata\n"
     "  --metadata FILE        JSON: more metadata, of any kind\n"
     "  --cmdline TEXT         the kernel's command line, not that of the blobs\n"
+    "  --arch NAME            x86_64 or aarch64: what the image is for; the\n"
+    "                         default is what the kernel is for.  Images for\n"
+    "                         aarch64 are not run here.\n"
     "  --signing-certificate, --private-key FILE\n"
     "                         PEM: sign the image\n"
     "\n"
-    "The kernel, its command line and the init program (bzImage, cmdline, init,\n"
-    "and nsm.ko if there is one) come from the folder $NITRO_CLI_BLOBS, or, if\n"
-    "that is not set, are those installed with this program.\n";
+    "The kernel, its command line and the init program come from the directory\n"
+    "$NITRO_CLI_BLOBS: bzImage (for aarch64, Image), cmdline, init, and, if there\n"
+    "are some, nsm.ko, or modules_load_order and the modules that it lists.  If\n"
+    "that is not set, they are those installed with this program, for x86_64.\n";
 
 /* When the image is built: now, or as SOURCE_DATE_EPOCH has it */
 int64_t build_time()
@@ -93,8 +97,35 @@ std::string find_blobs()
                 " init.");
 }
 
+/* What is asked for, or what the kernel of the blobs is for */
+Architecture choose_architecture(const Arguments &arguments,
+                                 const std::string &blobs)
+{
+    auto has = [&](const Architecture &architecture) {
+        return access((blobs + "/" + architecture.kernel).c_str(), F_OK) == 0;
+    };
+
+    if (!arguments.has("arch")) {
+        return has(aarch64) && !has(x86_64) ? aarch64 : x86_64;
+    }
+    std::string name = arguments.required("arch");
+    std::optional<Architecture> chosen = architecture_of(name);
+    if (!chosen) {
+        throw Error(Code::invalid_argument, "--arch " + name + " is not known",
+                    "Give x86_64 or aarch64.");
+    }
+    if (!has(*chosen)) {
+        throw Error(Code::blobs, blobs + " has no kernel for " + chosen->name
+                    + " (a file " + chosen->kernel + ")", "Set NITRO_CLI_BLOBS"
+                    " to a directory with " + std::string(chosen->kernel)
+                    + ", cmdline and init.");
+    }
+    return *chosen;
+}
+
 /* The container image that the options name; none with --rootfs */
 std::optional<Container> container_of(const Arguments &arguments,
+                                      const Architecture &architecture,
                                       const std::string &room)
 {
     std::optional<std::string> uri = arguments.single("docker-uri");
@@ -110,11 +141,12 @@ std::optional<Container> container_of(const Arguments &arguments,
             throw Error(Code::file, path + ": " + error_text(errno),
                         "Check that the file exists and can be read.");
         }
-        return read_container(file, path, {uri, false}, room);
+        return read_container(file, path, {uri, false, architecture}, room);
     }
     Descriptor file = save_image(arguments.required("docker-uri"),
-                                 arguments.single("docker-dir"), room);
-    return read_container(file, *uri, {uri, true}, room);
+                                 arguments.single("docker-dir"),
+                                 architecture.platform, room);
+    return read_container(file, *uri, {uri, true, architecture}, room);
 }
 
 /* Exactly one source, and no option that another one needs */
@@ -266,7 +298,8 @@ void build_enclave_command(int argc, char **argv)
     Arguments arguments(argc, argv, {
         {"rootfs"}, {"docker-archive"}, {"docker-uri"}, {"docker-dir"},
         {"cmd"}, {"env"}, {"output-file"}, {"name"}, {"version"},
-        {"metadata"}, {"cmdline"}, {"signing-certificate"}, {"private-key"},
+        {"metadata"}, {"cmdline"}, {"arch"}, {"signing-certificate"},
+        {"private-key"},
     });
     BuildOptions options;
 
@@ -284,6 +317,7 @@ void build_enclave_command(int argc, char **argv)
     std::optional<Signer> signer = signer_of(arguments);
 
     options.blobs = find_blobs();
+    options.architecture = choose_architecture(arguments, options.blobs);
     options.rootfs = arguments.single("rootfs").value_or("");
     options.cmd = arguments.all("cmd");
     options.env = merged({}, arguments.all("env"));
@@ -292,7 +326,8 @@ void build_enclave_command(int argc, char **argv)
     options.version = "1";
     options.custom = custom_metadata(arguments);
     options.build_time = build_time();
-    options.container = container_of(arguments, file.folder());
+    options.container = container_of(arguments, options.architecture,
+                                     file.folder());
     if (options.container) {
         take_defaults(options, arguments.single("docker-uri"));
     }

@@ -132,7 +132,13 @@ LaunchPlan make_plan(const RunOptions &options)
     plan.enclave.id = new_enclave_id(options);
     plan.enclave.memory_mib = options.memory_mib;
     plan.enclave.debug_mode = options.debug_mode;
-    plan.enclave.metadata = describe_metadata_of(EifFile(options.eif_path));
+    EifFile image(options.eif_path);
+    if (image.image().flags & EIF_FLAG_AARCH64) {
+        throw Error(Code::eif, options.eif_path + " is an image for aarch64",
+                    "Only images for x86_64 run here.  Build it for that, or"
+                    " run it on an EC2 instance with a Graviton CPU.");
+    }
+    plan.enclave.metadata = describe_metadata_of(image);
     return plan;
 }
 

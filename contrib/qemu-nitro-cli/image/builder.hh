@@ -16,7 +16,12 @@
 struct BuildOptions {
     std::string rootfs;             /* the folder that becomes the root, or */
     std::optional<Container> container;     /* the image that does */
-    std::string blobs;              /* bzImage, cmdline, init, maybe nsm.ko */
+    /*
+     * The folder of the kernel, cmdline, init and, if the kernel has modules,
+     * either nsm.ko or modules_load_order and what that names
+     */
+    std::string blobs;
+    Architecture architecture = x86_64;
     std::vector<std::string> cmd, env;
     std::optional<std::string> cmdline;
     std::string name, version;

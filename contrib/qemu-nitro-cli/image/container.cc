@@ -23,7 +23,6 @@ namespace {
 constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
 constexpr size_t max_layers = 1000;
 constexpr int max_nesting = 4;              /* of an index in an index */
-constexpr char platform[] = "linux/amd64";
 const char *const build_again = "Build the container image again, or with"
     " another tool: its description is not what the OCI specification asks"
     " for.";
@@ -32,7 +31,8 @@ const char *const build_again = "Build the container image again, or with"
 class Files {
 public:
     Files(const Descriptor &file, const std::string &path,
-          std::shared_ptr<Spool> spool, UnpackLimit &limit);
+          std::shared_ptr<Spool> spool, UnpackLimit &limit,
+          std::string platform);
 
     bool has(const std::string &name) const { return find(name); }
     Blob get(const std::string &name) const;
@@ -52,6 +52,7 @@ public:
 
     const std::string path;
     const std::shared_ptr<Spool> spool;
+    const std::string platform;         /* the one that is wanted */
 
 private:
     const Blob *find(std::string name) const;
@@ -100,8 +101,9 @@ std::unique_ptr<ArchiveReader> open_archive(const Descriptor &file,
 }
 
 Files::Files(const Descriptor &file, const std::string &path,
-             std::shared_ptr<Spool> spool, UnpackLimit &limit)
-    : path(path), spool(std::move(spool))
+             std::shared_ptr<Spool> spool, UnpackLimit &limit,
+             std::string platform)
+    : path(path), spool(std::move(spool)), platform(std::move(platform))
 {
     auto reader = open_archive(file, path, limit);
     Progress progress("reading " + path, 0);
@@ -304,6 +306,9 @@ std::string platform_of(const Files &files, const json &value,
     if (architecture == "x86_64" || architecture == "x86-64") {
         architecture = "amd64";
     }
+    if (architecture == "aarch64") {
+        architecture = "arm64";
+    }
     return (os.empty() ? "linux" : os) + "/" + architecture;
 }
 
@@ -430,7 +435,7 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     if (its == "unknown/unknown") {     /* BuildKit's notes about an image */
         return add_candidate(found, {{}, {}, {}, names, {}, "an attestation"});
     }
-    if (!its.empty() && its != platform) {
+    if (!its.empty() && its != files.platform) {
         return add_candidate(found, {{}, {}, {}, names, its, {}});
     }
     std::string name = files.by_digest(digest);
@@ -547,8 +552,8 @@ std::vector<Candidate> images_named(const std::vector<Candidate> &all,
 
 Candidate choose(const Files &files, const Wanted &wanted)
 {
-    const char *what_to_do = "Save one image for linux/amd64, or name the one"
-        " to take with --docker-uri.";
+    std::string what_to_do = "Save one image for " + files.platform + ", name"
+        " the one to take with --docker-uri, or give another --arch.";
     std::vector<Candidate> all = candidates(files), left = all, fit;
 
     if (wanted.name) {
@@ -563,19 +568,20 @@ Candidate choose(const Files &files, const Wanted &wanted)
     }
     std::erase_if(left, [](const Candidate &c) { return !c.other.empty(); });
     std::ranges::copy_if(left, std::back_inserter(fit),
-                         [](const Candidate &c) {
-        return c.platform == platform;
+                         [&](const Candidate &c) {
+        return c.platform == files.platform;
     });
     if (fit.empty() && left.size() == 1 && left[0].platform.empty()) {
         std::cerr << "warning: " << printable(files.path) << ": the image"
             " does not name its architecture; it is taken to be for "
-                  << platform << ".\n";
+                  << files.platform << ".\n";
         return left[0];
     }
     if (fit.size() != 1) {
         files.fail((fit.empty() ? std::string("no image is") :
                     std::to_string(fit.size()) + " images are")
-                   + " for " + platform + ", of: " + listed(all), what_to_do);
+                   + " for " + files.platform + ", of: " + listed(all),
+                   what_to_do.c_str());
     }
     return fit[0];
 }
@@ -728,7 +734,8 @@ Container read_container(const Descriptor &file, const std::string &archive,
 {
     UnpackLimit limit;
     std::shared_ptr<Spool> spool = Spool::create(room);
-    Files files(file, archive, spool, limit);
+    Files files(file, archive, spool, limit,
+                wanted.architecture.platform);
     Candidate image = choose(files, wanted);
     json parsed = files.read_json(image.config);
     Fields config(files, image.config, parsed);

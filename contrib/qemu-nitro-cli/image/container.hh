@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "image/architecture.hh"
 #include "image/layers.hh"
 
 /* Who runs the command, in numbers */
@@ -41,6 +42,7 @@ struct Wanted {
     std::optional<std::string> name;
     /* an engine has saved it under the name, and may know it by another */
     bool is_alone = false;
+    Architecture architecture = x86_64;
 };
 
 /*

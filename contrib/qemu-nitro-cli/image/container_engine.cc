@@ -67,7 +67,7 @@ Descriptor nameless_file(const std::string &room)
 
 Descriptor save_image(const std::string &uri,
                       const std::optional<std::string> &build_from,
-                      const std::string &room)
+                      const std::string &platform, const std::string &room)
 {
     std::string engine = find_engine();
     struct stat st;
@@ -86,14 +86,13 @@ Descriptor save_image(const std::string &uri,
         /* A name that begins with a dash is a folder nevertheless. */
         std::string from = *build_from;
         from = from.starts_with('/') ? from : "./" + from;
-        if (!run({engine, "build", "--platform", "linux/amd64", "-t", uri,
-                  from}, STDERR_FILENO, STDERR_FILENO)) {
+        if (!run({engine, "build", "--platform", platform, "-t", uri, from}, STDERR_FILENO, STDERR_FILENO)) {
             throw Error(Code::docker_build, engine + " could not build "
                         + uri + " from " + *build_from,
                         "See what it says above.");
         }
     } else if (!run({engine, "image", "inspect", uri}, -1, -1) &&
-               !run({engine, "pull", "--platform", "linux/amd64", uri},
+               !run({engine, "pull", "--platform", platform, uri},
                     STDERR_FILENO, STDERR_FILENO)) {
         throw Error(Code::docker_pull, engine + " could not pull " + uri,
                     "See what it says above, and check the image's name.");

@@ -13,11 +13,11 @@
 
 /*
  * Have the engine build the image `uri` from the folder `build_from`, if there
- * is one, or else pull it unless it is there; and save it, to a file without a
- * name in the folder `room`.  The engine's own words go to stderr.
+ * is one, or else pull it unless it is there, for that platform; and save it, to
+ * a file without a name in the folder `room`.  The engine's own words go to stderr.
  */
 Descriptor save_image(const std::string &uri,
                       const std::optional<std::string> &build_from,
-                      const std::string &room);
+                      const std::string &platform, const std::string &room);
 
 #endif

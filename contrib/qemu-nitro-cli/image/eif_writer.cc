@@ -115,7 +115,7 @@ Measurements EifWriter::finish(const Signer *signer)
 Measurements write_eif(AtomicFile &file, const EifParts &parts,
                        const Signer *signer)
 {
-    EifWriter writer(file, {});
+    EifWriter writer(file, {.flags = parts.architecture.flags});
 
     writer.add(SectionType::kernel, *parts.kernel);
     writer.add(SectionType::cmdline, *content_of(parts.cmdline));

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "image/architecture.hh"
 #include "image/content.hh"
 #include "image/measurements.hh"
 #include "image/signer.hh"
@@ -63,6 +64,7 @@ private:
 
 /* What an image is made of */
 struct EifParts {
+    Architecture architecture = x86_64;
     ContentPtr kernel;
     std::string cmdline;
     std::string metadata;           /* JSON */

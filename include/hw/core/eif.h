@@ -36,6 +36,8 @@ struct Error;
 #define EIF_HEADER_SIZE         548     /* bytes */
 #define EIF_SECTION_HEADER_SIZE 12      /* bytes */
 #define EIF_MAX_SIGNATURE_SIZE  32768   /* bytes */
+/* Of the header's flags: the image is for aarch64, not for x86_64. */
+#define EIF_FLAG_AARCH64        0x0001
 
 typedef enum EifSectionType {
     EIF_SECTION_KERNEL = 1,
@@ -79,10 +81,11 @@ typedef struct EifImage {
 
 /*
  * Open @path, and check its header and its table of sections.  Returns NULL
- * and sets @errp if it is not an image that an x86_64 machine can boot.  Only
- * regular files are taken; opening anything else does not block.  The file
- * stays open until eif_close(), which accepts NULL; it is never mapped, so a
- * file that somebody cuts short is an error and not a SIGBUS.
+ * and sets @errp if it is not an enclave image.  Whether a machine can boot it
+ * depends on its flags too.  Only regular files are taken; opening anything
+ * else does not block.  The file stays open until eif_close(), which accepts
+ * NULL; it is never mapped, so a file that somebody cuts short is an error and
+ * not a SIGBUS.
  */
 EifImage *eif_open(const char *path, struct Error **errp);
 void eif_close(EifImage *image);

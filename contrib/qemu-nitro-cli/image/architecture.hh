@@ -1,0 +1,38 @@
+/*
+ * The CPU architecture that an image is built for
+ *
+ * Images for both are built, signed and described here; QEMU's machine runs
+ * those for x86_64.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_IMAGE_ARCHITECTURE_HH
+#define QEMU_NITRO_CLI_IMAGE_ARCHITECTURE_HH
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+struct Architecture {
+    const char *name;           /* as in --arch */
+    const char *platform;       /* as container engines call it */
+    const char *kernel;         /* the kernel's file among the blobs */
+    uint16_t flags;             /* of the image's header */
+};
+
+constexpr Architecture x86_64 = {"x86_64", "linux/amd64", "bzImage", 0};
+constexpr Architecture aarch64 = {"aarch64", "linux/arm64", "Image", 1};
+
+/* By its name, or the name that container images have for it */
+inline std::optional<Architecture> architecture_of(const std::string &name)
+{
+    if (name == x86_64.name || name == "amd64") {
+        return x86_64;
+    }
+    if (name == aarch64.name || name == "arm64") {
+        return aarch64;
+    }
+    return {};
+}
+
+#endif
