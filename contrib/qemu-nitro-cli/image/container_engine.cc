@@ -86,7 +86,8 @@ Descriptor save_image(const std::string &uri,
         /* A name that begins with a dash is a folder nevertheless. */
         std::string from = *build_from;
         from = from.starts_with('/') ? from : "./" + from;
-        if (!run({engine, "build", "--platform", platform, "-t", uri, from}, STDERR_FILENO, STDERR_FILENO)) {
+        if (!run({engine, "build", "--platform", platform, "-t", uri,
+                  from}, STDERR_FILENO, STDERR_FILENO)) {
             throw Error(Code::docker_build, engine + " could not build "
                         + uri + " from " + *build_from,
                         "See what it says above.");

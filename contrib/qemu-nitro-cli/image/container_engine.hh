@@ -12,9 +12,10 @@
 #include "support/common.hh"
 
 /*
- * Have the engine build the image `uri` from the folder `build_from`, if there
- * is one, or else pull it unless it is there, for that platform; and save it, to
- * a file without a name in the folder `room`.  The engine's own words go to stderr.
+ * Have the engine build the image `uri` from the directory `build_from`, if
+ * there is one, or else pull it unless it is there, for that platform.  Then
+ * save it, to a file without a name in the directory `room`.  The engine's own
+ * output goes to stderr.
  */
 Descriptor save_image(const std::string &uri,
                       const std::optional<std::string> &build_from,
