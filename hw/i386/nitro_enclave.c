@@ -49,15 +49,20 @@
 
 /*
  * The reset port: what a kernel that reboots with reboot=k looks for.  There
- * is no keyboard controller behind it: its input buffer is always empty, and
- * it knows a single command.
+ * is no keyboard controller behind it, and it knows a single command.
+ *
+ * Its input buffer is always empty, so that a kernel that reboots need not
+ * wait.  Its output buffer is always full, however often it is read: a driver
+ * that empties it first, as that of Linux does, sees at once that there is no
+ * controller.  With an empty one it would wait half a second for an answer.
  */
 
-#define KBD_RESET           0xfe
+#define KBD_RESET               0xfe
+#define KBD_STATUS_OUTPUT_FULL  0x01
 
 static uint64_t ne_reset_port_read(void *opaque, hwaddr addr, unsigned size)
 {
-    return 0;
+    return KBD_STATUS_OUTPUT_FULL;
 }
 
 static void ne_reset_port_write(void *opaque, hwaddr addr, uint64_t value,

@@ -20,6 +20,7 @@
 #define CMDLINE         "console=ttyS0"
 #define RAMDISK         "the ramdisk"
 #define RESET_PORT      0x64
+#define DATA_PORT       0x60
 
 static uint32_t crc32_of(const GByteArray *a, size_t start, uint32_t crc,
                          size_t end)
@@ -442,13 +443,27 @@ static void test_most_cpus(void)
 
 static void test_reset_port(void)
 {
+    /* Read and write the command byte, self test, disable both ports */
+    static const uint8_t commands[] = { 0x20, 0x60, 0xaa, 0xad, 0xa7, 0xff };
     g_autofree char *image = make_image(CMDLINE);
     QTestState *qts = qtest_initf("-M nitro-enclave -m 128M -kernel %s",
                                   image);
+    int i;
 
-    /* The input buffer is empty, and other commands do nothing. */
-    g_assert_cmphex(qtest_inb(qts, RESET_PORT), ==, 0);
-    qtest_outb(qts, RESET_PORT, 0xaa);
+    /*
+     * The input buffer is empty, the output buffer cannot be emptied, and other
+     * commands do nothing.
+     */
+    for (i = 0; i < 20; i++) {
+        g_assert_cmphex(qtest_inb(qts, RESET_PORT), ==, 0x01);
+        qtest_inb(qts, DATA_PORT);
+    }
+    for (i = 0; i < ARRAY_SIZE(commands); i++) {
+        qtest_outb(qts, RESET_PORT, commands[i]);
+        g_assert_cmphex(qtest_inb(qts, RESET_PORT), ==, 0x01);
+    }
+    qtest_qmp_assert_success(qts, "{'execute': 'query-status'}");
+    g_assert_null(qtest_qmp_event_ref(qts, "RESET"));
     qtest_outb(qts, RESET_PORT, 0xfe);
     qtest_qmp_eventwait(qts, "RESET");
 
