@@ -122,7 +122,7 @@ static bool ne_load_image(NitroEnclaveMachineState *nems, EifResult *result,
     }
     g_string_truncate(nems->cmdline, 0);
     nitro_enclave_load_begin(&nems->boot, &address_space_memory,
-                             x86ms->below_4g_mem_size,
+                             !nems->guest_ran, x86ms->below_4g_mem_size,
                              x86ms->above_4g_mem_size,
                              nems->image->kernel_size,
                              nems->image->ramdisk_size);

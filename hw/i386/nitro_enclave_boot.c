@@ -11,6 +11,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "exec/ramblock.h"
 #include "hw/i386/apic.h"
 #include "hw/intc/ioapic.h"
 #include "hw/i386/nitro_enclave_boot.h"
@@ -62,11 +63,50 @@
 #define SEL_TSS             0x20
 #define TSS_LIMIT           0x67
 
+/*
+ * Write to the file behind guest memory, which spares the host a page fault
+ * for each page, and zeroing what is written at once.  Returns how many bytes
+ * were written: none where there is no such file, or one that cannot be written
+ * to, as on hugetlbfs.
+ */
+static uint64_t ne_write_memory_file(NitroEnclaveBoot *boot, uint64_t address,
+                                     const uint8_t *data, uint64_t size)
+{
+    uint64_t done = 0;
+    ssize_t n = 1;
+
+    while (done < size && n > 0) {
+        MemoryRegionSection section =
+            memory_region_find(boot->as->root, address + done, size - done);
+        MemoryRegion *mr = section.mr;
+
+        n = 0;
+        if (mr && memory_region_is_ram(mr) && !section.readonly &&
+            qemu_ram_is_shared(mr->ram_block) &&
+            memory_region_get_fd(mr) >= 0) {
+            n = RETRY_ON_EINTR(pwrite(memory_region_get_fd(mr), data + done,
+                                      int128_get64(section.size),
+                                      mr->ram_block->fd_offset +
+                                      section.offset_within_region));
+        }
+        done += MAX(n, 0);
+        memory_region_unref(mr);
+    }
+    return done;
+}
+
 static bool ne_write_guest(NitroEnclaveBoot *boot, uint64_t address,
                            const void *data, uint64_t size, Error **errp)
 {
     MemTxResult r;
 
+    if (boot->fresh) {
+        uint64_t done = ne_write_memory_file(boot, address, data, size);
+
+        address += done;
+        data = (const uint8_t *)data + done;
+        size -= done;
+    }
     r = address_space_write(boot->as, address, MEMTXATTRS_UNSPECIFIED,
                             data, size);
     if (r != MEMTX_OK) {
@@ -78,12 +118,14 @@ static bool ne_write_guest(NitroEnclaveBoot *boot, uint64_t address,
 }
 
 void nitro_enclave_load_begin(NitroEnclaveBoot *boot, AddressSpace *as,
-                              uint64_t below_4g, uint64_t above_4g,
-                              uint64_t kernel_size, uint64_t ramdisk_size)
+                              bool fresh, uint64_t below_4g,
+                              uint64_t above_4g, uint64_t kernel_size,
+                              uint64_t ramdisk_size)
 {
     nitro_enclave_boot_cleanup(boot);
     *boot = (NitroEnclaveBoot) {
         .as = as,
+        .fresh = fresh,
         .below_4g = below_4g,
         .above_4g = above_4g,
         .kernel_size = kernel_size,

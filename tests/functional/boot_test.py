@@ -1,6 +1,7 @@
 """The sample enclave boots under TCG, as a user would boot it."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import random
 import re
 import subprocess
 import time
@@ -77,6 +78,52 @@ class Boot(harness.Case):
 
     def test_memory_in_a_file(self):
         self.hello("-m", "128M", "-mem-path", self.dir)
+
+    def test_ramdisk_in_any_memory(self):
+        """The ramdisk is in guest memory as it is in the image, whatever that
+        memory is made of, and a file behind it is not written elsewhere."""
+        ramdisk = random.Random(1).randbytes((3 << 20) + 5)
+        image = self.file("image.eif",
+                          harness.image(ramdisks=(b"first", ramdisk)))
+        size = len(b"first" + ramdisk)
+        address = (128 << 20) - size & ~0xfff
+        shift = 1 << 20
+        backing = self.dir / "backing"
+        with open(backing, "wb") as f:
+            f.truncate((128 << 20) + shift)
+        memfd = "memory-backend-memfd,share=on"
+        one = ",memory-backend=m"
+        kinds = {
+            "default": ((), ""),
+            "a file without a name": (("-mem-path", self.dir), ""),
+            "a file from an offset on":
+                (("-object", "memory-backend-file,share=on,id=m,size=128M,"
+                  f"mem-path={backing},offset={shift}"), one),
+            "two nodes, and the ramdisk in both":
+                (("-object", f"{memfd},id=a,size=126M", "-object",
+                  f"{memfd},id=b,size=2M", "-numa", "node,memdev=a",
+                  "-numa", "node,memdev=b"), ""),
+        }
+        back = self.backend()
+        for kind, (options, machine) in kinds.items():
+            with self.subTest(kind):
+                qmp, dump = self.dir / "qmp", self.dir / "dump"
+                qmp.unlink(missing_ok=True)
+                process = self.spawn(*self.qemu_command(
+                    image, "-m", "128M", "-S", "-qmp",
+                    f"unix:{qmp},server=on,wait=off", *options, vsock=back,
+                    machine=machine))
+                self.wait_for(qmp)
+                monitor = harness.Qmp(qmp)
+                monitor.command("pmemsave", val=address, size=size,
+                                filename=str(dump))
+                monitor.command("quit")
+                self.assertEqual(process.wait(20), 0)
+                self.assertEqual(dump.read_bytes(), b"first" + ramdisk)
+        with open(backing, "rb") as f:
+            self.assertEqual(f.read(shift), bytes(shift))
+            f.seek(shift + address)
+            self.assertEqual(f.read(size), b"first" + ramdisk)
 
     def test_without_rtc(self):
         self.hello("-m", "128M", machine=",rtc=off")

@@ -31,6 +31,7 @@
 
 typedef struct NitroEnclaveBoot {
     AddressSpace *as;
+    bool fresh;                 /* no CPU has used this memory yet */
     uint64_t below_4g;          /* bytes of RAM from 0 */
     uint64_t above_4g;          /* bytes of RAM from 4 GiB */
     uint64_t kernel_size;       /* bytes of the bzImage */
@@ -58,11 +59,14 @@ typedef struct NitroEnclaveCPU {
 /*
  * Begin to place an image with a kernel of @kernel_size bytes and ramdisks of
  * @ramdisk_size bytes in @as, which has @below_4g bytes of RAM from 0 and
- * @above_4g from 4 GiB.  Called again, it begins anew.
+ * @above_4g from 4 GiB.  @fresh memory has been used by no CPU and no device
+ * yet, and may be written past QEMU's view of it.  Called again, it begins
+ * anew.
  */
 void nitro_enclave_load_begin(NitroEnclaveBoot *boot, AddressSpace *as,
-                              uint64_t below_4g, uint64_t above_4g,
-                              uint64_t kernel_size, uint64_t ramdisk_size);
+                              bool fresh, uint64_t below_4g,
+                              uint64_t above_4g, uint64_t kernel_size,
+                              uint64_t ramdisk_size);
 void nitro_enclave_boot_cleanup(NitroEnclaveBoot *boot);
 
 /* The next @size bytes of the kernel. */
