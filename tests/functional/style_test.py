@@ -10,7 +10,7 @@ import harness
 sys.path.insert(0, str(harness.TOP / "scripts"))
 import tree  # noqa: E402 (its folder is known only now)
 
-OURS_ALONE = ("scripts", "guest", "debian", "patches", "pictures", ".ci")
+OURS_ALONE = ("scripts", "guest", "debian", "patches", "pictures", ".ci", "ci")
 # Corpora of the fuzz targets, and what others wrote
 DATA = re.compile(r"tests/data/|LICENSE")
 C_FILES = re.compile(r"\.(c|h|cc|hh)$")
