@@ -227,20 +227,81 @@ static const VMStateInfo vmstate_info_requests = {
     .put = virtio_nsm_put_requests,
 };
 
-static const VMStateDescription vmstate_virtio_nsm_device = {
-    .name = "virtio-nsm-device",
+static bool virtio_nsm_requests_needed(void *opaque)
+{
+    VirtIONSM *vnsm = opaque;
+
+    return !g_queue_is_empty(&vnsm->requests);
+}
+
+static const VMStateDescription vmstate_virtio_nsm_requests = {
+    .name = "virtio-nsm-device/requests",
     .version_id = 1,
     .minimum_version_id = 1,
+    .needed = virtio_nsm_requests_needed,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT8_2DARRAY(nsm.bank.value, VirtIONSM, NSM_NUM_PCRS,
-                              NITRO_PCR_SIZE),
-        VMSTATE_UINT32(nsm.bank.locked, VirtIONSM),
         {
             .name = "requests",
             .info = &vmstate_info_requests,
             .flags = VMS_SINGLE,
         },
         VMSTATE_END_OF_LIST()
+    },
+};
+
+static int virtio_nsm_pre_save(void *opaque)
+{
+    VirtIONSM *vnsm = opaque;
+    const NsmBank *bank = &vnsm->nsm.bank;
+    int i;
+
+    for (i = 0; i < NSM_NUM_PCRS; i++) {
+        vnsm->migrated[i].locked = bank->locked >> i & 1;
+        memcpy(vnsm->migrated[i].value, bank->value[i], NITRO_PCR_SIZE);
+    }
+    return 0;
+}
+
+static int virtio_nsm_post_load(void *opaque, int version_id)
+{
+    VirtIONSM *vnsm = opaque;
+    NsmBank *bank = &vnsm->nsm.bank;
+    int i;
+
+    bank->locked = 0;
+    for (i = 0; i < NSM_NUM_PCRS; i++) {
+        bank->locked |= (uint32_t)vnsm->migrated[i].locked << i;
+        memcpy(bank->value[i], vnsm->migrated[i].value, NITRO_PCR_SIZE);
+    }
+    return 0;
+}
+
+static const VMStateDescription vmstate_virtio_nsm_register = {
+    .name = "pcr_info_entry",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(locked, VirtIONSMRegister),
+        VMSTATE_UINT8_ARRAY(value, VirtIONSMRegister, NITRO_PCR_SIZE),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+/* The stream is that of QEMU 9.2, so that guests migrate from and to it. */
+static const VMStateDescription vmstate_virtio_nsm_device = {
+    .name = "virtio-nsm-device",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_save = virtio_nsm_pre_save,
+    .post_load = virtio_nsm_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_STRUCT_ARRAY(migrated, VirtIONSM, NSM_NUM_PCRS, 1,
+                             vmstate_virtio_nsm_register, VirtIONSMRegister),
+        VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_virtio_nsm_requests,
+        NULL
     },
 };
 

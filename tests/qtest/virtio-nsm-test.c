@@ -654,8 +654,37 @@ static void wait_for_migration(QTestState *qts)
     }
 }
 
+/*
+ * The registers as virtio-nsm sends them since QEMU 9.2: for each one, a byte
+ * that is 1 if it is locked, and its value.
+ */
+static GByteArray *get_stream(QTestState *qts)
+{
+    GByteArray *bytes = g_byte_array_new();
+    uint32_t locked = get_locked(qts);
+    int i, j;
+
+    for (i = 0; i < 32; i++) {
+        g_autofree char *name = g_strdup_printf("pcr%d", i);
+        g_autofree char *value = get_string(qts, name);
+        uint8_t byte = locked >> i & 1;
+
+        g_assert_cmpuint(strlen(value), ==, 2 * 48);
+        g_byte_array_append(bytes, &byte, 1);
+        for (j = 0; j < 48; j++) {
+            byte = g_ascii_xdigit_value(value[2 * j]) << 4 |
+                   g_ascii_xdigit_value(value[2 * j + 1]);
+            g_byte_array_append(bytes, &byte, 1);
+        }
+    }
+    return bytes;
+}
+
 static void test_migration(void)
 {
+    g_autoptr(GByteArray) registers = NULL;
+    g_autofree char *stream = NULL;
+    gsize stream_size;
     g_autofree char *file = NULL;
     g_autofree char *incoming = NULL;
     g_autofree char *uri = NULL;
@@ -682,7 +711,11 @@ static void test_migration(void)
     g_assert_true(qdict_haskey(answer, "return"));
     qobject_unref(answer);
     wait_for_migration(d.qts);
+    registers = get_stream(d.qts);
     qtest_quit(d.qts);
+    g_assert_true(g_file_get_contents(file, &stream, &stream_size, NULL));
+    g_assert_nonnull(memmem(stream, stream_size, registers->data,
+                            registers->len));
 
     incoming = g_strdup_printf("exec:cat %s", file);
     d.qts = qtest_initf(MACHINE " -incoming defer", firmware);

@@ -13,6 +13,12 @@
 #define TYPE_VIRTIO_NSM "virtio-nsm-device"
 OBJECT_DECLARE_SIMPLE_TYPE(VirtIONSM, VIRTIO_NSM)
 
+/* A register in the form in which it migrates */
+typedef struct VirtIONSMRegister {
+    bool locked;
+    uint8_t value[NITRO_PCR_SIZE];
+} VirtIONSMRegister;
+
 struct VirtIONSM {
     VirtIODevice parent_obj;
 
@@ -25,6 +31,7 @@ struct VirtIONSM {
     char *ca_key;
 
     Nsm nsm;
+    VirtIONSMRegister migrated[NSM_NUM_PCRS];   /* while saving or loading */
 };
 
 /*
