@@ -109,7 +109,7 @@ class Tree(harness.Case):
     def test_patch_that_does_not_fit(self):
         """The error names the patch, the file and the place."""
         (self.qemu / "Kconfig.host").write_text("nothing\n")
-        self.refused(self.qemu, "0008-hw-core-eif.patch",
+        self.refused(self.qemu, "0010-hw-core-eif.patch",
                      "Kconfig.host", "Hunk #1")
 
     def test_what_upstream_has_goes(self):
