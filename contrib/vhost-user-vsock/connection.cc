@@ -61,7 +61,7 @@ void Connection::check_stream(Clock::time_point now)
     }
     std::unique_ptr<Stream> fallback = stream_->take_fallback();
     if (!fallback) {
-        return reset();
+        return reset(ResetReason::stream);
     }
     /* The event loop may still watch the descriptor of the failed stream. */
     failed_stream_ = std::exchange(stream_, std::move(fallback));
@@ -78,9 +78,10 @@ void Connection::establish()
     deadline_.reset();
 }
 
-void Connection::reset()
+void Connection::reset(ResetReason reason)
 {
     if (state_ != State::closed) {
+        reset_reason_ = reason;
         state_ = State::closed;
         pending_rst_ = true;
         pending_request_ = pending_response_ = false;
@@ -93,7 +94,7 @@ void Connection::reset()
 void Connection::expire(Clock::time_point now)
 {
     if (deadline_ && *deadline_ <= now) {
-        reset();
+        reset(ResetReason::timeout);
     } else if (retry_ && *retry_ <= now) {
         if (state_ == State::connecting_stream) {
             check_stream(now);
@@ -111,17 +112,17 @@ void Connection::receive(const PacketHeader &h, const Iov &payload)
     guest_buf_alloc_ = h.buf_alloc;
     guest_fwd_cnt_ = h.fwd_cnt;
     if (h.type != type_) {
-        return reset();
+        return reset(ResetReason::protocol);
     }
 
     switch (static_cast<Op>(h.op)) {
     case Op::rst:
-        reset();
+        reset(ResetReason::guest);
         pending_rst_ = false;       /* A RST is not answered. */
         return;
     case Op::response:
         if (state_ != State::connecting_guest || pending_request_) {
-            return reset();
+            return reset(ResetReason::protocol);
         }
         establish();
         return stream_->guest_accepted(address_.peer_port);
@@ -135,7 +136,7 @@ void Connection::receive(const PacketHeader &h, const Iov &payload)
         pending_credit_update_ = true;
         return;
     default:    /* a REQUEST for this same connection, or unknown */
-        return reset();
+        return reset(ResetReason::protocol);
     }
 }
 
@@ -145,7 +146,8 @@ void Connection::receive_data(const PacketHeader &h, const Iov &payload)
 {
     if (state_ != State::established || (guest_shutdown_ & shutdown_send) ||
         h.len > buf_alloc_ - (rx_cnt_ - fwd_cnt_)) {
-        return reset();     /* not allowed now, or beyond its credit */
+        /* It is not allowed now, or beyond the guest's credit. */
+        return reset(ResetReason::protocol);
     }
     rx_cnt_ += h.len;
     bytes_from_guest_ += h.len;
@@ -159,6 +161,7 @@ void Connection::receive_data(const PacketHeader &h, const Iov &payload)
         return;
     }
     tx_buffer_.append(payload.slice(done));
+    stalls_from_guest_ += rx_cnt_ - fwd_cnt_ == buf_alloc_;
     /* The guest may need this credit for the rest of the message. */
     update_credit();
     /* An empty packet can end a message.  An empty message is discarded: see
@@ -203,7 +206,7 @@ void Connection::write_failed()
 {
     if (state_ != State::established || pending_shutdown_ || shutdown_sent_ ||
         (guest_shutdown_ & shutdown_receive)) {
-        return reset();
+        return reset(ResetReason::stream);
     }
     write_broken_ = true;
     readable_ = true;
@@ -258,7 +261,7 @@ void Connection::finish(Clock::time_point now)
 {
     retry_.reset();
     if (stream_->finish()) {
-        reset();
+        reset(ResetReason::finished);
     } else {
         retry_after(now);
     }
@@ -291,14 +294,14 @@ void Connection::guest_shutdown(uint32_t flags)
 {
     if (state_ == State::connecting_stream ||
         state_ == State::connecting_guest) {
-        return reset();
+        return reset(ResetReason::guest);
     }
     if ((flags & shutdown_receive) && !(guest_shutdown_ & shutdown_receive)) {
         stream_->shutdown(SHUT_RD);
         pending_shutdown_ = false;
         message_.clear();
         if (write_broken_) {
-            return reset();
+            return reset(ResetReason::stream);
         }
     }
     guest_shutdown_ |= flags;
@@ -465,7 +468,7 @@ void Connection::read_failed(ssize_t result)
     readable_ = false;
     /* After a failed write, the stream was kept only to be read to its end. */
     if (write_broken_ || (result < 0 && errno != EAGAIN)) {
-        reset();
+        reset(ResetReason::stream);
     } else if (result == 0) {
         /*
          * Even if the program is gone, only this direction is shut down: Linux
@@ -495,6 +498,7 @@ size_t Connection::send_data(RxBuffers &buffers)
     bool all = static_cast<size_t>(n) == space.size;
     size_t packets = send_payload(buffers, n, 0);
     burst_ = all ? std::min(2 * burst_, max_turn_packets) : packets;
+    stalls_to_guest_ += readable_ && credit() == 0;
     return packets;
 }
 
@@ -511,11 +515,12 @@ size_t Connection::send_message(RxBuffers &buffers)
     }
     if (static_cast<size_t>(size) > std::min<size_t>(guest_buf_alloc_,
                                                      max_message_to_guest)) {
-        reset();            /* It can never be sent. */
+        reset(ResetReason::stream);     /* It can never be sent. */
         return 0;
     }
     needed_credit_ = size;
     if (credit() < needed_credit_) {
+        stalls_to_guest_++;
         return 0;
     }
     needed_credit_ = 1;
@@ -529,7 +534,7 @@ size_t Connection::send_message(RxBuffers &buffers)
         space.count = 1;
     }
     if (stream_->readv(space.pieces, space.count) != size) {
-        reset();
+        reset(ResetReason::stream);
         return 0;
     }
     if (!fits) {

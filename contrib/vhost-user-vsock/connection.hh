@@ -90,6 +90,15 @@ struct Address {
     uint32_t guest_port;
 };
 
+/* Why a connection was closed with RST */
+enum class ResetReason {
+    finished,       /* Both directions were shut down: the usual end. */
+    guest,          /* The guest sent RST, or SHUTDOWN while connecting. */
+    protocol,       /* The guest broke the protocol. */
+    stream,         /* The stream broke, or could not be connected. */
+    timeout,
+};
+
 /* The guest's receive buffers, in the order in which they are used */
 class RxBuffers {
 public:
@@ -147,7 +156,7 @@ public:
         return retry_ ? std::min(*retry_, *deadline_) : deadline_;
     }
 
-    void reset();
+    void reset(ResetReason reason);
     State state() const { return state_; }
     /* Nothing is left to do or to send. */
     bool finished() const { return state_ == State::closed && !pending_rst_; }
@@ -160,6 +169,11 @@ public:
     Stream &stream() { return *stream_; }
     uint64_t bytes_from_guest() const { return bytes_from_guest_; }
     uint64_t bytes_to_guest() const { return bytes_to_guest_; }
+    /* Empty until it is reset */
+    std::optional<ResetReason> reset_reason() const { return reset_reason_; }
+    /* How often the sender had used up its credit, and so had to wait */
+    uint64_t stalls_from_guest() const { return stalls_from_guest_; }
+    uint64_t stalls_to_guest() const { return stalls_to_guest_; }
     size_t memory() const
     {
         return tx_buffer_.capacity() + message_.capacity();
@@ -205,6 +219,7 @@ private:
     uint16_t type_;
     bool by_guest_, opened_ = false;
     State state_;
+    std::optional<ResetReason> reset_reason_;
     std::optional<Clock::time_point> deadline_;
     std::optional<Clock::time_point> retry_;    /* in [waiting], [closing] */
     Clock::duration retry_interval_ = first_retry;
@@ -225,7 +240,7 @@ private:
     uint32_t guest_shutdown_ = 0;
     bool write_closed_ = false;     /* SHUT_WR is done */
     bool write_broken_ = false;     /* a write has failed */
-    uint64_t bytes_from_guest_ = 0;
+    uint64_t bytes_from_guest_ = 0, stalls_from_guest_ = 0;
 
     /* Stream to guest */
     bool readable_ = false, stream_ended_ = false;
@@ -236,7 +251,7 @@ private:
     std::vector<uint8_t> message_;  /* is sent from message_start_ on */
     size_t message_start_ = 0;
     bool message_ends_record_ = false;
-    uint64_t bytes_to_guest_ = 0;
+    uint64_t bytes_to_guest_ = 0, stalls_to_guest_ = 0;
 };
 
 #endif

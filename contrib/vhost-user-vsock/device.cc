@@ -439,6 +439,13 @@ bool Device::process_queues()
     return more && (multiplexer_.can_receive() || multiplexer_.has_pending());
 }
 
+void Device::write_counters()
+{
+    loop_.post([this] {
+        events_.counters(multiplexer_.counters(), options_.guest_cid);
+    });
+}
+
 void Device::run(int stop)
 {
     bool stopped = false, more = false;

@@ -49,6 +49,9 @@ public:
     /* How many descriptors the guest's connections may have */
     void set_descriptors(size_t count) { share_.set_limit(count); }
 
+    /* Write the guest's counters as an event; from any thread. */
+    void write_counters();
+
     /* Serve the guest until the descriptor `stop` is readable. */
     void run(int stop);
 

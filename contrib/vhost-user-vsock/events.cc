@@ -28,27 +28,27 @@ std::string failure(const std::string &where)
         + std::generic_category().message(errno);
 }
 
-} // namespace
-
 /* A line is shorter than PIPE_BUF, so a pipe takes all of it or nothing. */
-bool Events::write_now(const std::string &line)
+bool write_now(int fd, const std::string &line)
 {
-    pollfd p = {fd_.get(), POLLOUT, 0};
+    pollfd p = {fd, POLLOUT, 0};
 
     return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
-           write(fd_.get(), line.data(), line.size()) ==
+           write(fd, line.data(), line.size()) ==
            static_cast<ssize_t>(line.size());
 }
+
+} // namespace
 
 void Events::write_line(const std::string &line)
 {
     std::scoped_lock lock(mutex_);
 
-    if (lost_ && write_now(Json{{"event", "lost"},
+    if (lost_ && write_now(fd_.get(), Json{{"event", "lost"},
                                 {"count", lost_}}.dump() + "\n")) {
         lost_ = 0;
     }
-    if (lost_ || !write_now(line)) {
+    if (lost_ || !write_now(fd_.get(), line)) {
         lost_++;
     }
 }
@@ -82,6 +82,42 @@ void Events::connection(const ConnectionReport &r)
         json["bytes_to_guest"] = r.bytes_to_guest;
     }
     write_line(json.dump() + "\n");
+}
+
+void Events::counters(const Counters &c, uint64_t guest_cid)
+{
+    auto resets = [&c](ResetReason reason) {
+        return c.resets[static_cast<size_t>(reason)];
+    };
+    Json json = {
+        {"event", "counters"},
+        {"guest_cid", guest_cid},
+        {"open", c.open},
+        {"opened_by_guest", c.opened_by_guest},
+        {"opened_by_host", c.opened_by_host},
+        {"refused", c.refused},
+        {"bytes_from_guest", c.bytes_from_guest},
+        {"bytes_to_guest", c.bytes_to_guest},
+        {"resets", {
+            {"finished", resets(ResetReason::finished)},
+            {"guest", resets(ResetReason::guest)},
+            {"protocol", resets(ResetReason::protocol)},
+            {"stream", resets(ResetReason::stream)},
+            {"timeout", resets(ResetReason::timeout)},
+            {"no_connection", c.resets_without_connection}}},
+        {"credit_stalls", {
+            {"from_guest", c.stalls_from_guest},
+            {"to_guest", c.stalls_to_guest}}},
+    };
+    std::string line = json.dump() + "\n";
+
+    if (fd_) {
+        write_line(line);
+    } else {
+        std::scoped_lock lock(mutex_);
+
+        write_now(STDOUT_FILENO, line);
+    }
 }
 
 Descriptor open_events(const std::string &where, std::string *error)

@@ -9,8 +9,9 @@
  *   opened               a connection is established
  *   closed               an established connection has ended
  *   refused              a connection was not established
+ *   counters             see below
  *
- * The last three also have:
+ * opened, closed and refused also have:
  *
  *   by                   "guest", or "host" (also for a sibling): which asked
  *   type                 "stream" or "seqpacket"
@@ -18,6 +19,16 @@
  *   guest_port           the guest's end
  *
  * and `closed` has bytes_from_guest and bytes_to_guest, the payload in bytes.
+ * counters comes when it is asked for, by SIGUSR1.  It has numbers since the
+ * daemon started: open (connections now), opened_by_guest, opened_by_host,
+ * refused, bytes_from_guest, bytes_to_guest, and as objects
+ *
+ *   resets               why connections were closed with RST: "finished" (the
+ *                        usual end), "guest", "protocol", "stream", "timeout";
+ *                        and "no_connection", for packets without one
+ *   credit_stalls        "from_guest" and "to_guest": how often a sender had
+ *                        used up its credit
+ *
  * Readers have to ignore keys and events that they do not know.
  *
  * A write never blocks.  If the reader is too slow, events are dropped, and
@@ -43,10 +54,11 @@ public:
     /* An event of a guest.  Any thread may call these two. */
     void guest(const char *event, uint64_t guest_cid);
     void connection(const ConnectionReport &report);
+    /* Without write_to(), this goes to standard output. */
+    void counters(const Counters &counters, uint64_t guest_cid);
 
 private:
     void write_line(const std::string &line);
-    bool write_now(const std::string &line);
 
     Descriptor fd_;
     std::mutex mutex_;

@@ -80,6 +80,31 @@ TEST_F(EventsTest, OfConnections)
     EXPECT_EQ(all[2]["event"], "refused");
 }
 
+TEST_F(EventsTest, OfCounters)
+{
+    Counters c;
+
+    c.open = 1;
+    c.opened_by_guest = 2;
+    c.opened_by_host = 3;
+    c.refused = 4;
+    c.bytes_from_guest = uint64_t{1} << 40;
+    c.bytes_to_guest = 6;
+    c.resets = {7, 8, 9, 10, 11};
+    c.resets_without_connection = 12;
+    c.stalls_from_guest = 13;
+    c.stalls_to_guest = 14;
+    to_pipe();
+    events.counters(c, 16);
+    EXPECT_EQ(lines(reader.get()), std::vector<Json>{
+        Json::parse(R"({"event": "counters", "guest_cid": 16, "open": 1,
+            "opened_by_guest": 2, "opened_by_host": 3, "refused": 4,
+            "bytes_from_guest": 1099511627776, "bytes_to_guest": 6,
+            "resets": {"finished": 7, "guest": 8, "protocol": 9, "stream": 10,
+                       "timeout": 11, "no_connection": 12},
+            "credit_stalls": {"from_guest": 13, "to_guest": 14}})")});
+}
+
 TEST_F(EventsTest, AReaderThatDoesNotReadLosesSome)
 {
     constexpr size_t many = 10000;

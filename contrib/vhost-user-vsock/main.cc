@@ -46,7 +46,7 @@ int fail(std::string error)
     return exit_usage;
 }
 
-/* Serve the guests until SIGINT, SIGTERM or SIGHUP comes. */
+/* SIGUSR1 asks for counters; SIGINT, SIGTERM and SIGHUP end the daemon. */
 void run(std::vector<std::unique_ptr<Device>> &devices)
 {
     Descriptor stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -56,7 +56,7 @@ void run(std::vector<std::unique_ptr<Device>> &devices)
 
     /* The threads inherit the blocked signals: only sigwait() takes them. */
     sigemptyset(&signals);
-    for (int s : {SIGINT, SIGTERM, SIGHUP}) {
+    for (int s : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
         sigaddset(&signals, s);
     }
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -64,7 +64,11 @@ void run(std::vector<std::unique_ptr<Device>> &devices)
     for (auto &device : devices) {
         threads.emplace_back([&device, &stop] { device->run(stop.get()); });
     }
-    sigwait(&signals, &received);
+    while (sigwait(&signals, &received) == 0 && received == SIGUSR1) {
+        for (auto &device : devices) {
+            device->write_counters();
+        }
+    }
     eventfd_write(stop.get(), 1);
     for (std::thread &thread : threads) {
         thread.join();
@@ -132,6 +136,11 @@ int main(int argc, char **argv)
         return 0;
     }
     signal(SIGPIPE, SIG_IGN);
+    /* Until run() takes it, SIGUSR1 must not end the daemon. */
+    sigset_t early;
+    sigemptyset(&early);
+    sigaddset(&early, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &early, nullptr);
     size_t limit = allow_descriptors();
     try {
         return serve(*options, limit);

@@ -49,6 +49,27 @@ void Multiplexer::clear()
     resets_.clear();
 }
 
+/* The traffic of a connection is counted when it ends, not for each packet. */
+void Multiplexer::add_traffic(const Connection &c, Counters *counters)
+{
+    counters->bytes_from_guest += c.bytes_from_guest();
+    counters->bytes_to_guest += c.bytes_to_guest();
+    counters->stalls_from_guest += c.stalls_from_guest();
+    counters->stalls_to_guest += c.stalls_to_guest();
+}
+
+Counters Multiplexer::counters() const
+{
+    Counters all = totals_;
+
+    for (const auto &[key, entry] : connections_) {
+        all.open += entry->connection->state() ==
+                    Connection::State::established;
+        add_traffic(*entry->connection, &all);
+    }
+    return all;
+}
+
 void Multiplexer::report(ConnectionReport::What what, const Connection &c)
 {
     if (observe_) {
@@ -64,6 +85,11 @@ void Multiplexer::refuse(const PacketHeader &h)
 
     if (static_cast<Op>(h.op) == Op::rst) {
         return;
+    }
+    if (static_cast<Op>(h.op) == Op::request) {
+        totals_.refused++;
+    } else {
+        totals_.resets_without_connection++;
     }
     if (static_cast<Op>(h.op) == Op::request && observe_) {
         Address address = {h.dst_cid, h.dst_port, h.src_cid, h.src_port};
@@ -99,7 +125,7 @@ void Multiplexer::receive(const PacketHeader &h, const Iov &payload)
     }
     Entry &entry = *found->second;
     if (h.len > payload.size()) {
-        entry.connection->reset();
+        entry.connection->reset(ResetReason::protocol);
     } else {
         entry.connection->receive(h, payload.slice(0, h.len));
     }
@@ -181,7 +207,7 @@ void Multiplexer::watch(Entry &entry)
                                     handle_stream_event(entry, events);
                                 })) {
         entry.watched_fd = -1;
-        entry.connection->reset();
+        entry.connection->reset(ResetReason::stream);
     }
 }
 
@@ -206,6 +232,7 @@ void Multiplexer::update(Entry &entry)
 
     if (c.opened() && !entry.reported) {
         entry.reported = true;
+        (c.by_guest() ? totals_.opened_by_guest : totals_.opened_by_host)++;
         report(ConnectionReport::What::opened, c);
     }
     if (c.finished()) {
@@ -247,6 +274,11 @@ void Multiplexer::remove(Entry &entry)
 
     report(c.opened() ? ConnectionReport::What::closed
                       : ConnectionReport::What::refused, c);
+    totals_.refused += !c.opened();
+    if (c.reset_reason()) {
+        totals_.resets[static_cast<size_t>(*c.reset_reason())]++;
+    }
+    add_traffic(c, &totals_);
     if (entry.watched_fd >= 0) {
         loop_.forget(entry.watched_fd);
     }

@@ -13,6 +13,7 @@
 #ifndef VHOST_USER_VSOCK_MULTIPLEXER_HH
 #define VHOST_USER_VSOCK_MULTIPLEXER_HH
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <list>
@@ -38,6 +39,16 @@ struct ConnectionReport {
     Address address;
     uint16_t type;
     uint64_t bytes_from_guest, bytes_to_guest;
+};
+
+/* Of all connections of a guest since the daemon started */
+struct Counters {
+    uint64_t open = 0;                      /* connections, now */
+    uint64_t opened_by_guest = 0, opened_by_host = 0, refused = 0;
+    uint64_t bytes_from_guest = 0, bytes_to_guest = 0;      /* payload */
+    std::array<uint64_t, 5> resets = {};    /* by ResetReason */
+    uint64_t resets_without_connection = 0;
+    uint64_t stalls_from_guest = 0, stalls_to_guest = 0;
 };
 
 class Multiplexer {
@@ -84,6 +95,7 @@ public:
     /* Remove all connections: the guest has stopped. */
     void clear();
     size_t size() const { return connections_.size(); }
+    Counters counters() const;
 
 private:
     struct Key {
@@ -104,6 +116,7 @@ private:
     void update(Entry &entry);
     void remove(Entry &entry);
     void set_deadline(Entry &entry);
+    static void add_traffic(const Connection &connection, Counters *counters);
     void report(ConnectionReport::What what, const Connection &connection);
 
     Loop &loop_;
@@ -117,6 +130,7 @@ private:
     std::set<std::pair<Clock::time_point, Entry *>> deadlines_;
     std::deque<PacketHeader> resets_;
     uint32_t next_port_ = first_host_port;
+    Counters totals_;       /* traffic: of connections that have ended */
 };
 
 #endif

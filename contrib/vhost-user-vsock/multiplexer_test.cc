@@ -222,6 +222,122 @@ TEST_F(MultiplexerTest, ManyOpenedAndClosedLeaveNothing)
     EXPECT_EQ(m.time_left(), -1);
 }
 
+/* Reasons in the order of ResetReason */
+TEST_F(MultiplexerTest, CountsEachResetByItsReason)
+{
+    /* finished */
+    packet(Op::request, 1, 50);
+    expect_sent(Op::response);
+    packet(Op::rw, 1, 50, "hello");
+    ASSERT_EQ(write(peers[0].get(), "abc", 3), 3);
+    loop.run_once(0);
+    expect_sent(Op::rw);
+    PacketHeader h;
+    h.src_cid = guest;
+    h.src_port = 50;
+    h.dst_cid = 3;
+    h.dst_port = 1;
+    h.op = static_cast<uint16_t>(Op::shutdown);
+    h.flags = shutdown_both;
+    m.receive(h, {});
+    expect_sent(Op::rst);
+    /* guest */
+    packet(Op::request, 1, 51);
+    expect_sent(Op::response);
+    packet(Op::rst, 1, 51);
+    /* protocol */
+    packet(Op::request, 1, 52);
+    expect_sent(Op::response);
+    packet(Op::request, 1, 52);
+    expect_sent(Op::rst);
+    /* stream */
+    packet(Op::request, heartbeat_port, 53);
+    expect_sent(Op::response);
+    packet(Op::rw, heartbeat_port, 53, "no heartbeat");
+    expect_sent(Op::rst);
+    /* packets without connection; a RST is not answered */
+    packet(Op::rw, 1, 54, "lost");
+    expect_sent(Op::rst);
+    packet(Op::rst, 1, 54);
+    /* refused */
+    packet(Op::request, 2, 55);
+    expect_sent(Op::rst);
+    /* open */
+    packet(Op::request, 1, 56);
+    expect_sent(Op::response);
+    packet(Op::rw, 1, 56, "hi");
+
+    Counters c = m.counters();
+    EXPECT_EQ(c.open, 1u);
+    EXPECT_EQ(c.opened_by_guest, 5u);
+    EXPECT_EQ(c.opened_by_host, 0u);
+    EXPECT_EQ(c.refused, 1u);
+    EXPECT_EQ(c.bytes_from_guest, 5u + 12 + 2);
+    EXPECT_EQ(c.bytes_to_guest, 3u);
+    EXPECT_EQ(c.resets, (std::array<uint64_t, 5>{1, 1, 1, 1, 0}));
+    EXPECT_EQ(c.resets_without_connection, 1u);
+    m.clear();
+    EXPECT_EQ(m.counters().open, 0u);
+    EXPECT_EQ(m.counters().bytes_from_guest, 5u + 12 + 2);
+    EXPECT_EQ(m.counters().resets, c.resets);
+}
+
+TEST_F(MultiplexerTest, CountsTimeouts)
+{
+    int pair[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    Descriptor program(pair[0]);
+    ASSERT_TRUE(m.open(80, type_stream, std::make_unique<SocketStream>(
+        Descriptor(pair[1]))));
+    expect_sent(Op::request);
+    while (m.size()) {
+        loop.run_once(m.time_left());
+        m.expire();
+        sent();
+    }
+    EXPECT_EQ(m.counters().resets, (std::array<uint64_t, 5>{0, 0, 0, 0, 1}));
+    EXPECT_EQ(m.counters().refused, 1u);
+    EXPECT_EQ(m.counters().opened_by_host, 0u);
+}
+
+/* Either sender uses up its credit. */
+TEST_F(MultiplexerTest, CountsCreditStalls)
+{
+    packet(Op::request, 1);
+    expect_sent(Op::response);
+    const std::string block(default_buffer_size, 'x');
+    PacketHeader h;
+    h.src_cid = guest;
+    h.src_port = 50;
+    h.dst_cid = 3;
+    h.dst_port = 1;
+    h.op = static_cast<uint16_t>(Op::rw);
+    h.len = 1000;
+    h.buf_alloc = 10;
+    /* The program does not read: its socket's buffer fills, and then ours. */
+    uint32_t used = 0, credit = default_buffer_size;
+    while (credit) {
+        h.len = std::min<uint32_t>(credit, 64 << 10);
+        iovec v = {const_cast<char *>(block.data()), h.len};
+        m.receive(h, v);
+        used += h.len;
+        PacketHeader update = sent();
+        if (update.op) {
+            credit = update.buf_alloc - (used - update.fwd_cnt);
+        } else {
+            credit -= h.len;
+        }
+    }
+    EXPECT_GE(m.counters().stalls_from_guest, 1u);
+    EXPECT_EQ(m.counters().stalls_to_guest, 0u);
+
+    /* The guest has room for 10 bytes. */
+    ASSERT_EQ(write(peers[0].get(), "more than ten bytes", 19), 19);
+    loop.run_once(0);
+    EXPECT_EQ(sent().len, 10u);
+    EXPECT_EQ(m.counters().stalls_to_guest, 1u);
+}
+
 TEST(Command, Parsing)
 {
     EXPECT_EQ(parse_connect("CONNECT 80"), 80u);

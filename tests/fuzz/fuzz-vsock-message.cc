@@ -108,7 +108,7 @@ private:
     Siblings siblings_;
     Events events_;
     std::unique_ptr<Device> device_;
-    Fd stop_{eventfd(0, EFD_CLOEXEC)};
+    Descriptor stop_{eventfd(0, EFD_CLOEXEC)};
     std::thread thread_;
 };
 
@@ -126,7 +126,7 @@ private:
     void drain(int flags);
     void kick();
 
-    Fd socket_, memory_, kick_;
+    Descriptor socket_, memory_, kick_;
     uint8_t *base_;
 };
 

@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <tuple>
 
-#include "testing/fake_rooms.hh"
+#include "testing/fake_rx_buffers.hh"
 #include "multiplexer.hh"
 
 extern "C" {
@@ -73,7 +73,7 @@ uint8_t pattern(uint32_t position)
 }
 
 struct Program {
-    Fd fd;
+    Descriptor fd;
     uint16_t type;
     uint32_t written = 0;                   /* bytes */
     bool ended = false;
@@ -123,8 +123,8 @@ std::unique_ptr<Stream> World::connect(uint16_t type)
                    ends.data())) {
         return nullptr;
     }
-    programs_.push_back({Fd(ends[1]), type});
-    return std::make_unique<SocketStream>(Fd(ends[0]));
+    programs_.push_back({Descriptor(ends[1]), type});
+    return std::make_unique<SocketStream>(Descriptor(ends[0]));
 }
 
 Program *World::program(Input &input)

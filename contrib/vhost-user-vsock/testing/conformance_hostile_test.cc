@@ -676,6 +676,64 @@ TEST_F(Reconnect, SecondFrontEndIsTurnedAway)
     EXPECT_EQ(host_socket.read(1), "x");
 }
 
+/* Nothing of the old front end's memory or rings is used for the next one. */
+TEST_F(Reconnect, WithAnotherMemoryLayout)
+{
+    Guest::Options layouts[8];
+    char buffer[4096];
+
+    layouts[1].regions = 8;
+    layouts[2].memory = 16 << 20;
+    layouts[2].queue_size = 16;
+    layouts[2].rx_buffers = 8;
+    layouts[3].memory = 96 << 20;
+    layouts[3].regions = 3;
+    layouts[3].queue_size = 1024;
+    layouts[4].rx_layout = {20, 100, 4000};
+    layouts[5].event_index = false;
+    layouts[6].indirect = true;
+    layouts[7].seqpacket = false;
+    for (size_t i = 0; i < 64; i++) {
+        auto guest = std::make_unique<Guest>(socket(), layouts[i * 5 % 8]);
+        auto [flow, host_socket] = open(*guest);
+
+        flow.write(pattern(10000, i));
+        EXPECT_EQ(host_socket.read(10000), pattern(10000, i)) << i;
+        host_socket.write(pattern(10000, i + 1));
+        EXPECT_EQ(flow.read(10000), pattern(10000, i + 1)) << i;
+        /* It ends with data on the way in both directions. */
+        flow.write(pattern(50000, i));
+        host_socket.write(pattern(50000, i));
+        guest.reset();
+        while (recv(host_socket.fd(), buffer, sizeof(buffer), 0) > 0) {
+        }
+    }
+    expect_other_works();
+}
+
+/* The next front end comes before the back end has seen the old one's end. */
+TEST_F(Reconnect, WhileTheOldOneIsServed)
+{
+    for (int round = 0; round < 20; round++) {
+        Guest guest(socket());
+        auto [flow, host_socket] = open(guest);
+        std::unique_ptr<Guest> next;
+
+        flow.write(pattern(50000));
+        host_socket.write(pattern(50000));
+        shutdown(guest.front_end().fd(), SHUT_RDWR);
+        while (!next) {
+            try {
+                next = std::make_unique<Guest>(socket());
+            } catch (const std::runtime_error &) {
+                /* It was closed, as a second one: QEMU tries again too. */
+            }
+        }
+        expect_works(*next);
+    }
+    expect_other_works();
+}
+
 TEST_F(Reconnect, EndsWithoutLeavingSockets)
 {
     Guest guest(socket());
