@@ -5,7 +5,7 @@
  * end is all that is measured besides them.  Several back ends that take the
  * options of vhost-device-vsock can be compared: each measurement is made with
  * all of them in turn, several times over, so that what else the machine does
- * meets all alike; the median is printed.
+ * meets all alike.  The median is printed, with the smallest and the largest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,7 +37,7 @@ constexpr uint32_t both = VIRTIO_VSOCK_SHUTDOWN_RCV |
                           VIRTIO_VSOCK_SHUTDOWN_SEND;
 constexpr Seconds warm_up{0.2};
 constexpr double mib = 1 << 20, gib = 1 << 30;
-constexpr size_t round_trips = 5000;
+constexpr size_t round_trips = 5000, quiet_round_trips = 1000;
 
 Time now()
 {
@@ -312,7 +312,7 @@ Found connection_rate(const std::string &program, size_t connections,
 }
 
 /* Idle, but not unused: a byte has gone each way. */
-Found memory(const std::string &program, size_t connections, Seconds)
+Found idle(const std::string &program, size_t connections, Seconds seconds)
 {
     Bench b(program, 1);
     size_t before = b.daemon.resident();
@@ -324,8 +324,136 @@ Found memory(const std::string &program, size_t connections, Seconds)
         b.sockets.back().write("x");
         b.flows.back().read(1);
     }
-    return {{"memory when idle, KiB",
-             (static_cast<double>(b.daemon.resident()) - before) / 1024}};
+    double memory = static_cast<double>(b.daemon.resident()) - before;
+    double cpu = b.daemon.cpu_seconds();
+    std::this_thread::sleep_for(seconds);
+    cpu = b.daemon.cpu_seconds() - cpu;
+    return {{"memory when idle, KiB", memory / 1024},
+            {"CPU when idle, ms/s", cpu * 1000 / seconds.count()}};
+}
+
+/*
+ * A byte that comes back, while `connections` others carry data to the guest
+ * as fast as they can.  The echo has a thread of its own.
+ */
+Found quiet(const std::string &program, size_t connections, Seconds)
+{
+    Bench b(program, connections);
+    std::vector<Flow *> updates;
+    std::vector<double> times;
+
+    b.connect();
+    HostSocket echo = std::move(b.sockets.back());
+    b.sockets.pop_back();
+    std::thread echoing([&echo] {
+        char byte;
+
+        while (recv(echo.fd(), &byte, 1, 0) == 1) {
+            send(echo.fd(), &byte, 1, MSG_NOSIGNAL);
+        }
+    });
+    Program source(b, EPOLLOUT, [](int fd) {
+        static const char buffer[1 << 16] = {};
+
+        send(fd, buffer, sizeof(buffer), MSG_NOSIGNAL);
+    });
+    Flow &quiet = b.flows.back();
+    bool back = true;
+    Time start = now(), end = start + std::chrono::seconds(30);
+
+    while (times.size() < quiet_round_trips && now() < end) {
+        if (back && b.guest.can_send()) {
+            Header h = quiet.header(VIRTIO_VSOCK_OP_RW);
+
+            h.len = 1;
+            back = false;
+            start = now();
+            b.guest.send(h, "x");
+            quiet.sent++;
+        }
+        size_t had = b.guest.poll([&](const Header &h, std::string_view data) {
+            Flow &f = b.flow(h);
+            bool queued = f.fwd_cnt - f.last_fwd_cnt >= f.buf_alloc / 2;
+
+            f.account(h);
+            if (&f == &quiet && h.op == VIRTIO_VSOCK_OP_RW) {
+                times.push_back(Seconds(now() - start).count() * 1e6);
+                back = true;
+            }
+            if (f.consume(data.size()) && !queued) {
+                updates.push_back(&f);
+            }
+        });
+        while (!updates.empty() && b.guest.can_send()) {
+            updates.back()->send(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+            updates.pop_back();
+        }
+        if (!had) {
+            b.guest.wait(20);
+        }
+    }
+    shutdown(echo.fd(), SHUT_RDWR);
+    echoing.join();
+    if (times.empty()) {
+        throw std::runtime_error("no echo comes beside the others");
+    }
+    std::sort(times.begin(), times.end());
+    return {{"quiet one, median, us", times[times.size() / 2]},
+            {"quiet one, 99 %, us", times[times.size() * 99 / 100]}};
+}
+
+/* `guests` guests of one daemon, each with a connection; then all are idle. */
+Found guests(const std::string &program, size_t guests, Seconds seconds)
+{
+    TemporaryDirectory directory;
+    std::vector<std::string> options;
+    auto path = [&](const char *name, size_t i) {
+        return directory / (name + std::to_string(i));
+    };
+
+    for (size_t i = 0; i < guests; i++) {
+        options.emplace_back("--vm");
+        options.push_back("guest-cid=" + std::to_string(guest_cid + i)
+                          + ",socket=" + path("vhost", i) + ",uds-path="
+                          + path("vsock", i));
+    }
+    BackEnd daemon(program, options, directory / "daemon", 1 << 20);
+    std::vector<std::unique_ptr<Guest>> all;
+    std::vector<Flow> flows;
+    std::vector<HostSocket> sockets;
+    std::vector<std::unique_ptr<HostListener>> listeners;
+    Guest::Options small;
+
+    small.memory = 16 << 20;
+    for (size_t i = 0; i < guests; i++) {
+        all.push_back(std::make_unique<Guest>(path("vhost", i), small));
+        listeners.push_back(std::make_unique<HostListener>(
+            path("vsock", i) + "_" + std::to_string(port)));
+        flows.emplace_back(*all.back(), host, port, first_port);
+        if (!flows.back().connect()) {
+            throw std::runtime_error("the back end refuses a connection");
+        }
+        sockets.push_back(listeners.back()->accept());
+    }
+    std::vector<double> times;
+    for (size_t i = 0; i < quiet_round_trips; i++) {
+        size_t n = i % guests;
+        Time start = now();
+
+        flows[n].write("x");
+        sockets[n].read(1);
+        sockets[n].write("x");
+        flows[n].read(1);
+        times.push_back(Seconds(now() - start).count() * 1e6);
+    }
+    double cpu = daemon.cpu_seconds();
+    std::this_thread::sleep_for(seconds);
+    cpu = daemon.cpu_seconds() - cpu;
+    std::sort(times.begin(), times.end());
+    return {{"guests: memory, KiB", daemon.resident() / 1024.0},
+            {"guests: CPU idle, ms/s", cpu * 1000 / seconds.count()},
+            {"guests: echo, median, us", times[times.size() / 2]},
+            {"guests: echo, 99 %, us", times[times.size() * 99 / 100]}};
 }
 
 using Measure = Found (*)(const std::string &, size_t, Seconds);
@@ -339,7 +467,9 @@ const struct {
     {"in", host_to_guest, {1, 16, 1000}},
     {"latency", latency, {1, 16, 1000}},
     {"rate", connection_rate, {1, 16, 1000}},
-    {"memory", memory, {1000}},
+    {"idle", idle, {1000, 10000}},
+    {"quiet", quiet, {0, 1000}},
+    {"guests", guests, {1, 64}},
 };
 
 struct Column {
@@ -349,6 +479,8 @@ struct Column {
         std::sort(values.begin(), values.end());
         return values.empty() ? 0 : values[values.size() / 2];
     }
+    double min() const { return values.empty() ? 0 : std::ranges::min(values); }
+    double max() const { return values.empty() ? 0 : std::ranges::max(values); }
 };
 
 /* One measurement with all back ends in turn, `rounds` times over */
@@ -381,7 +513,8 @@ void compare(const std::vector<std::string> &programs, Measure measure,
     for (const std::string &name : names) {
         printf("%-26s %5zu", name.c_str(), connections);
         for (Column &column : table[name]) {
-            printf(" %12.4g", column.median());
+            printf(" %12.4g %10.3g-%-9.3g", column.median(), column.min(),
+                   column.max());
         }
         printf("\n");
     }
@@ -410,16 +543,17 @@ int main(int argc, char **argv)
     }
     std::vector<std::string> programs(argv + optind, argv + argc);
     if (programs.empty() || rounds < 1 || !(seconds > 0)) {
-        fprintf(stderr, "Usage: %s [-m out|in|latency|rate|memory] "
+        fprintf(stderr, "Usage: %s [-m out|in|latency|rate|idle|quiet|guests] "
+               
                 "[-c CONNECTIONS] [-s SECONDS] [-r ROUNDS] BACK-END...\n",
                 argv[0]);
         return 2;
     }
 
     raise_descriptor_limit();
-    printf("%-26s %5s", "median of rounds", "open");
+    printf("%-26s %5s", "median, smallest-largest", "open");
     for (size_t i = 0; i < programs.size(); i++) {
-        printf("%11s%zu:", "", i + 1);
+        printf("%11zu:%21s", i + 1, "");
     }
     printf("\n");
     for (const auto &m : measures) {

@@ -131,17 +131,19 @@ size_t BackEnd::resident() const
 
 double BackEnd::cpu_seconds() const
 {
-    std::ifstream file("/proc/" + std::to_string(pid_) + "/stat");
-    std::string word;
-    double user = 0, system = 0;
+    std::filesystem::directory_iterator threads(
+        "/proc/" + std::to_string(pid_) + "/task");
+    double total = 0;
 
-    /* proc(5): the name, in brackets, is the second; times are 14 and 15 */
-    std::getline(file, word, ')');
-    for (int i = 3; i < 14; i++) {
-        file >> word;
+    /* /proc/PID/stat counts clock ticks, which are too long for an idle one. */
+    for (const auto &thread : threads) {
+        std::ifstream file(thread.path() / "schedstat");
+        double nanoseconds = 0;
+
+        file >> nanoseconds;
+        total += nanoseconds * 1e-9;
     }
-    file >> user >> system;
-    return (user + system) / sysconf(_SC_CLK_TCK);
+    return total;
 }
 
 void raise_descriptor_limit()
