@@ -1,16 +1,16 @@
 /*
  * Attestation documents of the Nitro Secure Module
  *
- * The chain of certificates has the depth, the constraints and the lives of a
- * real one, and the suffixes of its common names, since there are verifiers
- * that count on each of them:
+ * The chain of certificates is like that of a document from EC2: it has the
+ * same depth, constraints, lifetimes and suffixes of the common names, so that
+ * a verifier which checks them can be tested:
  *
  *   root -> regional -> zonal -> instance -> the one that signs documents
  *
- * Each certificate but the root is made when it is first needed, and again when
- * what is left of its life would not cover a new one of the level below.  Keys
- * and certificates are GnuTLS's, which wipes private keys when it frees them;
- * no private key is ever written anywhere.
+ * Each certificate below the root is made when it is first needed.  It is
+ * renewed when it would expire before a new certificate of the level below.
+ * GnuTLS holds the private keys, and wipes them when it frees them.  They are
+ * not written anywhere.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,8 +27,9 @@
 #include <gnutls/x509.h>
 #include <gnutls/x509-ext.h>
 
-#define OUR_ORGANIZATION    "QEMU"
-#define OUR_UNIT            "nitro-enclave emulation"
+/* Of each subject: these certificates are not AWS's. */
+#define ORGANIZATION        "QEMU"
+#define ORGANIZATIONAL_UNIT "nitro-enclave emulation"
 #define REGION              ".us-east-1.aws"
 
 #define COMMON_NAME_MAX     64          /* characters: RFC 5280, appendix A.1 */
@@ -41,48 +42,48 @@
 #define DAY_S               (24 * HOUR_S)
 #define YEAR_S              (365ll * DAY_S)
 
-/* For the clocks of those who verify, that may be behind */
+/* Validity begins so long before now, as a verifier's clock may be behind. */
 #define CLOCK_SKEW_S        (5 * MINUTE_S)
 
-/* What a document's last certificate has left to live, at least */
+/* A document's last certificate is valid for at least so long. */
 #define SIGNER_LEFT_S       (1 * HOUR_S)
 
-typedef enum Level {
-    ROOT,
-    REGIONAL,
-    ZONAL,
-    INSTANCE,
-    SIGNER,
-    NUM_LEVELS,
-} Level;
+typedef enum NsmLevel {
+    NSM_ROOT,
+    NSM_REGIONAL,
+    NSM_ZONAL,
+    NSM_INSTANCE,
+    NSM_SIGNER,
+    NSM_NUM_LEVELS,
+} NsmLevel;
 
 static const struct {
     const char *suffix;                 /* of the common name */
     int path_length;                    /* -1: not limited */
     int64_t life_s;
-} levels[] = {
-    [ROOT] = { "aws.nitro-enclaves", -1, 30 * YEAR_S },
-    [REGIONAL] = { REGION ".nitro-enclaves", 2, 20 * DAY_S },
-    [ZONAL] = { ".zonal" REGION ".nitro-enclaves", 1, 6 * DAY_S },
-    [INSTANCE] = { REGION ".nitro-enclaves", 0, 1 * DAY_S },
-    [SIGNER] = { REGION, -1, 3 * HOUR_S + 3 },
+} nsm_levels[] = {
+    [NSM_ROOT] = { "aws.nitro-enclaves", -1, 30 * YEAR_S },
+    [NSM_REGIONAL] = { REGION ".nitro-enclaves", 2, 20 * DAY_S },
+    [NSM_ZONAL] = { ".zonal" REGION ".nitro-enclaves", 1, 6 * DAY_S },
+    [NSM_INSTANCE] = { REGION ".nitro-enclaves", 0, 1 * DAY_S },
+    [NSM_SIGNER] = { REGION, -1, 3 * HOUR_S + 3 },
 };
 
-typedef struct Certificate {
+typedef struct NsmCertificate {
     gnutls_privkey_t key;
     gnutls_x509_crt_t crt;              /* NULL: not made yet */
     gnutls_datum_t der;
-} Certificate;
+} NsmCertificate;
 
 struct NsmAttestation {
     char *module_id;
     NsmClock *clock;
     void *clock_opaque;
-    Certificate chain[NUM_LEVELS];
+    NsmCertificate chain[NSM_NUM_LEVELS];
     char *root_pem;
 };
 
-static void nsm_certificate_clear(Certificate *c)
+static void nsm_certificate_clear(NsmCertificate *c)
 {
     if (c->crt) {
         gnutls_x509_crt_deinit(c->crt);
@@ -91,10 +92,10 @@ static void nsm_certificate_clear(Certificate *c)
         gnutls_privkey_deinit(c->key);
     }
     gnutls_free(c->der.data);
-    *c = (Certificate) { };
+    *c = (NsmCertificate) { };
 }
 
-/* @ret of a function of GnuTLS that was to do @what */
+/* Check @ret, which a function of GnuTLS returned; @what did it do? */
 static bool nsm_ok(int ret, const char *what, Error **errp)
 {
     if (ret < 0) {
@@ -113,9 +114,9 @@ static int64_t nsm_host_clock(void *opaque)
     return g_get_real_time() / 1000;
 }
 
-/* Making certificates */
+/* Certificates */
 
-static bool nsm_make_key(Certificate *c, Error **errp)
+static bool nsm_make_key(NsmCertificate *c, Error **errp)
 {
     return nsm_ok(gnutls_privkey_init(&c->key), "private key", errp) &&
            nsm_ok(gnutls_privkey_generate(
@@ -124,7 +125,7 @@ static bool nsm_make_key(Certificate *c, Error **errp)
                   "generating a P-384 key", errp);
 }
 
-static bool nsm_set_public_key(Certificate *c, Error **errp)
+static bool nsm_set_public_key(NsmCertificate *c, Error **errp)
 {
     gnutls_pubkey_t key;
     bool ok;
@@ -139,7 +140,7 @@ static bool nsm_set_public_key(Certificate *c, Error **errp)
     return ok;
 }
 
-static bool nsm_set_serial(Certificate *c, Error **errp)
+static bool nsm_set_serial(NsmCertificate *c, Error **errp)
 {
     uint8_t serial[SERIAL_SIZE];
 
@@ -147,36 +148,36 @@ static bool nsm_set_serial(Certificate *c, Error **errp)
                 "serial number", errp)) {
         return false;
     }
-    /* Positive, and of the same length whatever the chance. */
+    /* The number is positive, and always has the same length. */
     serial[0] = (serial[0] & 0x7f) | 0x40;
     return nsm_ok(gnutls_x509_crt_set_serial(c->crt, serial, sizeof(serial)),
                   "serial number", errp);
 }
 
 /*
- * Make the common name of a certificate at @level: the level's suffix, after
- * random digits or a part of the module id, cut to what fits.
+ * Make the common name of a certificate at @level: random digits or a part of
+ * the module id, cut so that the level's suffix fits behind it.
  */
-static bool nsm_make_common_name(const NsmAttestation *a, Level level,
+static bool nsm_make_common_name(const NsmAttestation *a, NsmLevel level,
                                  GString *name, Error **errp)
 {
-    size_t room = COMMON_NAME_MAX - strlen(levels[level].suffix);
+    size_t max = COMMON_NAME_MAX - strlen(nsm_levels[level].suffix);
     uint64_t random;
     const char *end;
 
     switch (level) {
-    case ROOT:
+    case NSM_ROOT:
         break;
-    case REGIONAL:
-    case ZONAL:
+    case NSM_REGIONAL:
+    case NSM_ZONAL:
         if (!nsm_ok(gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof(random)),
                     "common name", errp)) {
             return false;
         }
         g_string_printf(name, "%016" PRIx64, random);
         break;
-    case INSTANCE:
-        /* A module id is the instance's id and the enclave's in it. */
+    case NSM_INSTANCE:
+        /* A module id is the instance's id, "-enc", and the enclave's id. */
         end = strstr(a->module_id, "-enc");
         g_string_append_len(name, a->module_id,
                             end ? end - a->module_id : -1);
@@ -184,21 +185,20 @@ static bool nsm_make_common_name(const NsmAttestation *a, Level level,
     default:
         g_string_append(name, a->module_id);
     }
-    g_string_truncate(name, MIN(name->len, room));
-    g_string_append(name, levels[level].suffix);
+    g_string_truncate(name, MIN(name->len, max));
+    g_string_append(name, nsm_levels[level].suffix);
     return true;
 }
 
-static bool nsm_set_subject(const NsmAttestation *a, Level level,
-                            Certificate *c,
-                            Error **errp)
+static bool nsm_set_subject(const NsmAttestation *a, NsmLevel level,
+                            NsmCertificate *c, Error **errp)
 {
     g_autoptr(GString) name = g_string_new(NULL);
     const struct {
         const char *oid, *value;
     } parts[] = {
-        { GNUTLS_OID_X520_ORGANIZATION_NAME, OUR_ORGANIZATION },
-        { GNUTLS_OID_X520_ORGANIZATIONAL_UNIT_NAME, OUR_UNIT },
+        { GNUTLS_OID_X520_ORGANIZATION_NAME, ORGANIZATION },
+        { GNUTLS_OID_X520_ORGANIZATIONAL_UNIT_NAME, ORGANIZATIONAL_UNIT },
         { GNUTLS_OID_X520_COMMON_NAME, NULL },
     };
     int i;
@@ -218,24 +218,23 @@ static bool nsm_set_subject(const NsmAttestation *a, Level level,
     return true;
 }
 
-static int64_t nsm_end_of_life(const Certificate *c)
+static int64_t nsm_end_of_life(const NsmCertificate *c)
 {
     return gnutls_x509_crt_get_expiration_time(c->crt);
 }
 
-static bool nsm_set_validity(const NsmAttestation *a, Level level,
-                             Certificate *c,
-                             Error **errp)
+static bool nsm_set_validity(const NsmAttestation *a, NsmLevel level,
+                             NsmCertificate *c, Error **errp)
 {
     int64_t begin = nsm_now_s(a) - CLOCK_SKEW_S;
-    int64_t end = begin + levels[level].life_s;
+    int64_t end = begin + nsm_levels[level].life_s;
 
-    /* Where time_t has 32 bits, nothing lives beyond the year 2038. */
+    /* A time_t of 32 bits ends in 2038. */
     if (sizeof(time_t) == sizeof(int32_t)) {
         end = MIN(end, INT32_MAX);
     }
-    if (level != ROOT) {
-        /* A root of the user's may end before all that we would make. */
+    if (level != NSM_ROOT) {
+        /* A certificate cannot outlive its issuer. */
         end = MIN(end, nsm_end_of_life(&a->chain[level - 1]));
     }
     return nsm_ok(gnutls_x509_crt_set_activation_time(c->crt, begin),
@@ -244,8 +243,11 @@ static bool nsm_set_validity(const NsmAttestation *a, Level level,
                   "validity", errp);
 }
 
-/* GnuTLS's own function would mark it critical, and AWS does not. */
-static bool nsm_set_signer_usage(Certificate *c, Error **errp)
+/*
+ * In AWS's documents this extension is not critical, and
+ * gnutls_x509_crt_set_key_usage() makes it critical.
+ */
+static bool nsm_set_signer_usage(NsmCertificate *c, Error **errp)
 {
     static const char oid[] = GNUTLS_X509EXT_OID_KEY_USAGE;
     gnutls_datum_t der;
@@ -262,19 +264,19 @@ static bool nsm_set_signer_usage(Certificate *c, Error **errp)
     return nsm_ok(ret, "key usage", errp);
 }
 
-static bool nsm_set_constraints(Level level, Certificate *c, Error **errp)
+static bool nsm_set_constraints(NsmLevel level, NsmCertificate *c, Error **errp)
 {
     unsigned usage = GNUTLS_KEY_KEY_CERT_SIGN;
 
     if (!nsm_ok(gnutls_x509_crt_set_basic_constraints(
-                   c->crt, level != SIGNER, levels[level].path_length),
+                   c->crt, level != NSM_SIGNER, nsm_levels[level].path_length),
                 "basic constraints", errp)) {
         return false;
     }
-    if (level == SIGNER) {
+    if (level == NSM_SIGNER) {
         return nsm_set_signer_usage(c, errp);
     }
-    if (level != INSTANCE) {
+    if (level != NSM_INSTANCE) {
         usage |= GNUTLS_KEY_CRL_SIGN | GNUTLS_KEY_DIGITAL_SIGNATURE;
     }
     return nsm_ok(gnutls_x509_crt_set_key_usage(c->crt, usage), "key usage",
@@ -282,26 +284,26 @@ static bool nsm_set_constraints(Level level, Certificate *c, Error **errp)
 }
 
 /*
- * The subject key identifier of @crt, or if it has none, as a root of the
- * user's may, what RFC 5280, 4.2.1.2 (1) makes of its key.
+ * Get the subject key identifier of @crt.  A root of the user's may have none:
+ * then derive it from the key (RFC 5280, 4.2.1.2, method 1).
  */
 static bool nsm_get_key_id(gnutls_x509_crt_t crt, uint8_t *id, size_t *size,
                            Error **errp)
 {
-    size_t room = *size;
+    size_t max = *size;
     int ret = gnutls_x509_crt_get_subject_key_id(crt, id, size, NULL);
 
     if (ret < 0) {
-        *size = room;
+        *size = max;
         ret = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA1, id, size);
     }
     return nsm_ok(ret, "key identifier", errp);
 }
 
-static bool nsm_set_key_ids(Certificate *c, const Certificate *issuer,
+static bool nsm_set_key_ids(NsmCertificate *c, const NsmCertificate *issuer,
                             Error **errp)
 {
-    /* One of the user's may be as long as its certificate can be. */
+    /* A root of the user's may have a long one. */
     uint8_t own[NSM_CERTIFICATE_MAX], issuers[NSM_CERTIFICATE_MAX];
     size_t own_size = sizeof(own), issuers_size = sizeof(issuers);
 
@@ -314,7 +316,7 @@ static bool nsm_set_key_ids(Certificate *c, const Certificate *issuer,
                   "authority key identifier", errp);
 }
 
-static bool nsm_make_der(Certificate *c, Error **errp)
+static bool nsm_make_der(NsmCertificate *c, Error **errp)
 {
     if (!nsm_ok(gnutls_x509_crt_export2(c->crt, GNUTLS_X509_FMT_DER, &c->der),
                 "certificate", errp)) {
@@ -322,18 +324,19 @@ static bool nsm_make_der(Certificate *c, Error **errp)
     }
     if (c->der.size > NSM_CERTIFICATE_MAX) {
         error_setg(errp, "a certificate of %u bytes (DER) is too large for"
-                   " attestation documents: the limit is %d", c->der.size,
-                   NSM_CERTIFICATE_MAX);
+                   " an attestation document: the limit is %d bytes",
+                   c->der.size, NSM_CERTIFICATE_MAX);
         return false;
     }
     return true;
 }
 
-/* A new key and certificate for @level, in place of what is there */
-static bool nsm_make_certificate(NsmAttestation *a, Level level, Error **errp)
+/* Make a new key and certificate for @level, and drop the old ones. */
+static bool nsm_make_certificate(NsmAttestation *a, NsmLevel level,
+                                 Error **errp)
 {
-    Certificate *c = &a->chain[level];
-    const Certificate *issuer = level == ROOT ? c : c - 1;
+    NsmCertificate *c = &a->chain[level];
+    const NsmCertificate *issuer = level == NSM_ROOT ? c : c - 1;
     bool ok;
 
     nsm_certificate_clear(c);
@@ -356,11 +359,11 @@ static bool nsm_make_certificate(NsmAttestation *a, Level level, Error **errp)
     return ok;
 }
 
-/* Is the root one that a verifier takes @now? */
+/* Is the root valid @now?  Otherwise no verifier accepts a document. */
 static bool nsm_check_validity(const NsmAttestation *a, int64_t now,
                                Error **errp)
 {
-    const Certificate *root = &a->chain[ROOT];
+    const NsmCertificate *root = &a->chain[NSM_ROOT];
     int64_t begin = gnutls_x509_crt_get_activation_time(root->crt);
     int64_t end = nsm_end_of_life(root);
     g_autofree char *now_text = nitro_time_to_text(now);
@@ -369,18 +372,17 @@ static bool nsm_check_validity(const NsmAttestation *a, int64_t now,
     if (now >= begin && now <= end) {
         return true;
     }
-    error_setg(errp, "the root certificate is %s %s, and now it is %s",
-               now < begin ? "not valid before" : "expired since", limit,
-               now_text);
+    error_setg(errp, "the root certificate %s at %s, and now it is %s",
+               now < begin ? "becomes valid" : "expired", limit, now_text);
     return false;
 }
 
-/* Is the certificate at @level missing, or one that should be replaced? */
-static bool nsm_is_due(const NsmAttestation *a, Level level, int64_t now)
+/* Should a (new) certificate be made for @level? */
+static bool nsm_is_due(const NsmAttestation *a, NsmLevel level, int64_t now)
 {
-    const Certificate *c = &a->chain[level];
-    int64_t needed = level == SIGNER ? SIGNER_LEFT_S
-                                     : levels[level + 1].life_s;
+    const NsmCertificate *c = &a->chain[level];
+    int64_t needed = level == NSM_SIGNER ? SIGNER_LEFT_S
+                                     : nsm_levels[level + 1].life_s;
 
     if (!c->crt) {
         return true;
@@ -389,12 +391,12 @@ static bool nsm_is_due(const NsmAttestation *a, Level level, int64_t now)
     if (now < gnutls_x509_crt_get_activation_time(c->crt)) {
         return true;
     }
-    /* A certificate cannot outlive its issuer: a new one would end as soon. */
+    /* If it expires with its issuer, a new one would not live longer. */
     return nsm_end_of_life(c) - now < needed &&
            nsm_end_of_life(c) < nsm_end_of_life(c - 1);
 }
 
-/* Make or renew what is due, and all below it. */
+/* Make the certificates that are due, and all below them. */
 static bool nsm_renew(NsmAttestation *a, int64_t now, Error **errp)
 {
     bool due = false;
@@ -403,7 +405,7 @@ static bool nsm_renew(NsmAttestation *a, int64_t now, Error **errp)
     if (!nsm_check_validity(a, now, errp)) {
         return false;
     }
-    for (level = REGIONAL; level < NUM_LEVELS; level++) {
+    for (level = NSM_REGIONAL; level < NSM_NUM_LEVELS; level++) {
         due = due || nsm_is_due(a, level, now);
         if (due && !nsm_make_certificate(a, level, errp)) {
             return false;
@@ -415,8 +417,8 @@ static bool nsm_renew(NsmAttestation *a, int64_t now, Error **errp)
 /* A root of the user's */
 
 /*
- * Read a file of @option, up to CA_FILE_MAX bytes, which the caller wipes and
- * frees.
+ * Read the file @name, which @option names.  The caller frees @text with
+ * nsm_wipe().
  */
 static bool nsm_read_file(const char *option, const char *name,
                           gnutls_datum_t *text, Error **errp)
@@ -438,7 +440,7 @@ static bool nsm_read_file(const char *option, const char *name,
     if (n < 0) {
         error_setg_errno(errp, errno, "%s: cannot read %s", option, name);
     } else if (text->size > CA_FILE_MAX) {
-        error_setg(errp, "%s: %s is too long: the limit is %d bytes",
+        error_setg(errp, "%s: %s is larger than %d bytes, the limit",
                    option, name, (int)CA_FILE_MAX);
         n = -1;
     }
@@ -454,7 +456,8 @@ static void nsm_wipe(gnutls_datum_t *text)
     }
 }
 
-static bool nsm_read_ca_cert(Certificate *root, const char *name, Error **errp)
+static bool nsm_read_ca_cert(NsmCertificate *root, const char *name,
+                             Error **errp)
 {
     gnutls_datum_t text = { };
     bool ok = nsm_read_file("attestation-ca-cert", name, &text, errp) &&
@@ -475,8 +478,8 @@ static bool nsm_read_ca_cert(Certificate *root, const char *name, Error **errp)
 }
 
 /*
- * What begins the private key: openssl writes the parameters of the curve into
- * a block before it, which GnuTLS does not read past.
+ * Skip what is before the private key: "openssl ecparam -genkey" writes a PEM
+ * block with the curve's parameters first, where GnuTLS would stop.
  */
 static gnutls_datum_t nsm_find_key(const gnutls_datum_t *text)
 {
@@ -488,15 +491,15 @@ static gnutls_datum_t nsm_find_key(const gnutls_datum_t *text)
     return (gnutls_datum_t) { text->data + skip, text->size - skip };
 }
 
-static bool nsm_import_ca_key(Certificate *root, const char *name,
-                              gnutls_x509_privkey_t *key, Error **errp)
+static bool nsm_import_ca_key(const char *name, gnutls_x509_privkey_t key,
+                              Error **errp)
 {
     gnutls_datum_t text = { };
     bool ok = nsm_read_file("attestation-ca-key", name, &text, errp);
 
     if (ok) {
         gnutls_datum_t block = nsm_find_key(&text);
-        int ret = gnutls_x509_privkey_import(*key, &block,
+        int ret = gnutls_x509_privkey_import(key, &block,
                                              GNUTLS_X509_FMT_PEM);
 
         if (ret < 0) {
@@ -509,7 +512,7 @@ static bool nsm_import_ca_key(Certificate *root, const char *name,
     return ok;
 }
 
-static bool nsm_check_ca_key(const Certificate *root, const char *ca_cert,
+static bool nsm_check_ca_key(const NsmCertificate *root, const char *ca_cert,
                              const char *ca_key, gnutls_x509_privkey_t key,
                              Error **errp)
 {
@@ -532,7 +535,7 @@ static bool nsm_check_ca_key(const Certificate *root, const char *ca_cert,
     return true;
 }
 
-static bool nsm_read_ca_key(Certificate *root, const char *ca_cert,
+static bool nsm_read_ca_key(NsmCertificate *root, const char *ca_cert,
                             const char *ca_key, Error **errp)
 {
     gnutls_x509_privkey_t key;
@@ -541,7 +544,7 @@ static bool nsm_read_ca_key(Certificate *root, const char *ca_cert,
     if (!nsm_ok(gnutls_x509_privkey_init(&key), "private key", errp)) {
         return false;
     }
-    ok = nsm_import_ca_key(root, ca_key, &key, errp) &&
+    ok = nsm_import_ca_key(ca_key, key, errp) &&
          nsm_check_ca_key(root, ca_cert, ca_key, key, errp) &&
          nsm_ok(gnutls_privkey_init(&root->key), "private key", errp) &&
          nsm_ok(gnutls_privkey_import_x509(root->key, key,
@@ -579,20 +582,20 @@ static bool nsm_check_authority(gnutls_x509_crt_t crt, const char *name,
 
     if (gnutls_x509_crt_get_basic_constraints(crt, NULL, &is_ca,
                                               &path_length) < 0 || !is_ca) {
-        error_setg(errp, "attestation-ca-cert: %s is not the certificate of a"
-                   " certificate authority", name);
+        error_setg(errp, "attestation-ca-cert: the certificate in %s is not"
+                   " one of a CA (basicConstraints)", name);
         return false;
     }
-    if (path_length >= 0 && path_length < INSTANCE) {
-        error_setg(errp, "attestation-ca-cert: %s has a path length of %d, and"
-                   " %d certificate authorities come below it", name,
-                   path_length, INSTANCE);
+    if (path_length >= 0 && path_length < NSM_INSTANCE) {
+        error_setg(errp, "attestation-ca-cert: the certificate in %s allows"
+                   " %d CAs below it (pathLenConstraint), and %d are needed",
+                   name, path_length, NSM_INSTANCE);
         return false;
     }
     if (gnutls_x509_crt_get_key_usage(crt, &usage, NULL) >= 0 &&
         !(usage & GNUTLS_KEY_KEY_CERT_SIGN)) {
-        error_setg(errp, "attestation-ca-cert: the key usage of %s is not to"
-                   " sign certificates", name);
+        error_setg(errp, "attestation-ca-cert: the certificate in %s may not"
+                   " sign certificates (keyUsage without keyCertSign)", name);
         return false;
     }
     return true;
@@ -602,7 +605,7 @@ static bool nsm_read_root(NsmAttestation *a, const char *ca_cert,
                           const char *ca_key, Error **errp)
 {
     ERRP_GUARD();
-    Certificate *root = &a->chain[ROOT];
+    NsmCertificate *root = &a->chain[NSM_ROOT];
 
     if (!nsm_read_ca_cert(root, ca_cert, errp) ||
         !nsm_check_curve(root->crt, ca_cert, errp) ||
@@ -611,8 +614,9 @@ static bool nsm_read_root(NsmAttestation *a, const char *ca_cert,
         return false;
     }
     /*
-     * What is signed with it repeats its name, which may be long: see now that
-     * all of the chain can be made, not when the guest asks for a document.
+     * Certificates contain their issuer's name, and the root's may be long.
+     * Make all of them now, so that one that is too large is an error here and
+     * not when the guest asks for a document.
      */
     if (!nsm_make_der(root, errp) || !nsm_renew(a, nsm_now_s(a), errp)) {
         error_prepend(errp, "attestation-ca-cert: %s: ", ca_cert);
@@ -634,7 +638,7 @@ static void nsm_add_optional(GByteArray *out, const char *name,
     }
 }
 
-/* In the order of real documents: there are verifiers that depend on it. */
+/* The order of the fields is that of documents from EC2. */
 static GByteArray *nsm_make_payload(const NsmAttestation *a,
                                     const NsmDocument *document, int64_t now_ms)
 {
@@ -657,10 +661,11 @@ static GByteArray *nsm_make_payload(const NsmAttestation *a,
         }
     }
     cbor_put_text(out, "certificate");
-    cbor_put_bytes(out, a->chain[SIGNER].der.data, a->chain[SIGNER].der.size);
+    cbor_put_bytes(out, a->chain[NSM_SIGNER].der.data,
+                   a->chain[NSM_SIGNER].der.size);
     cbor_put_text(out, "cabundle");
-    cbor_put_array(out, SIGNER);
-    for (i = ROOT; i < SIGNER; i++) {
+    cbor_put_array(out, NSM_SIGNER);
+    for (i = NSM_ROOT; i < NSM_SIGNER; i++) {
         cbor_put_bytes(out, a->chain[i].der.data, a->chain[i].der.size);
     }
     nsm_add_optional(out, "public_key", document->public_key);
@@ -680,8 +685,8 @@ static GByteArray *nsm_make_protected(void)
 }
 
 /*
- * Write the integer @n, of a signature, as COORDINATE_SIZE bytes.  GnuTLS has
- * as many bytes as it takes, and a zero in front where the first bit is set.
+ * Write @n, an integer of a signature, as COORDINATE_SIZE bytes.  GnuTLS
+ * returns no leading zeros, but one if the first bit is set.
  */
 static void nsm_put_coordinate(uint8_t *out, const gnutls_datum_t *n)
 {
@@ -691,7 +696,7 @@ static void nsm_put_coordinate(uint8_t *out, const gnutls_datum_t *n)
     memcpy(out + COORDINATE_SIZE - size, n->data + n->size - size, size);
 }
 
-/* ECDSA, SHA-384; @signature is r and s (RFC 9053, 2.1). */
+/* Sign with ECDSA and SHA-384; @signature is r and s (RFC 9053, 2.1). */
 static bool nsm_sign(gnutls_privkey_t key, const GByteArray *bytes,
                      uint8_t signature[2 * COORDINATE_SIZE], Error **errp)
 {
@@ -747,19 +752,19 @@ bool nsm_attestation_sign(NsmAttestation *a, const NsmDocument *document,
     }
     payload = nsm_make_payload(a, document, now_ms);
     if (payload->len > NSM_PAYLOAD_MAX) {
-        error_setg(errp, "a payload of %u bytes is too long: the limit is %d",
-                   payload->len, NSM_PAYLOAD_MAX);
+        error_setg(errp, "the payload of an attestation document has %u bytes:"
+                   " the limit is %d", payload->len, NSM_PAYLOAD_MAX);
         return false;
     }
-    return nsm_sign_payload(a->chain[SIGNER].key, payload, out, errp);
+    return nsm_sign_payload(a->chain[NSM_SIGNER].key, payload, out, errp);
 }
 
-/* Creating and freeing */
+/* Life cycle */
 
 static bool nsm_make_root_pem(NsmAttestation *a, Error **errp)
 {
     gnutls_datum_t pem = { };
-    bool ok = nsm_ok(gnutls_x509_crt_export2(a->chain[ROOT].crt,
+    bool ok = nsm_ok(gnutls_x509_crt_export2(a->chain[NSM_ROOT].crt,
                                              GNUTLS_X509_FMT_PEM, &pem),
                      "root certificate", errp);
 
@@ -781,15 +786,14 @@ NsmAttestation *nsm_attestation_new(const NsmAttestationConfig *config,
     a->clock_opaque = config->clock_opaque;
 
     if (!config->ca_cert != !config->ca_key) {
-        error_setg(errp, "attestation-ca-%s is given without"
-                   " attestation-ca-%s: a root needs both",
+        error_setg(errp, "attestation-ca-%s needs attestation-ca-%s too",
                    config->ca_cert ? "cert" : "key",
                    config->ca_cert ? "key" : "cert");
         return NULL;
     }
     ok = config->ca_cert
          ? nsm_read_root(a, config->ca_cert, config->ca_key, errp)
-         : nsm_make_certificate(a, ROOT, errp);
+         : nsm_make_certificate(a, NSM_ROOT, errp);
     if (!ok || !nsm_make_root_pem(a, errp)) {
         return NULL;
     }
@@ -803,7 +807,7 @@ void nsm_attestation_free(NsmAttestation *a)
     if (!a) {
         return;
     }
-    for (i = 0; i < NUM_LEVELS; i++) {
+    for (i = 0; i < NSM_NUM_LEVELS; i++) {
         nsm_certificate_clear(&a->chain[i]);
     }
     g_free(a->root_pem);

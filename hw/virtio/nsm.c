@@ -1,13 +1,12 @@
 /*
  * The Nitro Secure Module (NSM): registers, requests and responses
  *
- * A request is processed in three steps, in the order of this file: read the
- * CBOR (RFC 8949) item by item, find the operation and its arguments, perform
- * the operation.  The errors are those that AWS's library for the NSM
- * (aws-nitro-enclaves-nsm-api, src/api) defines.
+ * A request is CBOR (RFC 8949).  nsm_perform() checks that all of it is
+ * well-formed, finds the operation, reads its arguments, and runs it.  The
+ * guest is not trusted; what follows the first check relies on it.
  *
- * The guest is not trusted.  The whole request is checked to be well-formed
- * first, so that the later steps need not check that again.
+ * The names of errors are those of AWS's library for the NSM
+ * (aws-nitro-enclaves-nsm-api, src/api).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,7 +33,7 @@ typedef enum NsmError {
 } NsmError;
 
 static const char *const nsm_error_names[] = {
-    [NSM_OK] = "done",        /* for the trace alone */
+    [NSM_OK] = "OK",                    /* for the trace event only */
     [NSM_INVALID_INDEX] = "InvalidIndex",
     [NSM_INVALID_OPERATION] = "InvalidOperation",
     [NSM_READ_ONLY_INDEX] = "ReadOnlyIndex",
@@ -43,21 +42,19 @@ static const char *const nsm_error_names[] = {
     [NSM_INTERNAL_ERROR] = "InternalError",
 };
 
-/*
- * Reading CBOR
- */
+/* Reading CBOR */
 
-/* One item and nothing after it, with nothing nested too deep */
+/* Is there one item, not nested too deeply, and nothing after it? */
 static bool nsm_is_well_formed(const uint8_t *data, size_t size)
 {
-    CborReader r = { .data = data, .size = size };
+    CborReader r = { .what = "request", .data = data, .size = size };
 
     return cbor_skip(&r, 0, NULL) && cbor_end(&r, NULL);
 }
 
 /*
- * From here on what is read is known to be well-formed.  Tags are read past:
- * they change what an item means, not what it is.
+ * The functions below read what is known to be well-formed.  They skip tags,
+ * which do not change an item's type.
  */
 static CborHead nsm_next_head(CborReader *r)
 {
@@ -69,13 +66,13 @@ static CborHead nsm_next_head(CborReader *r)
     return head;
 }
 
-/* Pass over an item: its depth is known. */
+/* Skip an item; nsm_is_well_formed() has checked its depth. */
 static void nsm_skip_item(CborReader *r)
 {
     cbor_skip(r, 0, &error_abort);
 }
 
-/* The bytes of the string that begins with @head, in an array of their own */
+/* Returns the bytes of the string that begins with @head. */
 static GByteArray *nsm_read_string(CborReader *r, CborHead *head)
 {
     GByteArray *bytes = g_byte_array_new();
@@ -86,40 +83,40 @@ static GByteArray *nsm_read_string(CborReader *r, CborHead *head)
 
 /* Operations and their arguments */
 
-typedef enum FieldType {
-    FIELD_INDEX,            /* an unsigned integer of 16 bits, as AWS has it */
-    FIELD_BYTES,
-    FIELD_OPTIONAL_BYTES,   /* null is as good as absent */
-} FieldType;
+typedef enum NsmFieldType {
+    NSM_FIELD_INDEX,            /* u16 in AWS's library */
+    NSM_FIELD_BYTES,
+    NSM_FIELD_OPTIONAL_BYTES,   /* null means absent */
+} NsmFieldType;
 
-typedef struct Field {
+typedef struct NsmField {
     const char *name;
-    FieldType type;
-} Field;
+    NsmFieldType type;
+} NsmField;
 
-#define MAX_FIELDS 3
+#define NSM_MAX_FIELDS 3
 
-typedef struct Value {
+typedef struct NsmValue {
     uint16_t index;
     GByteArray *bytes;      /* NULL if null or absent */
-} Value;
+} NsmValue;
 
 /*
- * An operation appends its answer to @response.  If it returns an error, what
- * it appended and what it did to the registers is undone.
+ * run() appends its response to @response.  If it returns an error, the caller
+ * undoes what it appended and how it changed the registers.
  */
-typedef struct Operation {
+typedef struct NsmOperation {
     const char *name;
     bool takes_map;
-    Field fields[MAX_FIELDS];
-    NsmError (*run)(Nsm *nsm, const Value *values, GByteArray *response);
-} Operation;
+    NsmField fields[NSM_MAX_FIELDS];
+    NsmError (*run)(Nsm *nsm, const NsmValue *values, GByteArray *response);
+} NsmOperation;
 
-static void nsm_values_clear(Value *values)
+static void nsm_values_clear(NsmValue *values)
 {
     int i;
 
-    for (i = 0; i < MAX_FIELDS; i++) {
+    for (i = 0; i < NSM_MAX_FIELDS; i++) {
         if (values[i].bytes) {
             g_byte_array_unref(values[i].bytes);
         }
@@ -132,12 +129,12 @@ static bool nsm_refuse(const char *name, const char *what, Error **errp)
     return false;
 }
 
-/* These three read the value of a field into a Value. */
+/* Each of these three reads a field of one type into an NsmValue. */
 
 static bool nsm_read_index(CborReader *r, const char *name, void *out,
                            Error **errp)
 {
-    Value *value = out;
+    NsmValue *value = out;
     CborHead head = nsm_next_head(r);
 
     value->index = head.value;
@@ -148,7 +145,7 @@ static bool nsm_read_index(CborReader *r, const char *name, void *out,
 static bool nsm_read_bytes(CborReader *r, const char *name, void *out,
                            Error **errp)
 {
-    Value *value = out;
+    NsmValue *value = out;
     CborHead head = nsm_next_head(r);
 
     if (head.kind != CBOR_KIND_BYTES && head.kind != CBOR_KIND_TEXT) {
@@ -170,29 +167,29 @@ static bool nsm_read_optional_bytes(CborReader *r, const char *name, void *out,
     return nsm_read_bytes(r, name, out, errp);
 }
 
-/* Read the map of arguments of @op into @values, one for each field. */
-static bool nsm_read_arguments(const Operation *op, CborReader *r,
-                               Value *values, Error **errp)
+/* Read the arguments of @op, a map, into @values, one for each field. */
+static bool nsm_read_arguments(const NsmOperation *op, CborReader *r,
+                               NsmValue *values, Error **errp)
 {
     static bool (*const readers[])(CborReader *, const char *, void *,
                                    Error **) = {
-        [FIELD_INDEX] = nsm_read_index,
-        [FIELD_BYTES] = nsm_read_bytes,
-        [FIELD_OPTIONAL_BYTES] = nsm_read_optional_bytes,
+        [NSM_FIELD_INDEX] = nsm_read_index,
+        [NSM_FIELD_BYTES] = nsm_read_bytes,
+        [NSM_FIELD_OPTIONAL_BYTES] = nsm_read_optional_bytes,
     };
-    CborField fields[MAX_FIELDS] = { };
+    CborField fields[NSM_MAX_FIELDS] = { };
     CborHead map = nsm_next_head(r);
     unsigned n;
 
     if (map.kind != CBOR_KIND_MAP) {
         return nsm_refuse(op->name, "given a map of arguments", errp);
     }
-    for (n = 0; n < MAX_FIELDS && op->fields[n].name; n++) {
+    for (n = 0; n < NSM_MAX_FIELDS && op->fields[n].name; n++) {
         fields[n] = (CborField) {
             .name = op->fields[n].name,
             .read = readers[op->fields[n].type],
             .out = &values[n],
-            .optional = op->fields[n].type == FIELD_OPTIONAL_BYTES,
+            .optional = op->fields[n].type == NSM_FIELD_OPTIONAL_BYTES,
         };
     }
     return cbor_read_map(r, &map, fields, n, 1, errp);
@@ -205,7 +202,7 @@ static bool nsm_is_locked(const Nsm *nsm, unsigned index)
     return nsm->bank.locked >> index & 1;
 }
 
-/* The guest gets no more than the name; a guest could ask again and again. */
+/* Warn once only: a guest can repeat its request. */
 static NsmError nsm_internal_error(Error *err)
 {
     warn_report_once("nsm: %s", error_get_pretty(err));
@@ -213,7 +210,7 @@ static NsmError nsm_internal_error(Error *err)
     return NSM_INTERNAL_ERROR;
 }
 
-static NsmError nsm_describe_nsm(Nsm *nsm, const Value *values,
+static NsmError nsm_describe_nsm(Nsm *nsm, const NsmValue *values,
                                  GByteArray *response)
 {
     unsigned i;
@@ -243,13 +240,13 @@ static NsmError nsm_describe_nsm(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-static NsmError nsm_get_random(Nsm *nsm, const Value *values,
+static NsmError nsm_get_random(Nsm *nsm, const NsmValue *values,
                                GByteArray *response)
 {
     uint8_t random[NSM_RANDOM_SIZE];
     Error *err = NULL;
 
-    /* The guest's random bytes follow -seed, as those of virtio-rng do. */
+    /* Follows -seed and record/replay. */
     if (qemu_guest_getrandom(random, sizeof(random), &err) < 0) {
         return nsm_internal_error(err);
     }
@@ -261,7 +258,7 @@ static NsmError nsm_get_random(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-static NsmError nsm_describe_pcr(Nsm *nsm, const Value *values,
+static NsmError nsm_describe_pcr(Nsm *nsm, const NsmValue *values,
                                  GByteArray *response)
 {
     unsigned index = values[0].index;
@@ -279,7 +276,7 @@ static NsmError nsm_describe_pcr(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-static NsmError nsm_extend_pcr(Nsm *nsm, const Value *values,
+static NsmError nsm_extend_pcr(Nsm *nsm, const NsmValue *values,
                                GByteArray *response)
 {
     unsigned index = values[0].index;
@@ -304,7 +301,7 @@ static NsmError nsm_extend_pcr(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-static NsmError nsm_lock_pcr(Nsm *nsm, const Value *values,
+static NsmError nsm_lock_pcr(Nsm *nsm, const NsmValue *values,
                              GByteArray *response)
 {
     unsigned index = values[0].index;
@@ -320,7 +317,7 @@ static NsmError nsm_lock_pcr(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-static NsmError nsm_lock_pcrs(Nsm *nsm, const Value *values,
+static NsmError nsm_lock_pcrs(Nsm *nsm, const NsmValue *values,
                               GByteArray *response)
 {
     unsigned range = values[0].index;
@@ -333,7 +330,8 @@ static NsmError nsm_lock_pcrs(Nsm *nsm, const Value *values,
     return NSM_OK;
 }
 
-static NsmError nsm_attest(Nsm *nsm, const Value *values, GByteArray *response)
+static NsmError nsm_attest(Nsm *nsm, const NsmValue *values,
+                           GByteArray *response)
 {
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     NsmDocument document = {
@@ -357,22 +355,22 @@ static NsmError nsm_attest(Nsm *nsm, const Value *values, GByteArray *response)
     return NSM_OK;
 }
 
-static const Operation nsm_operations[] = {
+static const NsmOperation nsm_operations[] = {
     { "DescribeNSM", .run = nsm_describe_nsm },
     { "GetRandom", .run = nsm_get_random },
-    { "DescribePCR", true, { { "index", FIELD_INDEX } }, nsm_describe_pcr },
-    { "ExtendPCR", true, { { "index", FIELD_INDEX },
-                           { "data", FIELD_BYTES } }, nsm_extend_pcr },
-    { "LockPCR", true, { { "index", FIELD_INDEX } }, nsm_lock_pcr },
-    { "LockPCRs", true, { { "range", FIELD_INDEX } }, nsm_lock_pcrs },
-    { "Attestation", true, { { "user_data", FIELD_OPTIONAL_BYTES },
-                             { "nonce", FIELD_OPTIONAL_BYTES },
-                             { "public_key", FIELD_OPTIONAL_BYTES } },
+    { "DescribePCR", true, { { "index", NSM_FIELD_INDEX } }, nsm_describe_pcr },
+    { "ExtendPCR", true, { { "index", NSM_FIELD_INDEX },
+                           { "data", NSM_FIELD_BYTES } }, nsm_extend_pcr },
+    { "LockPCR", true, { { "index", NSM_FIELD_INDEX } }, nsm_lock_pcr },
+    { "LockPCRs", true, { { "range", NSM_FIELD_INDEX } }, nsm_lock_pcrs },
+    { "Attestation", true, { { "user_data", NSM_FIELD_OPTIONAL_BYTES },
+                             { "nonce", NSM_FIELD_OPTIONAL_BYTES },
+                             { "public_key", NSM_FIELD_OPTIONAL_BYTES } },
       nsm_attest },
 };
 
-static const Operation *nsm_find_operation(const GByteArray *name,
-                                           bool takes_map)
+static const NsmOperation *nsm_find_operation(const GByteArray *name,
+                                              bool takes_map)
 {
     int i;
 
@@ -387,10 +385,10 @@ static const Operation *nsm_find_operation(const GByteArray *name,
 }
 
 /*
- * Read the head of a request, up to its name: text alone, or the key of the
- * only pair of a map.  Returns NULL if it is neither, or no operation.
+ * Read a request up to its name: a text string, or the key of a map with one
+ * pair.  Returns NULL if it is neither, or if no operation has this name.
  */
-static const Operation *nsm_read_operation(CborReader *r)
+static const NsmOperation *nsm_read_operation(CborReader *r)
 {
     g_autoptr(GByteArray) name = NULL;
     CborHead head = nsm_next_head(r);
@@ -419,12 +417,12 @@ static const Operation *nsm_read_operation(CborReader *r)
 }
 
 static NsmError nsm_perform(Nsm *nsm, const uint8_t *request, size_t size,
-                            GByteArray *response)
+                            const char **name, GByteArray *response)
 {
-    CborReader r = { .data = request, .size = size };
-    Value values[MAX_FIELDS] = { };
+    CborReader r = { .what = "request", .data = request, .size = size };
+    NsmValue values[NSM_MAX_FIELDS] = { };
     NsmError error = NSM_INVALID_OPERATION;
-    const Operation *op;
+    const NsmOperation *op;
 
     if (size > NSM_REQUEST_MAX) {
         return NSM_INPUT_TOO_LARGE;
@@ -433,38 +431,42 @@ static NsmError nsm_perform(Nsm *nsm, const uint8_t *request, size_t size,
         return NSM_INVALID_OPERATION;
     }
     op = nsm_read_operation(&r);
-    if (op &&
-        (!op->takes_map || nsm_read_arguments(op, &r, values, NULL))) {
+    if (!op) {
+        return NSM_INVALID_OPERATION;
+    }
+    *name = op->name;
+    if (!op->takes_map || nsm_read_arguments(op, &r, values, NULL)) {
         error = op->run(nsm, values, response);
     }
     nsm_values_clear(values);
-    trace_nsm_operation(op ? op->name : "unknown", nsm_error_names[error]);
     return error;
 }
 
 size_t nsm_request(Nsm *nsm, const uint8_t *request, size_t request_size,
                    uint8_t *response, size_t response_size)
 {
-    g_autoptr(GByteArray) answer = g_byte_array_new();
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
     NsmBank before = nsm->bank;
-    NsmError error = nsm_perform(nsm, request, request_size, answer);
+    const char *name = "unknown";
+    NsmError error = nsm_perform(nsm, request, request_size, &name, bytes);
 
     response_size = MIN(response_size, NSM_RESPONSE_MAX);
-    if (error == NSM_OK && answer->len > response_size) {
+    if (error == NSM_OK && bytes->len > response_size) {
         error = NSM_BUFFER_TOO_SMALL;
     }
+    trace_nsm_operation(name, nsm_error_names[error]);
     if (error != NSM_OK) {
         nsm->bank = before;
-        g_byte_array_set_size(answer, 0);
-        cbor_put_map(answer, 1);
-        cbor_put_text(answer, "Error");
-        cbor_put_text(answer, nsm_error_names[error]);
-        if (answer->len > response_size) {
+        g_byte_array_set_size(bytes, 0);
+        cbor_put_map(bytes, 1);
+        cbor_put_text(bytes, "Error");
+        cbor_put_text(bytes, nsm_error_names[error]);
+        if (bytes->len > response_size) {
             return 0;
         }
     }
-    memcpy(response, answer->data, answer->len);
-    return answer->len;
+    memcpy(response, bytes->data, bytes->len);
+    return bytes->len;
 }
 
 bool nsm_check_module_id(const char *option, const char *id, Error **errp)
@@ -472,15 +474,14 @@ bool nsm_check_module_id(const char *option, const char *id, Error **errp)
     const char *p;
 
     if (!id[0] || strlen(id) > NSM_MODULE_ID_MAX) {
-        error_setg(errp, "%s=%s: %zu characters, where 1 to %d are allowed",
+        error_setg(errp, "%s=%s has %zu characters: 1 to %d are allowed",
                    option, id, strlen(id), NSM_MODULE_ID_MAX);
         return false;
     }
     for (p = id; *p; p++) {
         if (*p < ' ' || *p > '~') {
-            error_setg(errp, "%s: character %zu is 0x%02x, which is not"
-                       " printable ASCII", option, (size_t)(p - id) + 1,
-                       (uint8_t)*p);
+            error_setg(errp, "%s: byte %zu is 0x%02x: only printable ASCII is"
+                       " allowed", option, (size_t)(p - id) + 1, (uint8_t)*p);
             return false;
         }
     }

@@ -1,25 +1,24 @@
 /*
  * virtio-nsm: the Nitro Secure Module as a virtio device
  *
- * The device has one queue and no configuration.  Linux's driver
- * (drivers/misc/nsm.c) makes two buffers of each request: one for the device
- * to read, then one for the device to write, and one notification; a driver
- * may as well put both parts into one chain, or queue several requests before
- * their buffers.  Whatever the shape, requests are answered in the order they
- * were queued in, by nsm.c.
+ * The device has one queue and no configuration space.  For each request
+ * Linux's driver (drivers/misc/nsm.c) queues two descriptor chains, one with
+ * the request and one with a buffer for the response, and then notifies the
+ * device once.  A driver may also put both into one chain, or queue several
+ * requests before their buffers.  Requests are answered in the order in which
+ * they were queued, by nsm.c.
  *
  * Properties:
- *   module-id            identifies the module, as the enclave's documents say
- *                        it: printable ASCII, at most 50 characters
- *   attestation-ca-cert  PEM files: a root certificate of the user's, ECDSA on
- *   attestation-ca-key   P-384, and its private key; without them, documents
- *                        have a root that is made when the device starts
- *   attestation-root     (read-only) the root certificate of its documents, PEM
+ *   module-id            identifier of the module, in its documents too: 1 to
+ *                        50 characters of printable ASCII
+ *   attestation-ca-cert  PEM files with a root certificate (ECDSA on P-384) and
+ *   attestation-ca-key   its private key; without them, the device makes a root
+ *   attestation-root     (read-only) the root certificate of documents, PEM
  *   pcr0 to pcr31        (read-only) the registers' values, in hex
- *   locked-pcrs          (read-only) bit i tells whether register i is locked
+ *   locked-pcrs          (read-only) bit i is set if register i is locked
  *
- * Registers and locks migrate.  Keys do not: after a migration documents have
- * the root of the destination, which is the same only if it is the user's.
+ * Registers and locks migrate.  Private keys do not: after a migration,
+ * documents have the root of the destination.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,30 +36,29 @@
 #include "system/rtc.h"
 #include "trace.h"
 
-#define QUEUE_SIZE          64      /* descriptors */
+#define NSM_QUEUE_SIZE          64      /* descriptors */
 
-/* The form that EC2 gives it: the instance's id, then the enclave's. */
-#define DEFAULT_MODULE_ID   "i-00000000000000000-enc0000000000000000"
+/* The form of EC2: ids of the instance and of the enclave */
+#define NSM_DEFAULT_MODULE_ID   "i-00000000000000000-enc0000000000000000"
 
 /* The queue */
 
 static size_t virtio_nsm_answer(VirtIONSM *vnsm, VirtQueueElement *request,
                                 VirtQueueElement *response)
 {
-    /* A byte more than there may be, for nsm_request() to see it. */
+    /* One byte above the limit: nsm_request() answers InputTooLarge. */
     uint8_t in[NSM_REQUEST_MAX + 1];
     uint8_t out[NSM_RESPONSE_MAX];
     size_t in_size = iov_to_buf(request->out_sg, request->out_num, 0, in,
                                 sizeof(in));
-    size_t room = MIN(iov_size(response->in_sg, response->in_num),
-                      sizeof(out));
-    size_t size = nsm_request(&vnsm->nsm, in, in_size, out, room);
+    size_t max = MIN(iov_size(response->in_sg, response->in_num), sizeof(out));
+    size_t size = nsm_request(&vnsm->nsm, in, in_size, out, max);
 
-    trace_virtio_nsm_request(vnsm, in_size, room, size);
+    trace_virtio_nsm_request(vnsm, in_size, max, size);
     return iov_from_buf(response->in_sg, response->in_num, 0, out, size);
 }
 
-/* @elem has both parts. */
+/* @elem has the request and the buffer. */
 static void virtio_nsm_serve_one_chain(VirtIONSM *vnsm, VirtQueueElement *elem)
 {
     virtqueue_push(vnsm->vq, elem, virtio_nsm_answer(vnsm, elem, elem));
@@ -68,8 +66,8 @@ static void virtio_nsm_serve_one_chain(VirtIONSM *vnsm, VirtQueueElement *elem)
 }
 
 /*
- * The driver fetches both on the first interrupt, and fails if there is but
- * one: they become visible together.
+ * Linux's driver takes both from the used ring at the first interrupt, and
+ * fails if it finds only one.  So both become visible together.
  */
 static void virtio_nsm_serve_two_chains(VirtIONSM *vnsm,
                                         VirtQueueElement *request,
@@ -84,7 +82,7 @@ static void virtio_nsm_serve_two_chains(VirtIONSM *vnsm,
     g_free(response);
 }
 
-/* Returns whether something was answered. */
+/* Returns whether a request was answered. */
 static bool virtio_nsm_handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
 {
     VirtQueueElement *request;
@@ -100,8 +98,8 @@ static bool virtio_nsm_handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
     request = g_queue_pop_head(&vnsm->requests);
     if (!request) {
         virtio_error(VIRTIO_DEVICE(vnsm),
-                     "virtio-nsm: a buffer of %zu bytes for a response, and no"
-                     " request before it",
+                     "virtio-nsm: a buffer of %zu bytes for a response without"
+                     " a request before it",
                      iov_size(elem->in_sg, elem->in_num));
         virtqueue_detach_element(vnsm->vq, elem, 0);
         g_free(elem);
@@ -112,8 +110,8 @@ static bool virtio_nsm_handle_element(VirtIONSM *vnsm, VirtQueueElement *elem)
 }
 
 /*
- * Serve what is in the queue, but no more than fits it at once: a guest that
- * fills it as fast as it is emptied must not keep the rest of QEMU waiting.
+ * Serve at most as many chains as fit the queue, then continue in a bottom
+ * half: a guest that refills the queue quickly must not block the main loop.
  */
 static void virtio_nsm_serve_queue(VirtIONSM *vnsm)
 {
@@ -121,7 +119,7 @@ static void virtio_nsm_serve_queue(VirtIONSM *vnsm)
     bool answered = false;
     int i;
 
-    for (i = 0; i < QUEUE_SIZE; i++) {
+    for (i = 0; i < NSM_QUEUE_SIZE; i++) {
         VirtQueueElement *elem = virtqueue_pop(vnsm->vq, sizeof(*elem));
 
         if (!elem) {
@@ -132,7 +130,7 @@ static void virtio_nsm_serve_queue(VirtIONSM *vnsm)
     if (answered) {
         virtio_notify(vdev, vnsm->vq);
     }
-    if (i == QUEUE_SIZE) {
+    if (i == NSM_QUEUE_SIZE) {
         qemu_bh_schedule(vnsm->bh);
     }
 }
@@ -146,13 +144,13 @@ static void virtio_nsm_bh(void *opaque)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(opaque);
 
-    /* If the guest stops now, virtio_nsm_set_status() goes on later. */
+    /* virtio_nsm_set_status() schedules it again for a stopped guest. */
     if (vdev->vm_running && (vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
         virtio_nsm_serve_queue(VIRTIO_NSM(vdev));
     }
 }
 
-/* Called when the driver is ready, and when a guest that was stopped runs. */
+/* Called when the driver is ready, and when a stopped guest continues. */
 static void virtio_nsm_set_status(VirtIODevice *vdev, uint8_t status)
 {
     if (vdev->vm_running && (status & VIRTIO_CONFIG_S_DRIVER_OK)) {
@@ -160,7 +158,7 @@ static void virtio_nsm_set_status(VirtIODevice *vdev, uint8_t status)
     }
 }
 
-/* By the driver: registers stay. */
+/* The driver resets the device: registers do not change. */
 static void virtio_nsm_driver_reset(VirtIODevice *vdev)
 {
     VirtIONSM *vnsm = VIRTIO_NSM(vdev);
@@ -173,7 +171,7 @@ static void virtio_nsm_driver_reset(VirtIODevice *vdev)
     }
 }
 
-/* Of the machine; the transport then does what a driver's reset does. */
+/* The machine is reset; the transport calls virtio_nsm_driver_reset() too. */
 static void virtio_nsm_system_reset(DeviceState *dev)
 {
     nsm_reset(&VIRTIO_NSM(dev)->nsm);
@@ -187,7 +185,7 @@ static uint64_t virtio_nsm_get_features(VirtIODevice *vdev, uint64_t features,
 
 /* Migration */
 
-/* The requests that wait, each after a 1; a 0 at the end */
+/* Requests that wait for a buffer: 1 and the request, for each, then 0 */
 static int virtio_nsm_put_requests(QEMUFile *f, void *pv, size_t size,
                                    const VMStateField *field,
                                    JSONWriter *vmdesc)
@@ -211,7 +209,7 @@ static int virtio_nsm_get_requests(QEMUFile *f, void *pv, size_t size,
     while (qemu_get_sbyte(f)) {
         VirtQueueElement *elem;
 
-        if (g_queue_get_length(&vnsm->requests) == QUEUE_SIZE) {
+        if (g_queue_get_length(&vnsm->requests) == NSM_QUEUE_SIZE) {
             return -EINVAL;
         }
         elem = qemu_get_virtqueue_element(VIRTIO_DEVICE(vnsm), f,
@@ -287,7 +285,7 @@ static const VMStateDescription vmstate_virtio_nsm_register = {
     },
 };
 
-/* The stream is that of QEMU 9.2, so that guests migrate from and to it. */
+/* As in QEMU 9.2, so that guests migrate from and to it. */
 static const VMStateDescription vmstate_virtio_nsm_device = {
     .name = "virtio-nsm-device",
     .version_id = 1,
@@ -315,9 +313,9 @@ static const VMStateDescription vmstate_virtio_nsm = {
     },
 };
 
-/* Creating and deleting */
+/* Life cycle */
 
-/* The date that -rtc gives the guest. */
+/* Documents have the date of -rtc. */
 static int64_t virtio_nsm_clock(void *opaque)
 {
     return qemu_rtc_host_ms();
@@ -344,7 +342,7 @@ static void virtio_nsm_realize(DeviceState *dev, Error **errp)
     vnsm->nsm.module_id = vnsm->module_id;
 
     virtio_init(vdev, VIRTIO_ID_NITRO_SEC_MOD, 0);
-    vnsm->vq = virtio_add_queue(vdev, QUEUE_SIZE, virtio_nsm_handle_output);
+    vnsm->vq = virtio_add_queue(vdev, NSM_QUEUE_SIZE, virtio_nsm_handle_output);
     vnsm->bh = virtio_bh_new_guarded(dev, virtio_nsm_bh, vnsm);
 }
 
@@ -404,7 +402,7 @@ static void virtio_nsm_instance_init(Object *obj)
 {
     VirtIONSM *vnsm = VIRTIO_NSM(obj);
 
-    vnsm->module_id = g_strdup(DEFAULT_MODULE_ID);
+    vnsm->module_id = g_strdup(NSM_DEFAULT_MODULE_ID);
     g_queue_init(&vnsm->requests);
     nsm_init(&vnsm->nsm);
 }
@@ -438,7 +436,7 @@ static void virtio_nsm_class_init(ObjectClass *klass, void *data)
     object_class_property_add(klass, "locked-pcrs", "uint32",
                               virtio_nsm_get_locked, NULL, NULL, NULL);
     object_class_property_set_description(klass, "locked-pcrs",
-        "Bit i: is register i locked? (read-only)");
+        "Bit i is set if register i is locked (read-only)");
 
     dc->vmsd = &vmstate_virtio_nsm;
     device_class_set_legacy_reset(dc, virtio_nsm_system_reset);

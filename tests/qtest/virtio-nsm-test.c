@@ -247,15 +247,20 @@ static void expect_broken(Driver *d)
     expect_alive(d);
 }
 
-static char *get_string(QTestState *qts, const char *property)
+static char *get_string_of(QTestState *qts, const char *path,
+                           const char *property)
 {
     QDict *answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
-                              "{'path': '/machine/peripheral-anon/device[0]',"
-                              " 'property': %s}}", property);
+                              "{'path': %s, 'property': %s}}", path, property);
     char *value = g_strdup(qdict_get_str(answer, "return"));
 
     qobject_unref(answer);
     return value;
+}
+
+static char *get_string(QTestState *qts, const char *property)
+{
+    return get_string_of(qts, "/machine/peripheral-anon/device[0]", property);
 }
 
 static int64_t get_locked(QTestState *qts)
@@ -848,13 +853,40 @@ static void test_pci(void)
         g_test_skip("this QEMU has no q35 or no virtio-nsm-pci");
         return;
     }
-    qts = qtest_init("-M q35 -device virtio-nsm-pci,module-id=i-1-enc2,"
-                     "addr=4");
+    qts = qtest_initf("-M q35 -nodefaults -bios %s"
+                      " -device virtio-nsm-pci,module-id=i-1-enc2,addr=4",
+                      firmware);
     /* Vendor, device (0x1040 + 33) and the status's bit for capabilities */
     qtest_outl(qts, 0xcf8, 0x80002000);
     g_assert_cmphex(qtest_inl(qts, 0xcfc), ==, 0x10611af4);
     root = get_string(qts, "attestation-root");
     g_assert_true(g_str_has_prefix(root, "-----BEGIN CERTIFICATE-----\n"));
+    qtest_quit(qts);
+}
+
+#define ACPI_PCIHP_EJECT    0xae08      /* of hw/acpi/pcihp.c */
+
+/* The device can be plugged in and unplugged while the guest runs. */
+static void test_hotplug(void)
+{
+    QTestState *qts;
+
+    if (!qtest_has_machine("pc") || !qtest_has_device("virtio-nsm-pci")) {
+        g_test_skip("this QEMU has no pc or no virtio-nsm-pci");
+        return;
+    }
+    qts = qtest_initf("-M pc -nodefaults -bios %s", firmware);
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *root = NULL;
+
+        qtest_qmp_device_add(qts, "virtio-nsm-pci", "nsm", "{'addr': '6'}");
+        root = get_string_of(qts, "/machine/peripheral/nsm",
+                             "attestation-root");
+        g_assert_true(g_str_has_prefix(root, "-----BEGIN CERTIFICATE-----\n"));
+        qtest_qmp_device_del_send(qts, "nsm");
+        qtest_outl(qts, ACPI_PCIHP_EJECT, 1 << 6);
+        qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+    }
     qtest_quit(qts);
 }
 
@@ -883,6 +915,7 @@ int main(int argc, char **argv)
         { "seed", test_seed },
         { "rtc-base", test_rtc_base },
         { "pci", test_pci },
+        { "hotplug", test_hotplug },
     };
     int fd, ret, i;
 

@@ -819,6 +819,20 @@ static void test_clock_set_back(void)
     assert_valid(fourth);
 }
 
+/* Timestamps are unsigned, so -rtc base=1960-01-01 gives no documents. */
+static void test_before_1970(void)
+{
+    g_autoptr(NsmAttestation) a = NULL;
+
+    set_clock(-DAY_S);
+    a = attestation_of_run();
+    assert_fails_now(a);
+    set_clock(1);
+    g_autoptr(Document) first = sign_plain(a);
+    assert_valid(first);
+    set_clock(START_S);
+}
+
 /* A root of the user's */
 
 typedef enum KeyFormat {
@@ -1248,6 +1262,7 @@ int main(int argc, char **argv)
         { "renewal/renewed", test_renewed },
         { "renewal/late", test_renewed_late },
         { "renewal/clock-set-back", test_clock_set_back },
+        { "renewal/before-1970", test_before_1970 },
         { "user-root/simple", test_user_root },
         { "user-root/forms", test_user_root_forms },
         { "user-root/ends", test_user_root_ends },

@@ -1,13 +1,13 @@
 /*
  * Attestation documents of the Nitro Secure Module
  *
- * An attestation document says what an enclave runs, and is signed, so that
- * somebody far away can rely on it: COSE_Sign1 (RFC 9052) with ECDSA on P-384
- * and SHA-384, and a chain of X.509 certificates (RFC 5280), with the fields,
- * their order and their encodings as AWS's documents have them.  What differs
- * is the root of the chain: it is one of the user's, or made for this run.
+ * An attestation document states what an enclave runs, and others can verify
+ * it.  It is a COSE_Sign1 message (RFC 9052), signed with ECDSA on P-384 and
+ * SHA-384, with a chain of X.509 certificates (RFC 5280).  AWS specifies the
+ * fields (aws-nitro-enclaves-nsm-api, docs/attestation_process.md).  The root
+ * certificate is not AWS's: it is the user's, or made when QEMU starts.
  *
- * This file knows certificates and signatures, and nothing of requests.
+ * This file knows certificates and signatures.  It does not know requests.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,12 +26,12 @@ typedef struct NsmAttestation NsmAttestation;
 typedef int64_t NsmClock(void *opaque);
 
 typedef struct NsmAttestationConfig {
-    /* Names the enclave in the certificates; at most NSM_MODULE_ID_MAX. */
+    /* Is in the certificates' subjects; at most NSM_MODULE_ID_MAX bytes. */
     const char *module_id;
 
     /*
-     * PEM files with a root certificate and its private key: both, or both
-     * NULL for a root that is made now and ends with the process.
+     * PEM files with a root certificate and its private key.  If both are
+     * NULL, a root is made, which is lost when the process ends.
      */
     const char *ca_cert;
     const char *ca_key;
@@ -41,26 +41,27 @@ typedef struct NsmAttestationConfig {
 } NsmAttestationConfig;
 
 /*
- * What a document says; the bytes belong to the caller.  public_key, user_data
- * and nonce have no limit of their own, as on EC2: a nonce of 1025 bytes was
- * seen accepted there.  NSM_PAYLOAD_MAX bounds them together.
+ * The content of a document; the bytes belong to the caller.  public_key,
+ * user_data and nonce have no limit of their own.  AWS's specification has
+ * limits, but EC2 accepted a nonce of 1025 bytes.  NSM_PAYLOAD_MAX bounds them
+ * together.
  */
 typedef struct NsmDocument {
     const char *module_id;
-    const uint8_t (*pcrs)[NITRO_PCR_SIZE];    /* NSM_NUM_PCRS of them */
-    uint32_t which_pcrs;                    /* bit i: tell register i */
-    const GByteArray *public_key;           /* each may be NULL: null */
-    const GByteArray *user_data;
+    const uint8_t (*pcrs)[NITRO_PCR_SIZE];  /* NSM_NUM_PCRS of them */
+    uint32_t which_pcrs;                    /* bit i: include register i */
+    const GByteArray *public_key;           /* NULL for CBOR's null, like */
+    const GByteArray *user_data;            /* the next two */
     const GByteArray *nonce;
 } NsmDocument;
 
 /*
- * Read or make the root; the certificates below it are made when the first
- * document needs them, or at once if the root is the user's.  Returns NULL and
- * sets @errp, naming the file, if the user's files cannot be read, do not
- * belong together, or are not those of a P-384 certificate authority that is
- * valid now and may have three others below it.  Nothing of @config is
- * referenced after the call, except the clock.
+ * Read or make the root.  The certificates below it are made for the first
+ * document, or at once if the root is the user's.  Returns NULL and sets @errp,
+ * which names the file, if the user's files cannot be read, if the key is not
+ * that of the certificate, or if the certificate is not one of a CA on P-384
+ * that is valid now and may have three CAs below it.  Copies what it needs of
+ * @config, except the clock, which must stay valid.
  */
 NsmAttestation *nsm_attestation_new(const NsmAttestationConfig *config,
                                     Error **errp);
@@ -69,14 +70,14 @@ NsmAttestation *nsm_attestation_new(const NsmAttestationConfig *config,
 void nsm_attestation_free(NsmAttestation *attestation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NsmAttestation, nsm_attestation_free)
 
-/* The root certificate, PEM; belongs to @attestation. */
+/* Returns the root certificate in PEM, which belongs to @attestation. */
 const char *nsm_attestation_root(const NsmAttestation *attestation);
 
 /*
- * Append a signed document to @out.  Certificates that near their end are
- * renewed first, with new keys; the root stays.  Fails if the payload would be
- * longer than NSM_PAYLOAD_MAX or the root is not valid now; @out is unchanged
- * then.
+ * Append a signed document to @out.  Certificates that are about to expire are
+ * made again first, with new keys; the root stays.  Fails if the payload would
+ * be longer than NSM_PAYLOAD_MAX or if the root is not valid now; @out does not
+ * change then.
  */
 bool nsm_attestation_sign(NsmAttestation *attestation,
                           const NsmDocument *document, GByteArray *out,

@@ -13,7 +13,7 @@
 #define TYPE_VIRTIO_NSM "virtio-nsm-device"
 OBJECT_DECLARE_SIMPLE_TYPE(VirtIONSM, VIRTIO_NSM)
 
-/* A register in the form in which it migrates */
+/* A register, as it migrates */
 typedef struct VirtIONSMRegister {
     bool locked;
     uint8_t value[NITRO_PCR_SIZE];
@@ -23,8 +23,8 @@ struct VirtIONSM {
     VirtIODevice parent_obj;
 
     VirtQueue *vq;
-    QEMUBH *bh;                 /* serves what is still in the queue */
-    GQueue requests;            /* VirtQueueElements that wait for a buffer */
+    QEMUBH *bh;                 /* continues with the queue */
+    GQueue requests;            /* elements that wait for a buffer */
 
     char *module_id;
     char *ca_cert;
@@ -35,9 +35,9 @@ struct VirtIONSM {
 };
 
 /*
- * Set register @index's value at start, and after each system reset, and lock
- * it then if @locked; registers 0 to 15 are locked in any case.  Those that
- * are not set are zero at start.  Call it before the device is realized.
+ * Set the value that register @index has at start and after each reset of the
+ * machine, and whether it is then locked; registers 0 to 15 always are.
+ * Registers start as zero unless set.  Call this before the device is realized.
  */
 void virtio_nsm_set_start_pcr(VirtIONSM *vnsm, unsigned index,
                               const uint8_t value[NITRO_PCR_SIZE], bool locked);
