@@ -73,8 +73,8 @@ Bytes bytes(const Pcr &p)
 
 EifParts parts()
 {
-    return {content_of("KK"), "cmd", "{}", {content_of("a"), content_of("bc"),
-                                            content_of("d")}};
+    return {x86_64, content_of("KK"), "cmd", "{}",
+            {content_of("a"), content_of("bc"), content_of("d")}};
 }
 
 std::pair<Bytes, Measurements> make_eif(const EifParts &parts)

@@ -544,7 +544,7 @@ int main(int argc, char **argv)
     std::vector<std::string> programs(argv + optind, argv + argc);
     if (programs.empty() || rounds < 1 || !(seconds > 0)) {
         fprintf(stderr, "Usage: %s [-m out|in|latency|rate|idle|quiet|guests] "
-               
+
                 "[-c CONNECTIONS] [-s SECONDS] [-r ROUNDS] BACK-END...\n",
                 argv[0]);
         return 2;
