@@ -151,10 +151,11 @@ void decode_pcrs(CborItem &item, AttestationDocument &document)
                             + std::to_string(value.data.size())
                             + " bytes, not 32, 48 or 64");
         }
-        if (!document.pcrs.emplace(index.number, std::move(value.data))
-                 .second) {
+        Bytes &pcr = document.pcrs[static_cast<unsigned>(index.number)];
+        if (!pcr.empty()) {
             throw Violation(rule, name + " is there twice");
         }
+        pcr = std::move(value.data);
     }
 }
 

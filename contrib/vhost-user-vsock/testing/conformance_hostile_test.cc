@@ -899,8 +899,8 @@ protected:
             HostSocket refused(uds());
             refused.write("CONNECT 80\n");
             /* Of those before, there may be a word left. */
-            Packet p = guest.find([](const Packet &p) {
-                return p.header.op == VIRTIO_VSOCK_OP_REQUEST;
+            Packet p = guest.find([](const Packet &found) {
+                return found.header.op == VIRTIO_VSOCK_OP_REQUEST;
             });
             Flow(guest, p.header.src_cid, p.header.src_port, 80)
                 .send(VIRTIO_VSOCK_OP_RST);

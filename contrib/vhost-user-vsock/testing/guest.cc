@@ -319,11 +319,12 @@ void Flow::account(const Header &header)
 
 Packet Flow::next()
 {
-    Packet p = guest_->find([this](const Packet &p) {
-        return p.header.src_cid == host_cid &&
-            p.header.src_port == host_port &&
-            p.header.dst_port == guest_port &&
-            p.header.dst_cid == guest_->cid() && p.header.type == type;
+    Packet p = guest_->find([this](const Packet &found) {
+        return found.header.src_cid == host_cid &&
+            found.header.src_port == host_port &&
+            found.header.dst_port == guest_port &&
+            found.header.dst_cid == guest_->cid() &&
+            found.header.type == type;
     });
     account(p.header);
     return p;
