@@ -134,7 +134,6 @@ class DescribeEif(Case):
     def test_bad_files(self):
         for name, data in (("empty", b""), ("elf", b"\x7fELF" * 1000),
                            ("short", harness.eif(PARTS)[:-1]),
-                           ("arm", harness.eif(PARTS, flags=1)),
                            ("v5", harness.eif(PARTS, version=5))):
             path = self.file(name, data)
             self.fails(35, [path], "describe-eif", "--eif-path", path)
