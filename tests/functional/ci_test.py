@@ -151,7 +151,8 @@ class Action(Case):
 
     def test_archive(self):
         """A container image becomes an enclave image first."""
-        program = self.file("x.c", b"int main(void) { return 0; }")
+        program = self.file("x.c", b"#include <unistd.h>\n"
+                            b"int main(void) { return sleep(2) != 0; }")
         subprocess.run(["cc", "-static", "-o", self.dir / "x", program],
                        check=True)
         layer = build.tar([build.folder("bin"), build.entry(

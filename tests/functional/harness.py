@@ -310,7 +310,13 @@ class Qmp:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(120)
-        self.socket.connect(str(path))
+        # The file is there a moment before QEMU listens on it.
+        for _ in range(100):
+            if self.socket.connect_ex(str(path)) == 0:
+                break
+            time.sleep(0.05)
+        else:
+            raise ConnectionRefusedError(path)
         self.file = self.socket.makefile("rw")
         self.file.readline()
         self.command("qmp_capabilities")
