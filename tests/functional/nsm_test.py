@@ -347,7 +347,7 @@ class Roots(harness.Case):
 
     def test_unfit(self):
         for words, authority in (
-                (["authority"], attestation.Authority("r", ca=False)),
+                (["basicConstraints"], attestation.Authority("r", ca=False)),
                 (["expired"], attestation.Authority("r", life=-0.5)),
                 (["SECP256R1"], P256Authority("r"))):
             cert = self.file("unfit.pem", authority.pem())

@@ -53,7 +53,7 @@ class Refused(harness.Case):
                            word="twice")
         self.refused_guest("--vm", f"socket={uds}", word="--vm")
         self.refused_guest("--listen", f"unix:{uds}:1",
-                           "--listen", f"unix:{uds}:2", word="twice")
+                           "--listen", f"unix:{uds}:2", word=uds)
 
     def test_cids(self):
         for cid in ("0", "1", "2", "3", "-1", "4294967295", "4294967296",
@@ -81,7 +81,7 @@ class Refused(harness.Case):
                                word="107")
         self.refused("--socket", self.dir / "nowhere/qemu", word="nowhere")
         self.refused_guest("--uds-path", self.file("file", b"kept"),
-                           word="no socket")
+                           word="not a socket")
         self.assertEqual((self.dir / "file").read_bytes(), b"kept")
         self.refused_guest("--events", "77", word="events=77")
         self.refused_guest("--events", self.dir / "nowhere/file",
