@@ -12,7 +12,7 @@
 #include <string>
 
 #include "commands/commands.hh"
-#include "support/common.hh"
+#include "support/errors.hh"
 
 namespace {
 

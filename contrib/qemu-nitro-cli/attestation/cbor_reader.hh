@@ -13,7 +13,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "support/common.hh"
+#include "support/bytes.hh"
 
 constexpr unsigned cbor_depth_max = 16;     /* of arrays, maps and tags */
 

@@ -13,9 +13,10 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 
-#include "support/common.hh"
+#include "support/bytes.hh"
 
 constexpr size_t document_max = 64 * 1024;      /* bytes; an NSM's response has
                                                    room for 12 KiB */

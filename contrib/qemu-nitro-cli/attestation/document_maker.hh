@@ -14,7 +14,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 
-#include "support/common.hh"
+#include "support/bytes.hh"
 
 /* CBOR: the encodings of single items, to be put after each other */
 namespace cbor {

@@ -13,8 +13,9 @@
 #include <filesystem>
 #include <sys/stat.h>
 
-#include "enclave/runtime.hh"
 #include "support/atomic_file.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
 #include "support/gnutls_handles.hh"
 
 namespace {
@@ -61,7 +62,7 @@ void make_folder(const std::string &path)
     if (error) {
         throw Error(Code::file, path + ": " + error.message(), advice);
     }
-    make_private_folder(path);
+    make_private_directory(path);
 }
 
 /* When a certificate ends */

@@ -7,6 +7,7 @@
 
 #include <sys/wait.h>
 
+#include "support/files.hh"
 #include "support/test_support.hh"
 
 namespace {

@@ -12,6 +12,7 @@
 #define QEMU_NITRO_CLI_ATTESTATION_VERIFY_HH
 
 #include "attestation/document.hh"
+#include "support/bytes.hh"
 
 struct AttestationPolicy {
     Bytes root;                         /* DER: the root that is trusted */

@@ -10,6 +10,7 @@
 #include "attestation/root.hh"
 #include "support/arguments.hh"
 #include "support/atomic_file.hh"
+#include "support/files.hh"
 
 namespace {
 

@@ -16,7 +16,9 @@
 #include "image/builder.hh"
 #include "image/container_engine.hh"
 #include "support/arguments.hh"
-#include "support/json_input.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
+#include "support/json.hh"
 #include "support/process.hh"
 
 namespace {

@@ -8,8 +8,8 @@
 #include <iostream>
 
 #include "enclave/console.hh"
-#include "enclave/run_options.hh"
 #include "support/arguments.hh"
+#include "support/errors.hh"
 
 namespace {
 

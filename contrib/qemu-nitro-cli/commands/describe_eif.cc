@@ -8,8 +8,8 @@
 #include <iostream>
 
 #include "image/description.hh"
-#include "image/measurements.hh"
 #include "support/arguments.hh"
+#include "support/json.hh"
 
 namespace {
 

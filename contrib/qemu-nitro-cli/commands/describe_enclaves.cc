@@ -7,9 +7,10 @@
 
 #include <iostream>
 
+#include "descriptor.hh"
 #include "enclave/runtime.hh"
-#include "image/measurements.hh"
 #include "support/arguments.hh"
+#include "support/json.hh"
 
 namespace {
 

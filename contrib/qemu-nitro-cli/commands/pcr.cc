@@ -13,6 +13,9 @@
 #include "image/certificate.hh"
 #include "image/measurements.hh"
 #include "support/arguments.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
+#include "support/json.hh"
 #include "support/progress.hh"
 
 namespace {

@@ -10,7 +10,8 @@
 
 #include "enclave/console.hh"
 #include "enclave/launch.hh"
-#include "image/measurements.hh"
+#include "support/errors.hh"
+#include "support/json.hh"
 
 namespace {
 

@@ -11,6 +11,8 @@
 #include "image/eif_file.hh"
 #include "image/eif_writer.hh"
 #include "support/arguments.hh"
+#include "support/errors.hh"
+#include "support/json.hh"
 
 namespace {
 

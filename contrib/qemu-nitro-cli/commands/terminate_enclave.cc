@@ -8,9 +8,11 @@
 #include <csignal>
 #include <iostream>
 
+#include "descriptor.hh"
 #include "enclave/runtime.hh"
-#include "image/measurements.hh"
 #include "support/arguments.hh"
+#include "support/errors.hh"
+#include "support/json.hh"
 
 namespace {
 

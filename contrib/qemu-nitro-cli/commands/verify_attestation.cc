@@ -17,8 +17,9 @@
 #include <regex>
 
 #include "attestation/verify.hh"
-#include "enclave/run_options.hh"
 #include "support/arguments.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
 
 namespace {
 
@@ -242,18 +243,6 @@ Bytes read_document(const std::string &path)
 }
 
 /* Output */
-
-std::string hex(const Bytes &bytes)
-{
-    std::string text;
-    char digits[3];
-
-    for (uint8_t byte : bytes) {
-        snprintf(digits, sizeof(digits), "%02x", byte);
-        text += digits;
-    }
-    return text;
-}
 
 Json hex_or_null(const std::optional<Bytes> &bytes)
 {

@@ -17,7 +17,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "support/common.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
 
 namespace {
 

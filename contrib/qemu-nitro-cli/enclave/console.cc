@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "descriptor.hh"
 #include "enclave/console_log.hh"
 
 namespace {

@@ -13,6 +13,8 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "support/errors.hh"
+
 namespace {
 
 constexpr uint64_t page = 4096;

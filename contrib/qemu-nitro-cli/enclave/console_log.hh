@@ -16,7 +16,7 @@
 #include <optional>
 #include <string>
 
-#include "support/common.hh"
+#include "descriptor.hh"
 
 /* What is kept of a log, in bytes */
 struct LogLimits {

@@ -23,10 +23,14 @@
 #include <gnutls/gnutls.h>
 
 #include "attestation/root.hh"
+#include "descriptor.hh"
 #include "enclave/accelerator.hh"
 #include "enclave/console_log.hh"
 #include "enclave/supervisor.hh"
 #include "image/description.hh"
+#include "support/arguments.hh"
+#include "support/bytes.hh"
+#include "support/errors.hh"
 
 namespace {
 
@@ -37,17 +41,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int boot_seconds_each = 90;
 constexpr uint64_t boot_piece = uint64_t{6} << 30;
 constexpr int max_boot_seconds = 86400;
-
-std::string hex(const uint8_t *data, size_t digits)
-{
-    static const char digit[] = "0123456789abcdef";
-    std::string text;
-
-    for (size_t i = 0; i < digits; i++) {
-        text += digit[i % 2 ? data[i / 2] & 15 : data[i / 2] >> 4];
-    }
-    return text;
-}
 
 /*
  * The id of the parent instance, which PCR4 measures: this user's on this
@@ -65,7 +58,7 @@ std::string parent_id()
         throw Error(Code::boot, "SHA-256 does not work",
                     "Check the installation of GnuTLS.");
     }
-    return "i-" + hex(hash, 17);
+    return "i-" + hex(hash).substr(0, 17);
 }
 
 std::string new_enclave_id(const RunOptions &options)
@@ -76,7 +69,7 @@ std::string new_enclave_id(const RunOptions &options)
         throw Error(Code::boot, "no random numbers: " + error_text(errno),
                     "Try again.");
     }
-    return options.parent_id.value_or(parent_id()) + "-enc" + hex(random, 16);
+    return options.parent_id.value_or(parent_id()) + "-enc" + hex(random);
 }
 
 uint64_t host_memory_mib()

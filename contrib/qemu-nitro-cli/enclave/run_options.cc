@@ -11,9 +11,10 @@
 #include <regex>
 #include <sstream>
 
-#include "decimal.hh"
 #include "enclave/enclave.hh"
-#include "support/json_input.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
+#include "support/json.hh"
 
 namespace {
 
@@ -246,26 +247,6 @@ void require(const json &file, const std::string &path, const char *key)
 }
 
 } // namespace
-
-std::string shown(std::string text)
-{
-    std::ranges::replace_if(text, [](unsigned char c) {
-        return c < ' ' || c == 0x7f;
-    }, '?');
-    return text;
-}
-
-uint64_t parse_number(const std::string &option, const std::string &text,
-                      uint64_t max)
-{
-    std::optional<uint64_t> value = parse_decimal(text, 0, max);
-
-    if (!value) {
-        invalid(option + " " + text + " is not a number from 0 to "
-                + number(max), "Correct it.");
-    }
-    return *value;
-}
 
 uint64_t parse_memory(const std::string &text)
 {

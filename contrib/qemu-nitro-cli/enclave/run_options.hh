@@ -44,13 +44,6 @@ RunOptions run_options_from_json(const std::string &text,
 /* "512", "512m", "2G", "1T": MiB without a suffix */
 uint64_t parse_memory(const std::string &text);
 
-/* A decimal number of at most `max`; `option` is for messages. */
-uint64_t parse_number(const std::string &option, const std::string &text,
-                      uint64_t max);
-
-/* A text in a message: control characters would break its line. */
-std::string shown(std::string text);
-
 /* Throws if `memory_mib` is less than an image of `image_size` bytes needs. */
 void check_memory(uint64_t memory_mib, uint64_t image_size);
 

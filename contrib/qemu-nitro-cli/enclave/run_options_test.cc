@@ -21,23 +21,6 @@ int code(const std::string &fields)
     return code_of([&] { from(good + (", " + fields)); });
 }
 
-TEST(Numbers, Range)
-{
-    EXPECT_EQ(parse_number("n", "0", 5), 0u);
-    EXPECT_EQ(parse_number("n", "0005", 5), 5u);
-    EXPECT_EQ(parse_number("n", "18446744073709551615", UINT64_MAX),
-              UINT64_MAX);
-    for (const char *text : {"", "6", "-1", "+1", " 1", "1 ", "0x1", "1.0",
-                             "18446744073709551616",
-                             "99999999999999999999999999"}) {
-        EXPECT_EQ(code_of([&] { parse_number("n", text, 5); }), 3) << text;
-    }
-    EXPECT_EQ(code_of([] {
-        parse_number("n", "18446744073709551616", UINT64_MAX);
-    }), 3);
-    EXPECT_EQ(code_of([] { parse_number("n", "1", 0); }), 3);
-}
-
 TEST(Memory, Units)
 {
     EXPECT_EQ(parse_memory("512"), 512u);

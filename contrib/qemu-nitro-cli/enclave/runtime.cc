@@ -7,22 +7,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/time.h>
+
+#include "support/errors.hh"
+#include "support/files.hh"
 
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr int lock_wait_ms = 60000;
-/* How often waiting for a lock is interrupted, after its time is over */
-constexpr int alarm_ms = 50;
 
 /* "qemu-nitro/", an id, "/vsock.sock_" and a port fit a socket's path. */
 constexpr size_t max_socket_path = 107;
@@ -64,80 +62,6 @@ std::string base_folder()
     return "/tmp/qemu-nitro-" + uid;
 }
 
-/*
- * Interrupts a system call that waits, after some time, and again and again:
- * the signal may come just before the call.
- */
-class Alarm {
-public:
-    explicit Alarm(int milliseconds)
-    {
-        struct sigaction action = {};
-        itimerval timer = {time_of(alarm_ms), time_of(milliseconds)};
-        sigset_t set;
-
-        action.sa_handler = [](int) {};
-        sigaction(SIGALRM, &action, &action_);
-        sigemptyset(&set);
-        sigaddset(&set, SIGALRM);
-        sigprocmask(SIG_UNBLOCK, &set, &mask_);
-        setitimer(ITIMER_REAL, &timer, nullptr);
-    }
-    Alarm(const Alarm &) = delete;
-    Alarm &operator=(const Alarm &) = delete;
-    ~Alarm()
-    {
-        itimerval none = {};
-
-        setitimer(ITIMER_REAL, &none, nullptr);
-        sigprocmask(SIG_SETMASK, &mask_, nullptr);
-        sigaction(SIGALRM, &action_, nullptr);
-    }
-
-private:
-    static timeval time_of(int milliseconds)
-    {
-        return {milliseconds / 1000, milliseconds % 1000 * 1000};
-    }
-
-    struct sigaction action_;
-    sigset_t mask_;
-};
-
-/*
- * Take a lock, as flock() does, and wait for it at most so long: whether it is
- * held now.  The kernel lets those who wait in one after the other.
- */
-bool take_lock(const Descriptor &file, int operation, int milliseconds)
-{
-    auto end = std::chrono::steady_clock::now()
-        + std::chrono::milliseconds(milliseconds);
-    auto take = [&](int how) {
-        if (flock(file.get(), operation | how) == 0) {
-            return true;
-        }
-        if (errno != EWOULDBLOCK && errno != EINTR) {
-            throw Error(Code::file, "a lock: " + error_text(errno),
-                        "Try again.");
-        }
-        return false;
-    };
-
-    if (take(LOCK_NB)) {
-        return true;
-    }
-    if (milliseconds <= 0) {
-        return false;
-    }
-    Alarm alarm(milliseconds);
-    while (!take(0)) {
-        if (std::chrono::steady_clock::now() >= end) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* If it can be shared, nobody holds it but others that only look. */
 bool is_free(const Descriptor &lock)
 {
@@ -156,22 +80,6 @@ std::optional<Enclave> read_state(const EnclaveFolder &folder)
 
 } // namespace
 
-void make_private_folder(const std::string &path)
-{
-    struct stat st;
-
-    if (mkdir(path.c_str(), 0700) && errno != EEXIST) {
-        throw Error(Code::file, path + ": " + error_text(errno),
-                    "Check that this folder can be made.");
-    }
-    if (lstat(path.c_str(), &st) || !S_ISDIR(st.st_mode) ||
-        st.st_uid != geteuid() || (st.st_mode & 077)) {
-        throw Error(Code::file, path + ": this is no folder of "
-                    + user_text(geteuid()) + " alone",
-                    "Remove it, or give it to that user with mode 0700.");
-    }
-}
-
 Descriptor open_lock(const EnclaveFolder &folder)
 {
     Descriptor lock(open(folder.lock().c_str(), O_RDWR | O_CLOEXEC));
@@ -188,24 +96,9 @@ bool wait_for_end(const Descriptor &lock, int milliseconds)
     return take_lock(lock, LOCK_SH, milliseconds);
 }
 
-Descriptor lock_file(const std::string &path, int milliseconds)
-{
-    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC
-                         | O_NOFOLLOW, 0600));
-
-    if (!file) {
-        throw Error(Code::file, path + ": " + error_text(errno),
-                    "Check that this file can be written.");
-    }
-    if (!take_lock(file, LOCK_EX, milliseconds)) {
-        return Descriptor();
-    }
-    return file;
-}
-
 Runtime::Runtime() : path_(base_folder())
 {
-    make_private_folder(path_);
+    make_private_directory(path_);
     if (path_.size() + longest_name > max_socket_path) {
         throw Error(Code::file, path_ + ": the path of this folder has "
                     + std::to_string(path_.size()) + " bytes, and more than "
@@ -270,7 +163,7 @@ Descriptor Runtime::add(const std::string &id) const
 {
     EnclaveFolder f = folder(id);
 
-    make_private_folder(f.path);
+    make_private_directory(f.path);
     Descriptor lock = lock_file(f.lock(), 0);
     if (!lock) {
         throw Error(Code::file, f.lock() + " is held", "Try again.");

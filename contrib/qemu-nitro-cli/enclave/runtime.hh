@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "descriptor.hh"
 #include "enclave/enclave.hh"
 
 /* An enclave's folder and what is in it */
@@ -86,15 +87,5 @@ Descriptor open_lock(const EnclaveFolder &folder);
  * time.  The file may be removed meanwhile.  Throws Error if the system does
  * not tell. */
 bool wait_for_end(const Descriptor &lock, int milliseconds);
-
-/*
- * A folder of this user alone: made if it is not there.  Throws Error if it is
- * somebody else's, or if others may enter it.
- */
-void make_private_folder(const std::string &path);
-
-/* Take the lock of a file, which is made if it is not there; nothing if it is
- * held for `milliseconds`. */
-Descriptor lock_file(const std::string &path, int milliseconds);
 
 #endif

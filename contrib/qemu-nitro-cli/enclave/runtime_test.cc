@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
+#include "support/files.hh"
 #include "support/test_support.hh"
 
 namespace {
@@ -228,44 +229,6 @@ TEST_F(RuntimeFolder, FilesThatCannotBeRead)
     write("qemu-nitro/" + one, "");
     EXPECT_TRUE(runtime.enclaves().empty());
     EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
-}
-
-TEST_F(RuntimeFolder, Locks)
-{
-    Descriptor held = lock_file(path("lock"), 0);
-
-    ASSERT_TRUE(held);
-    EXPECT_FALSE(lock_file(path("lock"), 10));
-    Descriptor other(open(path("lock").c_str(), O_RDWR | O_CLOEXEC));
-    EXPECT_FALSE(wait_for_end(other, 10));
-    held.reset();
-    EXPECT_TRUE(wait_for_end(other, 0));
-    std::filesystem::create_symlink("elsewhere", path("link"));
-    EXPECT_EQ(code_of([&] { lock_file(path("link"), 0); }), 19);
-    EXPECT_FALSE(std::filesystem::exists(path("elsewhere")));
-}
-
-/* Whoever waits gets the lock when it is free, and SIGALRM is as it was. */
-TEST_F(RuntimeFolder, WaitingForALock)
-{
-    Descriptor held = lock_file(path("lock"), 0);
-    struct sigaction before, after;
-
-    ASSERT_EQ(sigaction(SIGALRM, nullptr, &before), 0);
-    EXPECT_FALSE(lock_file(path("lock"), 60));
-    ASSERT_EQ(sigaction(SIGALRM, nullptr, &after), 0);
-    EXPECT_EQ(before.sa_handler, after.sa_handler);
-
-    pid_t child = fork();
-    if (child == 0) {
-        held.reset();
-        _exit(lock_file(path("lock"), 60000) ? 0 : 1);
-    }
-    usleep(1000);
-    held.reset();
-    int status = -1;
-    EXPECT_EQ(waitpid(child, &status, 0), child);
-    EXPECT_EQ(status, 0);
 }
 
 /* A damaged state file does not hide another enclave from its id. */

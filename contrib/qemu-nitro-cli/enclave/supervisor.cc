@@ -21,6 +21,7 @@
 
 #include "enclave/console_log.hh"
 #include "support/atomic_file.hh"
+#include "support/errors.hh"
 
 namespace {
 

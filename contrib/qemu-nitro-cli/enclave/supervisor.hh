@@ -23,6 +23,7 @@
 #ifndef QEMU_NITRO_CLI_ENCLAVE_SUPERVISOR_HH
 #define QEMU_NITRO_CLI_ENCLAVE_SUPERVISOR_HH
 
+#include "descriptor.hh"
 #include "enclave/enclave.hh"
 #include "enclave/runtime.hh"
 #include "enclave/vsock_options.hh"

@@ -12,7 +12,8 @@
 #include <sys/un.h>
 
 #include "decimal.hh"
-#include "enclave/run_options.hh"
+#include "support/arguments.hh"
+#include "support/errors.hh"
 
 namespace {
 

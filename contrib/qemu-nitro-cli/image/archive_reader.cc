@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "image/measurements.hh"
+#include "support/errors.hh"
 
 namespace {
 
@@ -98,7 +98,7 @@ public:
         uint8_t digest[32];
 
         gnutls_hash_output(hash_, digest);
-        return "sha256:" + hex(digest, sizeof(digest));
+        return "sha256:" + hex(digest);
     }
 
 private:

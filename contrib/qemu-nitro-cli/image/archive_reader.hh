@@ -13,7 +13,9 @@
 #include <memory>
 #include <string>
 
+#include "descriptor.hh"
 #include "image/content.hh"
+#include "support/bytes.hh"
 
 /* A part of a store, which can be read as often as one likes */
 struct Blob {

@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 
 #include "image/cpio.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
 
 namespace {
 

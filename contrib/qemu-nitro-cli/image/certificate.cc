@@ -14,7 +14,7 @@
 #include <map>
 #include <utility>
 
-#include "image/measurements.hh"
+#include "support/errors.hh"
 #include "support/gnutls_handles.hh"
 #include "support/pem.hh"
 
@@ -127,7 +127,7 @@ std::string text_of(const gnutls_x509_ava_st &ava)
         }
         return text;
     default:
-        return "#" + hex(p, ava.value.size);
+        return "#" + hex({p, ava.value.size});
     }
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "support/common.hh"
+#include "support/bytes.hh"
 
 /*
  * The certificate in a PEM text, in DER; of several, the first.  Throws an

@@ -13,7 +13,9 @@
 #include <sstream>
 #include <sys/stat.h>
 
-#include "support/json_input.hh"
+#include "support/bytes.hh"
+#include "support/errors.hh"
+#include "support/json.hh"
 #include "support/progress.hh"
 
 using nlohmann::json;

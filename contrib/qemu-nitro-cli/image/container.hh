@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "descriptor.hh"
 #include "image/architecture.hh"
 #include "image/layers.hh"
 

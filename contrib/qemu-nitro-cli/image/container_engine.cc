@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "support/errors.hh"
 #include "support/process.hh"
 
 namespace {

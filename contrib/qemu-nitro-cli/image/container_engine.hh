@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "support/common.hh"
+#include "descriptor.hh"
 
 /*
  * Have the engine build the image `uri` from the directory `build_from`, if

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "support/errors.hh"
+
 namespace {
 
 constexpr size_t piece_size = 1 << 20;
@@ -235,7 +237,6 @@ ContentPtr Spool::finish(uint64_t size)
     end_ += size;
     return content(begin, size);
 }
-
 
 void Spool::read(uint64_t position, uint8_t *data, size_t size) const
 {

@@ -15,7 +15,8 @@
 #include <memory>
 #include <string>
 
-#include "support/common.hh"
+#include "descriptor.hh"
+#include "support/bytes.hh"
 
 /* Gets the bytes, piece after piece */
 using ByteSink = std::function<void(const uint8_t *data, size_t size)>;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "support/files.hh"
 #include "support/test_support.hh"
 
 namespace {

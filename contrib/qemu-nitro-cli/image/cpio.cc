@@ -18,6 +18,9 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "support/bytes.hh"
+#include "support/errors.hh"
+
 namespace {
 
 const char *const check_tree = "Check the folder given with --rootfs.";

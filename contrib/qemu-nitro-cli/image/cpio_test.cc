@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "support/errors.hh"
+
 namespace {
 
 struct Entry {

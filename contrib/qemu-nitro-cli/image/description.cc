@@ -6,7 +6,8 @@
 #include "image/description.hh"
 
 #include "image/certificate.hh"
-#include "support/json_input.hh"
+#include "support/errors.hh"
+#include "support/json.hh"
 
 using nlohmann::json;
 using nlohmann::ordered_json;

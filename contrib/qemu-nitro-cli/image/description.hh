@@ -10,6 +10,7 @@
 #include <string>
 
 #include "image/eif_file.hh"
+#include "support/bytes.hh"
 
 /*
  * Read the image and describe it, with nitro-cli's keys in its order.  Throws

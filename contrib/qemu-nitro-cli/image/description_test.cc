@@ -1,5 +1,5 @@
 /*
- * Tests of describe_eif.cc and measurements.cc: the form of what is printed
+ * Tests of description.cc and measurements.cc: the form of what is printed
  *
  * What describe-eif says of whole images is tested from outside, in
  * tests/functional/cli_image_test.py.
@@ -10,7 +10,6 @@
 
 #include <glib.h>
 
-#include "commands/explanations.hh"
 #include "support/test_support.hh"
 
 namespace {
@@ -112,34 +111,6 @@ TEST(Measurement, Json)
     EXPECT_EQ(to_json(m).dump(), unsigned_text + "\"}");
     m.pcr8 = m.pcr1;
     EXPECT_EQ(to_json(m).dump(), unsigned_text + R"(","PCR8":")" + ab + "\"}");
-}
-
-TEST(Explanations, EveryNumberHasOne)
-{
-    for (int code = 0; code <= 60; code++) {
-        std::string number = std::to_string(code);
-
-        for (const std::string &form : {number, "e" + number, "E" + number}) {
-            ASSERT_TRUE(explain(form)) << form;
-            EXPECT_EQ(explain(form)->number, code);
-        }
-    }
-    EXPECT_EQ(explain("E04")->number, 4);
-    /* Those that this program itself reports */
-    for (Code code : {Code::missing_argument, Code::conflicting_argument,
-                      Code::invalid_argument, Code::socket, Code::json,
-                      Code::file, Code::cpu_twice, Code::cpu_id,
-                      Code::cpu_count, Code::cpu_list, Code::memory,
-                      Code::memory_left, Code::eif, Code::boot, Code::console,
-                      Code::building, Code::docker_build, Code::docker_pull,
-                      Code::blobs, Code::name, Code::signature_check,
-                      Code::signing}) {
-        EXPECT_TRUE(explain(std::to_string(static_cast<int>(code)))->is_used);
-    }
-    for (const char *form : {"", "E", "61", "99", "019", "E 1", "-1", "1x",
-                             "99999999999999999999", "EE1"}) {
-        EXPECT_FALSE(explain(form)) << form;
-    }
 }
 
 } // namespace

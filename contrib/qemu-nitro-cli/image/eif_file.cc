@@ -11,6 +11,7 @@
 #include <exception>
 #include <sys/stat.h>
 
+#include "support/errors.hh"
 #include "support/progress.hh"
 
 namespace {

@@ -15,6 +15,7 @@
 
 #include "image/eif_reader.h"
 #include "image/measurements.hh"
+#include "support/bytes.hh"
 
 class EifFile {
 public:

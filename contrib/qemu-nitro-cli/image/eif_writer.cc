@@ -7,6 +7,8 @@
 
 #include <zlib.h>
 
+#include "support/errors.hh"
+
 namespace {
 
 constexpr size_t max_sections = 32;

@@ -17,6 +17,7 @@
 #include "image/measurements.hh"
 #include "image/signer.hh"
 #include "support/atomic_file.hh"
+#include "support/bytes.hh"
 
 enum class SectionType : uint16_t {
     kernel = 1, cmdline, ramdisk, signature, metadata

@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "image/builder.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
 
 #include <cstdlib>
 #include <fcntl.h>

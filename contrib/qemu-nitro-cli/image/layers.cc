@@ -11,6 +11,9 @@
 #include <list>
 #include <sys/stat.h>
 
+#include "support/bytes.hh"
+#include "support/errors.hh"
+
 namespace {
 
 constexpr int max_links = 40;           /* in a path, as in Linux */

@@ -12,6 +12,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "support/errors.hh"
+
 namespace {
 
 using Maker = std::unique_ptr<archive, int (*)(archive *)>;

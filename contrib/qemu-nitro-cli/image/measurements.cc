@@ -6,7 +6,6 @@
 #include "image/measurements.hh"
 
 #include <gnutls/crypto.h>
-#include <iostream>
 
 Measurer::Measurer()
 {
@@ -55,18 +54,6 @@ Pcr measure(const Bytes &data)
     return measurer.finish();
 }
 
-std::string hex(const uint8_t *data, size_t size)
-{
-    const char *digits = "0123456789abcdef";
-    std::string text;
-
-    for (size_t i = 0; i < size; i++) {
-        text += digits[data[i] >> 4];
-        text += digits[data[i] & 15];
-    }
-    return text;
-}
-
 nlohmann::ordered_json to_json(const Measurements &measurements)
 {
     nlohmann::ordered_json json = {
@@ -80,10 +67,4 @@ nlohmann::ordered_json to_json(const Measurements &measurements)
         json["PCR8"] = hex(*measurements.pcr8);
     }
     return json;
-}
-
-void print_json(const nlohmann::ordered_json &json)
-{
-    std::cout << json.dump(2) << "\n";
-    check_output();
 }

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-#include "support/common.hh"
+#include "support/bytes.hh"
 
 using Pcr = std::array<uint8_t, 48>;
 
@@ -41,14 +41,7 @@ private:
 
 Pcr measure(const Bytes &data);
 
-/* In small letters, without a separator */
-std::string hex(const uint8_t *data, size_t size);
-inline std::string hex(const Pcr &pcr) { return hex(pcr.data(), pcr.size()); }
-
 /* HashAlgorithm and the registers, in nitro-cli's order */
 nlohmann::ordered_json to_json(const Measurements &measurements);
-
-/* Write a result to stdout; throws if that does not take it. */
-void print_json(const nlohmann::ordered_json &json);
 
 #endif

@@ -1,11 +1,10 @@
 /*
- * Tests of measurements.cc and explain.cc
+ * Tests of measurements.cc
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "image/measurements.hh"
 
-#include "commands/explanations.hh"
 #include "support/test_support.hh"
 
 namespace {
@@ -36,14 +35,6 @@ TEST(Measurements, InPieces)
     EXPECT_EQ(hex(measurer.finish()), pcr_of_abc);
 }
 
-TEST(Measurements, Hex)
-{
-    const uint8_t data[] = {0x00, 0x0f, 0xf0, 0xa5};
-
-    EXPECT_EQ(hex(data, sizeof(data)), "000ff0a5");
-    EXPECT_EQ(hex(data, 0), "");
-}
-
 TEST(Measurements, Json)
 {
     Measurements m;
@@ -57,19 +48,6 @@ TEST(Measurements, Json)
     m.pcr8.emplace().fill(0x88);
     EXPECT_TRUE(to_json(m).dump().ends_with(R"(88"})"));
     EXPECT_EQ(to_json(m)["PCR1"], std::string(96, '0'));
-}
-
-TEST(Explain, Forms)
-{
-    for (const char *text : {"E19", "e19", "19"}) {
-        ASSERT_TRUE(explain(text)) << text;
-        EXPECT_EQ(explain(text)->number, 19);
-    }
-    EXPECT_EQ(explain("E1")->number, 1);
-    for (const char *text : {"", "E", "E99", "E019", "19 ", "-1", "EE1",
-                             "99999999999999999999", "61"}) {
-        EXPECT_FALSE(explain(text)) << text;
-    }
 }
 
 } // namespace

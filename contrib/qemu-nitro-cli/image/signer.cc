@@ -14,6 +14,8 @@
 #include "image/certificate.hh"
 #include "support/arguments.hh"
 #include "support/cose.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
 #include "support/gnutls_handles.hh"
 #include "support/pem.hh"
 

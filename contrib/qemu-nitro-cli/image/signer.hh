@@ -14,6 +14,7 @@
 #include <string>
 
 #include "image/measurements.hh"
+#include "support/bytes.hh"
 
 class Arguments;
 

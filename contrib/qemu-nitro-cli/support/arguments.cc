@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <getopt.h>
 
+#include "decimal.hh"
+#include "support/errors.hh"
+
 namespace {
 
 /* The name in a word like --name or --name=value */
@@ -109,4 +112,24 @@ std::vector<std::string> Arguments::all(const char *name) const
     auto found = values_.find(name);
 
     return found == values_.end() ? std::vector<std::string>() : found->second;
+}
+
+std::string shown(std::string text)
+{
+    std::ranges::replace_if(text, [](unsigned char c) {
+        return c < ' ' || c == 0x7f;
+    }, '?');
+    return text;
+}
+
+uint64_t parse_number(const std::string &option, const std::string &text,
+                      uint64_t max)
+{
+    std::optional<uint64_t> value = parse_decimal(text, 0, max);
+
+    if (!value) {
+        throw Error(Code::invalid_argument, option + " " + text + " is not a"
+                    " number from 0 to " + std::to_string(max), "Correct it.");
+    }
+    return *value;
 }

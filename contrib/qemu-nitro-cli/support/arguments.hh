@@ -6,12 +6,11 @@
 #ifndef QEMU_NITRO_CLI_SUPPORT_ARGUMENTS_HH
 #define QEMU_NITRO_CLI_SUPPORT_ARGUMENTS_HH
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "support/common.hh"
 
 struct Option {
     const char *name;               /* without the dashes */
@@ -49,5 +48,12 @@ private:
     bool help_ = false;
     std::map<std::string, std::vector<std::string>, std::less<>> values_;
 };
+
+/* A decimal number of at most `max`; `option` is for messages. */
+uint64_t parse_number(const std::string &option, const std::string &text,
+                      uint64_t max);
+
+/* A string in a message: control characters would break its line. */
+std::string shown(std::string text);
 
 #endif

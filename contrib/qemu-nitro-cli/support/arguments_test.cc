@@ -91,4 +91,27 @@ TEST(Arguments, Help)
     EXPECT_TRUE(parse({"--debug", "-h", "--nonsense"}).help());
 }
 
+TEST(Arguments, Numbers)
+{
+    EXPECT_EQ(parse_number("n", "0", 5), 0u);
+    EXPECT_EQ(parse_number("n", "0005", 5), 5u);
+    EXPECT_EQ(parse_number("n", "18446744073709551615", UINT64_MAX),
+              UINT64_MAX);
+    for (const char *text : {"", "6", "-1", "+1", " 1", "1 ", "0x1", "1.0",
+                             "18446744073709551616",
+                             "99999999999999999999999999"}) {
+        EXPECT_EQ(code_of([&] { parse_number("n", text, 5); }), 3) << text;
+    }
+    EXPECT_EQ(code_of([] {
+        parse_number("n", "18446744073709551616", UINT64_MAX);
+    }), 3);
+    EXPECT_EQ(code_of([] { parse_number("n", "1", 0); }), 3);
+}
+
+TEST(Arguments, Shown)
+{
+    EXPECT_EQ(shown("a b"), "a b");
+    EXPECT_EQ(shown(std::string("a\nb\x7f\0c", 6)), "a?b??c");
+}
+
 } // namespace

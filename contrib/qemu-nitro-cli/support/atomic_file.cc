@@ -12,7 +12,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "image/measurements.hh"
+#include "support/bytes.hh"
+#include "support/errors.hh"
 
 namespace {
 
@@ -130,7 +131,7 @@ void AtomicFile::give_name()
             fail();
         }
         name.replace(name.size() - 2 * sizeof(random), std::string::npos,
-                     hex(random, sizeof(random)));
+                     hex(random));
         if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(),
                    AT_SYMLINK_FOLLOW) == 0) {
             temporary_ = name;

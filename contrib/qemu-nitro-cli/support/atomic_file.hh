@@ -14,7 +14,7 @@
 #include <string>
 #include <sys/types.h>
 
-#include "support/common.hh"
+#include "descriptor.hh"
 
 class AtomicFile {
 public:

@@ -10,7 +10,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 
-#include "support/common.hh"
+#include "support/bytes.hh"
 
 template <typename T, auto deinit> struct Handle {
     T value = nullptr;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "support/common.hh"
+#include "support/bytes.hh"
 
 /* A block is a part of the text, so that a key is not copied about. */
 struct PemBlock {

@@ -15,6 +15,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "descriptor.hh"
+#include "support/errors.hh"
+
 namespace {
 
 namespace fs = std::filesystem;

@@ -10,8 +10,6 @@
 #include <sys/types.h>
 #include <vector>
 
-#include "support/common.hh"
-
 /*
  * A process.  Its number is given to another one some time after it has ended,
  * so the time at which it started goes with it.

@@ -16,7 +16,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "support/common.hh"
+#include "descriptor.hh"
+#include "support/errors.hh"
 
 /* The number of the Error that this throws; 0 if it throws none */
 template <class Function> int code_of(Function function)

@@ -1,24 +1,17 @@
 /*
- * What the parts of qemu-nitro-cli share: errors and files
+ * What went wrong: nitro-cli's numbers, and messages for a terminal
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef QEMU_NITRO_CLI_SUPPORT_COMMON_HH
-#define QEMU_NITRO_CLI_SUPPORT_COMMON_HH
+#ifndef QEMU_NITRO_CLI_SUPPORT_ERRORS_HH
+#define QEMU_NITRO_CLI_SUPPORT_ERRORS_HH
 
-#include <cstdint>
-#include <optional>
 #include <stdexcept>
 #include <string>
-#include <vector>
-
-#include "descriptor.hh"
-
-using Bytes = std::vector<uint8_t>;
 
 /*
  * nitro-cli's numbers for what goes wrong; also the exit status.  What each
- * means is in explain.cc.
+ * means is in commands/explain.cc.
  */
 enum class Code {
     missing_argument = 1,
@@ -53,22 +46,14 @@ struct Error : std::runtime_error {
     std::string advice;
 };
 
+/* The system's text for an errno */
 std::string error_text(int error);
 
 /*
- * A text for a terminal, in one line: control characters, which names of
+ * A string for a terminal, in one line: control characters, which names of
  * files may have, become \xNN.
  */
 std::string printable(const std::string &text);
-
-/*
- * The whole of a file that has to be small: a certificate, a text.  Throws
- * Error if it cannot be read, or goes on and on.
- */
-Bytes read_file(const std::string &path);
-
-/* The same of a file that need not be there: nothing then. */
-std::optional<Bytes> read_file_if_there(const std::string &path);
 
 /* Throws Error unless all that was printed has gone where it should. */
 void check_output();

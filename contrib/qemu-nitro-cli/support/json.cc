@@ -1,11 +1,12 @@
 /*
- * Reading JSON that somebody else wrote
+ * JSON: reading what somebody else wrote, printing results
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "support/json_input.hh"
+#include "support/json.hh"
 
 #include <algorithm>
+#include <iostream>
 
 using nlohmann::json;
 
@@ -62,4 +63,10 @@ bool is_utf8(const std::string &text)
     } catch (const json::type_error &) {
         return false;
     }
+}
+
+void print_json(const nlohmann::ordered_json &json)
+{
+    std::cout << json.dump(2) << "\n";
+    check_output();
 }

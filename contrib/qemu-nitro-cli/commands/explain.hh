@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef QEMU_NITRO_CLI_COMMANDS_EXPLANATIONS_HH
-#define QEMU_NITRO_CLI_COMMANDS_EXPLANATIONS_HH
+#ifndef QEMU_NITRO_CLI_COMMANDS_EXPLAIN_HH
+#define QEMU_NITRO_CLI_COMMANDS_EXPLAIN_HH
 
 #include <optional>
 #include <string>
@@ -15,7 +15,8 @@ struct Explanation {
     const char *title, *text;
 };
 
-/* What an error code means: "E19", "e19" or "19"; nothing if there is none. */
+/* What an error code means: "E19", "e19" or "19"; std::nullopt if
+ * there is none. */
 std::optional<Explanation> explain(const std::string &code);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Tests of json_input.cc
+ * Tests of json.cc
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "support/json_input.hh"
+#include "support/json.hh"
 
 #include "support/test_support.hh"
 

@@ -1,0 +1,81 @@
+"""The directories of qemu-nitro-cli include only what is below them."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import pathlib
+import re
+
+import harness
+
+PROGRAM = harness.TOP / "contrib/qemu-nitro-cli"
+# A directory, and the others that its files may include
+BELOW = {
+    ".": {"commands", "support"},
+    "commands": {"enclave", "image", "attestation", "support"},
+    "enclave": {"image", "attestation", "support"},
+    "image": {"support"},
+    "attestation": {"support"},
+    "support": set(),
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+
+
+def wrong_includes(program):
+    """Lines for what is included and should not be."""
+    for path in sorted(program.rglob("*")):
+        if path.suffix not in (".cc", ".hh", ".c", ".h"):
+            continue
+        name = path.relative_to(program)
+        directory = name.parent.as_posix()
+        for included in INCLUDE.findall(path.read_text(encoding="utf-8")):
+            other = pathlib.PurePath(included).parent.as_posix()
+            if directory not in BELOW:
+                yield f"{name}: {directory} is not in this test's list"
+            elif not (program / included).exists():
+                # A file of QEMU's or of contrib/nitro-common
+                if (path.parent / included).exists():
+                    yield f"{name}: {included} is not a path from the top"
+            elif other not in BELOW[directory] | {directory}:
+                yield f"{name} includes {included}"
+
+
+class Includes(harness.Case):
+    def write(self, name, text):
+        (self.dir / name).parent.mkdir(exist_ok=True)
+        (self.dir / name).write_text(text, encoding="utf-8")
+
+    def test_go_down_only(self):
+        self.assertTrue(list(PROGRAM.rglob("*.hh")))
+        self.assertEqual(list(wrong_includes(PROGRAM)), [])
+
+    def test_what_is_found(self):
+        for name, text, good in (
+                ("image/a.cc", '#include "support/b.hh"\n', True),
+                ("image/a.cc", '#include "qemu/osdep.h"\n', True),
+                ("image/a.cc", '#include "image/a.hh"\n', True),
+                ("image/a.cc", '#include "enclave/b.hh"\n', False),
+                ("image/a.cc", '# include "attestation/b.hh"\n', False),
+                ("image/a_test.cc", '#include "commands/b.hh"\n', False),
+                ("support/a.hh", '#include "image/a.hh"\n', False),
+                ("image/a.cc", '#include "a.hh"\n', False),
+                ("other/a.cc", '#include "support/b.hh"\n', False)):
+            with self.subTest(f"{name}: {text}"):
+                for other in ("support/b", "enclave/b", "attestation/b",
+                              "commands/b", "image/a"):
+                    self.write(other + ".hh", "")
+                self.write(name, text)
+                self.assertEqual(not list(wrong_includes(self.dir)), good)
+                (self.dir / name).unlink()
+
+    def test_manual(self):
+        """The README lists the same."""
+        rows = re.findall(r"^\| `(\w+)/` \|[^|]*\|([^|]*)\|$",
+                          (PROGRAM / "README.md").read_text(), re.M)
+        listed = {name: set(re.findall(r"`(\w+)/`", below))
+                  for name, below in rows}
+        listed["commands"] = set(listed) - {"commands"}
+        self.assertEqual(listed, {name: below for name, below in BELOW.items()
+                                  if name != "."})
+
+
+if __name__ == "__main__":
+    harness.main()
