@@ -8,15 +8,13 @@
 #include <gnutls/gnutls.h>
 
 #include "attestation/cbor_reader.hh"
+#include "support/cose.hh"
 
 namespace {
 
 using Kind = CborItem::Kind;
 
-constexpr uint64_t cose_sign1_tag = 18;         /* RFC 9052, 2 */
-constexpr uint64_t cose_alg = 1;                /* RFC 9052, 3.1 */
-constexpr uint64_t cose_es384 = 34;             /* -35: RFC 9053, 2.1 */
-constexpr size_t signature_size = 96;
+constexpr size_t signature_size = 2 * es384.width;
 
 CborItem read(const char *rule, std::span<const uint8_t> bytes)
 {
@@ -47,9 +45,9 @@ void check_protected_header(const Bytes &bytes)
     expect(header, Kind::map, rule, "it");
     if (header.items.size() != 2
         || header.items[0].kind != Kind::unsigned_integer
-        || header.items[0].number != cose_alg
+        || header.items[0].number != COSE_HEADER_ALG
         || header.items[1].kind != Kind::negative_integer
-        || header.items[1].number != cose_es384) {
+        || header.items[1].number != -1 - es384.number) {
         throw Violation(rule, "it is not exactly {1: -35}, for ES384");
     }
 }
@@ -69,7 +67,7 @@ void decode_cose(CborItem item, AttestationDocument &document)
     };
 
     if (item.kind == Kind::tag) {
-        if (item.number != cose_sign1_tag) {
+        if (item.number != COSE_SIGN1_TAG) {
             throw Violation(rule, "tag " + std::to_string(item.number)
                             + " is not that of COSE_Sign1, 18");
         }

@@ -13,60 +13,33 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
-#include <gnutls/abstract.h>
-#include <gnutls/crypto.h>
-#include <gnutls/x509.h>
-#include <memory>
 
 #include "support/cose.hh"
+#include "support/gnutls_handles.hh"
 
 namespace {
 
 /* How far the clocks of an enclave's host and of a verifier may be apart */
 constexpr int64_t clock_skew_s = 5 * 60;
 
-template <auto function> struct Call {
-    template <typename T> void operator()(T *p) const { function(p); }
-};
-
-using CertificatePointer = std::unique_ptr<gnutls_x509_crt_int,
-                                           Call<gnutls_x509_crt_deinit>>;
-using PublicKeyPointer = std::unique_ptr<gnutls_pubkey_st,
-                                         Call<gnutls_pubkey_deinit>>;
-
-/* Something of GnuTLS's that it allocated */
-struct Datum : gnutls_datum_t {
-    Datum() : gnutls_datum_t{} {}
-    Datum(const Datum &) = delete;
-    Datum &operator=(const Datum &) = delete;
-    ~Datum() { gnutls_free(data); }
-};
-
-gnutls_datum_t datum(std::span<const uint8_t> bytes)
-{
-    /* GnuTLS has no pointers to const here, and does not write. */
-    return {const_cast<uint8_t *>(bytes.data()),
-            static_cast<unsigned>(bytes.size())};
-}
-
 struct Certificate {
     std::string name;                   /* its place in the document */
-    CertificatePointer x509;
+    CertificateHandle x509;
 };
 
 using Chain = std::vector<Certificate>;
 
-CertificatePointer import_certificate(const Bytes &der)
+/* Empty if `der` is not an X.509 certificate in DER */
+CertificateHandle import_certificate(const Bytes &der)
 {
-    gnutls_x509_crt_t raw = nullptr;
+    CertificateHandle x509;
     gnutls_datum_t data = datum(der);
 
-    if (gnutls_x509_crt_init(&raw) < 0) {
+    if (gnutls_x509_crt_init(&x509.value) < 0) {
         throw std::bad_alloc();
     }
-    CertificatePointer x509(raw);
-    if (gnutls_x509_crt_import(raw, &data, GNUTLS_X509_FMT_DER) < 0) {
-        x509.reset();
+    if (gnutls_x509_crt_import(x509.value, &data, GNUTLS_X509_FMT_DER) < 0) {
+        return {};
     }
     return x509;
 }
@@ -81,7 +54,7 @@ Chain import_chain(const AttestationDocument &document)
     }
     chain.push_back({"certificate", import_certificate(document.certificate)});
     for (const Certificate &c : chain) {
-        if (!c.x509) {
+        if (!c.x509.value) {
             throw Violation("certificate-format", c.name
                             + " is not an X.509 certificate in DER");
         }
@@ -105,14 +78,14 @@ void check_root(const AttestationDocument &document,
 void check_keys(const Chain &chain)
 {
     for (const Certificate &c : chain) {
-        int algorithm = gnutls_x509_crt_get_pk_algorithm(c.x509.get(), nullptr);
+        int algorithm = gnutls_x509_crt_get_pk_algorithm(c.x509.value, nullptr);
         gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
 
         if (algorithm == GNUTLS_PK_ECDSA) {
-            gnutls_x509_crt_get_pk_ecc_raw(c.x509.get(), &curve, nullptr,
+            gnutls_x509_crt_get_pk_ecc_raw(c.x509.value, &curve, nullptr,
                                            nullptr);
         }
-        if (curve != GNUTLS_ECC_CURVE_SECP384R1) {
+        if (curve != es384.curve) {
             throw Violation("key-type", "the key of " + c.name
                             + " is not on the curve P-384");
         }
@@ -122,8 +95,8 @@ void check_keys(const Chain &chain)
 void check_validity(const Chain &chain, int64_t at)
 {
     for (const Certificate &c : chain) {
-        int64_t begin = gnutls_x509_crt_get_activation_time(c.x509.get());
-        int64_t end = gnutls_x509_crt_get_expiration_time(c.x509.get());
+        int64_t begin = gnutls_x509_crt_get_activation_time(c.x509.value);
+        int64_t end = gnutls_x509_crt_get_expiration_time(c.x509.value);
 
         if (begin == -1 || end == -1) {
             throw Violation("validity", c.name
@@ -144,7 +117,7 @@ void check_basic_constraints(const Chain &chain)
         unsigned critical, is_ca = 0;
         int path_length;
         int ret = gnutls_x509_crt_get_basic_constraints(
-            c.x509.get(), &critical, &is_ca, &path_length);
+            c.x509.value, &critical, &is_ca, &path_length);
 
         if (ret < 0 && ret != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
             throw Violation("basic-constraints", c.name
@@ -169,7 +142,7 @@ void check_path_lengths(const Chain &chain)
         int limit = -1;
         size_t below = chain.size() - 2 - i;
 
-        gnutls_x509_crt_get_basic_constraints(chain[i].x509.get(), &critical,
+        gnutls_x509_crt_get_basic_constraints(chain[i].x509.value, &critical,
                                               &is_ca, &limit);
         if (limit >= 0 && below > static_cast<size_t>(limit)) {
             throw Violation("path-length", chain[i].name + " allows "
@@ -183,7 +156,7 @@ void check_key_usage(const Chain &chain)
 {
     for (const Certificate &c : chain) {
         unsigned critical, usage = 0;
-        int ret = gnutls_x509_crt_get_key_usage(c.x509.get(), &usage,
+        int ret = gnutls_x509_crt_get_key_usage(c.x509.value, &usage,
                                                 &critical);
         unsigned needed = is_leaf(chain, c) ? GNUTLS_KEY_DIGITAL_SIGNATURE
                                             : GNUTLS_KEY_KEY_CERT_SIGN;
@@ -213,7 +186,7 @@ void check_critical_extensions(const Chain &chain)
             size_t size = sizeof(oid);
             unsigned critical = 0;
             int ret = gnutls_x509_crt_get_extension_info(
-                c.x509.get(), i, oid, &size, &critical);
+                c.x509.value, i, oid, &size, &critical);
 
             if (ret == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
                 break;
@@ -233,8 +206,8 @@ void check_critical_extensions(const Chain &chain)
 void check_issuers(const Chain &chain)
 {
     for (size_t i = 1; i < chain.size(); i++) {
-        if (!gnutls_x509_crt_check_issuer(chain[i].x509.get(),
-                                          chain[i - 1].x509.get())) {
+        if (!gnutls_x509_crt_check_issuer(chain[i].x509.value,
+                                          chain[i - 1].x509.value)) {
             throw Violation("issuer", chain[i].name + " does not name "
                             + chain[i - 1].name + " as its issuer");
         }
@@ -244,12 +217,12 @@ void check_issuers(const Chain &chain)
 void check_certificate_signatures(const Chain &chain)
 {
     for (size_t i = 1; i < chain.size(); i++) {
-        gnutls_x509_crt_t issuer = chain[i - 1].x509.get();
-        gnutls_x509_crt_t x509 = chain[i].x509.get();
+        gnutls_x509_crt_t issuer = chain[i - 1].x509.value;
+        gnutls_x509_crt_t x509 = chain[i].x509.value;
         unsigned status = 0;
 
         if (gnutls_x509_crt_get_signature_algorithm(x509)
-            != GNUTLS_SIGN_ECDSA_SHA384) {
+            != es384.sign) {
             throw Violation("certificate-signature", chain[i].name
                             + " is not signed by ECDSA with SHA-384");
         }
@@ -267,7 +240,7 @@ void check_certificate_signatures(const Chain &chain)
 void check_timestamp(const AttestationDocument &document, const Chain &chain,
                      int64_t at)
 {
-    gnutls_x509_crt_t leaf = chain.back().x509.get();
+    gnutls_x509_crt_t leaf = chain.back().x509.value;
     int64_t begin = gnutls_x509_crt_get_activation_time(leaf);
     int64_t end = gnutls_x509_crt_get_expiration_time(leaf);
     /* What was cut off lets a document of the last second pass. */
@@ -301,17 +274,16 @@ void check_signature(const AttestationDocument &document, const Chain &chain)
     Bytes bytes = sig_structure(document.protected_header,
                                 document.payload);
     gnutls_datum_t data = datum(bytes);
-    gnutls_pubkey_t raw = nullptr;
+    PublicKeyHandle key;
     Datum signature;
 
-    if (gnutls_pubkey_init(&raw) < 0) {
+    if (gnutls_pubkey_init(&key.value) < 0) {
         throw std::bad_alloc();
     }
-    PublicKeyPointer key(raw);
-    if (gnutls_pubkey_import_x509(raw, chain.back().x509.get(), 0) < 0
-        || gnutls_encode_rs_value(&signature, &r, &s) < 0
-        || gnutls_pubkey_verify_data2(raw, GNUTLS_SIGN_ECDSA_SHA384, 0, &data,
-                                      &signature) < 0) {
+    if (gnutls_pubkey_import_x509(key.value, chain.back().x509.value, 0) < 0
+        || gnutls_encode_rs_value(&signature.value, &r, &s) < 0
+        || gnutls_pubkey_verify_data2(key.value, es384.sign, 0, &data,
+                                      &signature.value) < 0) {
         throw Violation("signature", "the document is not signed by the key of"
                         " its certificate");
     }
@@ -396,16 +368,18 @@ void verify_attestation(const AttestationDocument &document,
 
 std::optional<CertificateSummary> summarize_certificate(const Bytes &der)
 {
-    CertificatePointer x509 = import_certificate(der);
+    CertificateHandle x509 = import_certificate(der);
     Datum subject;
 
-    if (!x509 || gnutls_x509_crt_get_dn3(x509.get(), &subject, 0) < 0) {
+    if (!x509.value ||
+        gnutls_x509_crt_get_dn3(x509.value, &subject.value, 0) < 0) {
         return {};
     }
     return CertificateSummary{
-        std::string(reinterpret_cast<char *>(subject.data), subject.size),
-        gnutls_x509_crt_get_activation_time(x509.get()),
-        gnutls_x509_crt_get_expiration_time(x509.get()),
+        std::string(reinterpret_cast<char *>(subject.value.data),
+                    subject.value.size),
+        gnutls_x509_crt_get_activation_time(x509.value),
+        gnutls_x509_crt_get_expiration_time(x509.value),
     };
 }
 

@@ -37,12 +37,12 @@ Pcr measure_file(const std::string &path)
     Bytes piece(piece_size);
     Measurer measurer;
     Progress progress("measuring", 0);
-    ssize_t n = file ? 1 : -1;
+    ssize_t n = -1;
 
-    while (n > 0 || (n < 0 && errno == EINTR)) {
-        n = read(file.get(), piece.data(), piece.size());
-        measurer.add(piece.data(), std::max(n, ssize_t{0}));
-        progress.add(std::max(n, ssize_t{0}));
+    while (file &&
+           (n = read_fully(file.get(), piece.data(), piece.size())) > 0) {
+        measurer.add(piece.data(), n);
+        progress.add(n);
     }
     if (n < 0) {
         throw Error(Code::file, path + ": " + error_text(errno), advice);

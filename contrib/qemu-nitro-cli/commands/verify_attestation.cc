@@ -217,20 +217,13 @@ Bytes read_document(const std::string &path)
     Descriptor file(path == "-" ? dup(STDIN_FILENO)
                                 : open(path.c_str(), O_RDONLY | O_CLOEXEC));
     Bytes data(text_max);
-    size_t size = 0;
-    ssize_t n = file ? 1 : -1;
+    ssize_t n = file ? read_fully(file.get(), data.data(), data.size()) : -1;
 
-    while (n > 0 && size < data.size()) {
-        do {
-            n = read(file.get(), data.data() + size, data.size() - size);
-        } while (n < 0 && errno == EINTR);
-        size += n > 0 ? n : 0;
-    }
     if (n < 0) {
         throw Error(Code::file, "--document " + path + ": "
                     + error_text(errno), "Check that it can be read.");
     }
-    data.resize(size);
+    data.resize(n);
     Writing writing;
     Bytes bytes = read_writing(data, &writing);
     if (writing != Writing::bytes) {

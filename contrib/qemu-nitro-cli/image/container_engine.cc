@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "support/errors.hh"
+#include "support/files.hh"
 #include "support/process.hh"
 
 namespace {
@@ -50,17 +51,15 @@ bool run(const std::vector<std::string> &command, int out, int err)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-Descriptor nameless_file(const std::string &room)
+Descriptor file_in(const std::string &room)
 {
-    std::string name = room + "/.qemu-nitro-cli.XXXXXX";
-    Descriptor file(mkostemp(name.data(), O_CLOEXEC));
+    Descriptor file = make_nameless_file(room);
 
     if (!file) {
         throw Error(Code::file, room + ": " + error_text(errno),
                     "Give a folder that can be written to with"
                     " --output-file.");
     }
-    unlink(name.c_str());
     return file;
 }
 
@@ -99,7 +98,7 @@ Descriptor save_image(const std::string &uri,
         throw Error(Code::docker_pull, engine + " could not pull " + uri,
                     "See what it says above, and check the image's name.");
     }
-    Descriptor file = nameless_file(room);
+    Descriptor file = file_in(room);
     if (!run({engine, "save", uri}, file.get(), STDERR_FILENO)) {
         throw Error(Code::docker_pull, engine + " could not save " + uri,
                     "See what it says above.");

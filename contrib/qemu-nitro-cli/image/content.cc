@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "support/errors.hh"
+#include "support/files.hh"
 
 namespace {
 
@@ -34,6 +34,17 @@ private:
 {
     throw Error(Code::file, path + ": " + why,
                 "Check that the file exists and can be read.");
+}
+
+/* Of `size` bytes, `n` were read, or errno says why none were. */
+void check_all_read(const std::string &path, ssize_t n, size_t size)
+{
+    if (n < 0) {
+        fail(path, error_text(errno));
+    }
+    if (static_cast<size_t>(n) < size) {
+        fail(path, "the file became shorter while it was read");
+    }
 }
 
 class FileContent : public Content {
@@ -59,16 +70,10 @@ public:
             fail(path_, "the file changed while it was read");
         }
         for (uint64_t left = size_; left;) {
-            ssize_t n = ::read(file.get(), piece.data(),
-                               std::min<uint64_t>(piece.size(), left));
+            size_t size = std::min<uint64_t>(piece.size(), left);
+            ssize_t n = read_fully(file.get(), piece.data(), size);
 
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n <= 0) {
-                fail(path_, n ? error_text(errno)
-                              : "the file became shorter while it was read");
-            }
+            check_all_read(path_, n, size);
             sink(piece.data(), n);
             left -= n;
         }
@@ -170,19 +175,8 @@ void FileStore::read(uint64_t position, uint8_t *data, size_t size) const
 {
     struct stat st;
 
-    for (size_t done = 0; done < size;) {
-        ssize_t n = pread(file_.get(), data + done, size - done,
-                          position + done);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            fail(path_, n ? error_text(errno)
-                          : "the file became shorter while it was read");
-        }
-        done += n;
-    }
+    check_all_read(path_, pread_fully(file_.get(), data, size, position),
+                   size);
     /* What was checked before is what is read now. */
     if (fstat(file_.get(), &st) ||
         static_cast<uint64_t>(st.st_size) != size_ ||
@@ -194,39 +188,21 @@ void FileStore::read(uint64_t position, uint8_t *data, size_t size) const
 
 std::shared_ptr<Spool> Spool::create(const std::string &dir)
 {
-    Descriptor file(open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    Descriptor file = make_nameless_file(dir);
 
     if (!file) {
-        /* Not every file system has files without a name. */
-        std::string name = dir + "/.qemu-nitro-cli.XXXXXX";
-
-        file.reset(mkostemp(name.data(), O_CLOEXEC));
-        if (!file) {
-            throw Error(Code::file, dir + ": " + error_text(errno),
-                        "Give a folder that exists and can be written to with"
-                        " --output-file.");
-        }
-        unlink(name.c_str());
+        throw Error(Code::file, dir + ": " + error_text(errno),
+                    "Give a folder that exists and can be written to with"
+                    " --output-file.");
     }
     return std::shared_ptr<Spool>(new Spool(std::move(file), dir));
 }
 
 void Spool::write(uint64_t offset, const void *data, size_t size)
 {
-    for (size_t done = 0; done < size;) {
-        ssize_t n = pwrite(file_.get(),
-                           static_cast<const uint8_t *>(data) + done,
-                           size - done, end_ + offset + done);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            throw Error(Code::file, dir_ + ": unpacking: "
-                        + error_text(errno), "Make room there, or write the"
-                        " image elsewhere.");
-        }
-        done += n;
+    if (pwrite_fully(file_.get(), data, size, end_ + offset) < 0) {
+        throw Error(Code::file, dir_ + ": unpacking: " + error_text(errno),
+                    "Make room there, or write the image elsewhere.");
     }
 }
 
@@ -240,22 +216,11 @@ ContentPtr Spool::finish(uint64_t size)
 
 void Spool::read(uint64_t position, uint8_t *data, size_t size) const
 {
-    size_t done = 0;
+    ssize_t n = pread_fully(file_.get(), data, size, position);
 
-    while (done < size) {
-        ssize_t n = pread(file_.get(), data + done, size - done,
-                          position + done);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            fail(dir_, "what was unpacked: " + error_text(errno));
-        }
-        if (n == 0) {       /* left out at the end */
-            std::fill(data + done, data + size, 0);
-            return;
-        }
-        done += n;
+    if (n < 0) {
+        fail(dir_, "what was unpacked: " + error_text(errno));
     }
+    /* What is beyond the end was zeros, which are not written there. */
+    std::fill(data + n, data + size, 0);
 }

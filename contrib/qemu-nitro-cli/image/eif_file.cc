@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "support/errors.hh"
+#include "support/files.hh"
 #include "support/progress.hh"
 
 namespace {
@@ -94,21 +95,13 @@ EifFile::EifFile(const std::string &path)
 Bytes EifFile::section(const EifSection &section) const
 {
     Bytes data(section.size);
-    size_t done = 0;
+    ssize_t n = pread_fully(image_->fd, data.data(), data.size(),
+                            section.offset);
 
-    while (done < data.size()) {
-        ssize_t n = pread(image_->fd, data.data() + done, data.size() - done,
-                          section.offset + done);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            throw Error(Code::file, std::string(image_->path) + ": "
-                        + (n ? error_text(errno) : "it has become shorter"),
-                        "Check that nobody writes to the image.");
-        }
-        done += n;
+    if (n < 0 || static_cast<size_t>(n) < data.size()) {
+        throw Error(Code::file, std::string(image_->path) + ": "
+                    + (n < 0 ? error_text(errno) : "it has become shorter"),
+                    "Check that nobody writes to the image.");
     }
     return data;
 }

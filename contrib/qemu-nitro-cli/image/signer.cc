@@ -72,20 +72,6 @@ void check(int result, const char *what)
     }
 }
 
-/* What COSE (RFC 9053, 2.1) says of a curve */
-struct Algorithm {
-    gnutls_ecc_curve_t curve;
-    unsigned cose;      /* the algorithm is -1 - cose */
-    gnutls_sign_algorithm_t sign;
-    size_t width;       /* bytes of r, and of s */
-};
-
-constexpr Algorithm algorithms[] = {
-    {GNUTLS_ECC_CURVE_SECP256R1, 6, GNUTLS_SIGN_ECDSA_SHA256, 32},
-    {GNUTLS_ECC_CURVE_SECP384R1, 34, GNUTLS_SIGN_ECDSA_SHA384, 48},
-    {GNUTLS_ECC_CURVE_SECP521R1, 35, GNUTLS_SIGN_ECDSA_SHA512, 66},
-};
-
 const char *const curves_taken = "Images are signed with a key on the curve"
     " P-256, P-384 or P-521, in PEM: openssl ecparam -name secp384r1 -genkey"
     " -noout -out KEY";
@@ -107,7 +93,7 @@ std::string kind_of(gnutls_privkey_t key, gnutls_ecc_curve_t curve)
         + std::to_string(bits) + " bits";
 }
 
-const Algorithm &algorithm_of(gnutls_privkey_t key, const std::string &path)
+const CoseAlgorithm &algorithm_of(gnutls_privkey_t key, const std::string &path)
 {
     gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
     Datum x, y, k;
@@ -116,7 +102,7 @@ const Algorithm &algorithm_of(gnutls_privkey_t key, const std::string &path)
     if (k.value.data) {
         gnutls_memset(k.value.data, 0, k.value.size);
     }
-    for (const Algorithm &a : algorithms) {
+    for (const CoseAlgorithm &a : cose_algorithms) {
         if (a.curve == curve) {
             return a;
         }
@@ -194,7 +180,7 @@ void put_fixed(Bytes &out, const gnutls_datum_t &value, size_t width)
     out.insert(out.end(), p, end);
 }
 
-Bytes ecdsa(gnutls_privkey_t key, const Algorithm &algorithm,
+Bytes ecdsa(gnutls_privkey_t key, const CoseAlgorithm &algorithm,
             const Bytes &data)
 {
     gnutls_datum_t message = datum(data);
@@ -215,7 +201,7 @@ Bytes ecdsa(gnutls_privkey_t key, const Algorithm &algorithm,
 void check_match(gnutls_privkey_t key, const std::string &key_path,
                  gnutls_x509_crt_t certificate, const std::string &path)
 {
-    Handle<gnutls_pubkey_t, gnutls_pubkey_deinit> ours;
+    PublicKeyHandle ours;
     uint8_t a[64], b[64];
     size_t a_size = sizeof(a), b_size = sizeof(b);
 
@@ -249,7 +235,7 @@ void warn_of_validity(const std::string &path, gnutls_x509_crt_t certificate)
 
 struct Signer::Key {
     PrivateKeyHandle handle;
-    const Algorithm *algorithm;
+    const CoseAlgorithm *algorithm;
 };
 
 Signer::Signer(Signer &&) noexcept = default;
@@ -286,10 +272,10 @@ Bytes Signer::sign(const Pcr &pcr0) const
     Bytes protected_header, payload, cose, out;
 
     put_head(protected_header, cbor_encode_map_start, 1);
-    put_head(protected_header, encode_uint, 1);
+    put_head(protected_header, encode_uint, COSE_HEADER_ALG);
     put_head(protected_header, [](size_t v, unsigned char *b, size_t n) {
         return cbor_encode_negint(v, b, n);
-    }, key_->algorithm->cose);
+    }, -1 - key_->algorithm->number);
 
     put_head(payload, cbor_encode_map_start, 2);
     put_text(payload, "register_index");
@@ -297,7 +283,7 @@ Bytes Signer::sign(const Pcr &pcr0) const
     put_text(payload, "register_value");
     put_numbers(payload, pcr0);
 
-    put_head(cose, cbor_encode_array_start, 4);
+    put_head(cose, cbor_encode_array_start, COSE_SIGN1_ITEMS);
     put_bytes(cose, protected_header);
     put_head(cose, cbor_encode_map_start, 0);
     put_bytes(cose, payload);

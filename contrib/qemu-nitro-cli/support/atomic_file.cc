@@ -12,8 +12,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "support/bytes.hh"
 #include "support/errors.hh"
+#include "support/files.hh"
 
 namespace {
 
@@ -65,16 +65,12 @@ AtomicFile::AtomicFile(const std::string &path) : path_(path)
         mode_ = 0666 & ~current_umask();
     }
 
-    file_.reset(open(folder().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (!file_) {
-        /* Not every file system has files without a name. */
-        temporary_ = folder() + temporary_name;
-        file_.reset(mkostemp(temporary_.data(), O_CLOEXEC));
-        if (!file_) {
-            temporary_.clear();
-            fail();
-        }
+    TemporaryFile made = make_temporary_file(folder());
+    if (!made.file) {
+        fail();
     }
+    file_ = std::move(made.file);
+    temporary_ = made.path;
 }
 
 AtomicFile::~AtomicFile()
@@ -100,18 +96,8 @@ void AtomicFile::write(const void *data, size_t size)
 
 void AtomicFile::write_at(uint64_t position, const void *data, size_t size)
 {
-    for (size_t done = 0; done < size;) {
-        ssize_t n = pwrite(file_.get(),
-                           static_cast<const uint8_t *>(data) + done,
-                           size - done, position + done);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            fail();
-        }
-        done += n;
+    if (pwrite_fully(file_.get(), data, size, position) < 0) {
+        fail();
     }
 }
 

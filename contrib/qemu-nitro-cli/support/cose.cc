@@ -1,5 +1,5 @@
 /*
- * COSE_Sign1 (RFC 9052): what of a message is signed
+ * COSE_Sign1 (RFC 9052): the bytes that are signed
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,10 +7,8 @@
 
 #include <memory>
 
-#include "qemu/cose.h"
-
-std::vector<uint8_t> sig_structure(std::span<const uint8_t> protected_header,
-                                   std::span<const uint8_t> payload)
+Bytes sig_structure(std::span<const uint8_t> protected_header,
+                    std::span<const uint8_t> payload)
 {
     std::unique_ptr<GByteArray, decltype(&g_byte_array_unref)> out(
         g_byte_array_new(), g_byte_array_unref);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -21,6 +22,32 @@ const char *const read_advice = "Check that the file exists and can be read.";
 
 /* How often waiting for a lock is interrupted, after its time is over */
 constexpr int alarm_ms = 50;
+
+/* Not made of another file's name, which may be as long as names can be */
+constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
+
+/* Call `step` with the number of bytes that are done until all `size` are, or
+ * until it returns 0, for the end of the file. */
+template <typename Step> ssize_t repeat(size_t size, Step step)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = step(done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return -1;
+        }
+        if (n == 0) {
+            break;
+        }
+        done += n;
+    }
+    return done;
+}
 
 /*
  * Interrupts a system call that waits, after some time, and again and again:
@@ -64,6 +91,29 @@ private:
 
 } // namespace
 
+ssize_t read_fully(int fd, void *data, size_t size)
+{
+    return repeat(size, [&](size_t done) {
+        return read(fd, static_cast<uint8_t *>(data) + done, size - done);
+    });
+}
+
+ssize_t pread_fully(int fd, void *data, size_t size, off_t position)
+{
+    return repeat(size, [&](size_t done) {
+        return pread(fd, static_cast<uint8_t *>(data) + done, size - done,
+                     position + done);
+    });
+}
+
+ssize_t pwrite_fully(int fd, const void *data, size_t size, off_t position)
+{
+    return repeat(size, [&](size_t done) {
+        return pwrite(fd, static_cast<const uint8_t *>(data) + done,
+                      size - done, position + done);
+    });
+}
+
 std::optional<Bytes> read_file_if_there(const std::string &path)
 {
     constexpr size_t piece = 64 << 10, max_size = 16 << 20;
@@ -80,13 +130,13 @@ std::optional<Bytes> read_file_if_there(const std::string &path)
         size_t had = data.size();
 
         data.resize(had + piece);
-        ssize_t n = read(file.get(), data.data() + had, piece);
+        ssize_t n = read_fully(file.get(), data.data() + had, piece);
         if (n < 0) {
             throw Error(Code::file, path + ": " + error_text(errno),
                         read_advice);
         }
         data.resize(had + n);
-        if (n == 0) {
+        if (static_cast<size_t>(n) < piece && data.size() <= max_size) {
             return data;
         }
     }
@@ -103,6 +153,32 @@ Bytes read_file(const std::string &path)
         throw Error(Code::file, path + ": " + error_text(ENOENT), read_advice);
     }
     return *std::move(data);
+}
+
+TemporaryFile make_temporary_file(const std::string &directory)
+{
+    TemporaryFile made{Descriptor(open(directory.c_str(), O_TMPFILE | O_RDWR
+                                       | O_CLOEXEC, 0600)), ""};
+
+    if (!made.file) {
+        /* Not every file system has files without a name. */
+        made.path = directory + temporary_name;
+        made.file.reset(mkostemp(made.path.data(), O_CLOEXEC));
+        if (!made.file) {
+            made.path.clear();
+        }
+    }
+    return made;
+}
+
+Descriptor make_nameless_file(const std::string &directory)
+{
+    TemporaryFile made = make_temporary_file(directory);
+
+    if (!made.path.empty()) {
+        unlink(made.path.c_str());
+    }
+    return std::move(made.file);
 }
 
 void make_private_directory(const std::string &path)

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <sys/types.h>
 
 #include "descriptor.hh"
 #include "support/bytes.hh"
@@ -20,6 +21,26 @@ Bytes read_file(const std::string &path);
 
 /* The same, but std::nullopt if there is no such file */
 std::optional<Bytes> read_file_if_there(const std::string &path);
+
+/*
+ * read(), pread() and pwrite() of all `size` bytes, however many calls that
+ * takes.  The first two return fewer bytes at the end of the file only.  All
+ * return -1 with errno set on failure.
+ */
+ssize_t read_fully(int fd, void *data, size_t size);
+ssize_t pread_fully(int fd, void *data, size_t size, off_t position);
+ssize_t pwrite_fully(int fd, const void *data, size_t size, off_t position);
+
+/* A new file in a directory: without a name where the file system can do that,
+ * else with a random one.  `file` is empty, and errno set, if there is none. */
+struct TemporaryFile {
+    Descriptor file;
+    std::string path;           /* empty if it has no name */
+};
+TemporaryFile make_temporary_file(const std::string &directory);
+
+/* The same, but the file has no name in any case. */
+Descriptor make_nameless_file(const std::string &directory);
 
 /*
  * A directory of this user alone: made if it is not there.  Throws Error if it

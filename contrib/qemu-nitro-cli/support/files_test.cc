@@ -6,6 +6,7 @@
 #include "support/files.hh"
 
 #include <csignal>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/wait.h>
@@ -39,6 +40,63 @@ TEST_F(Files, NotReadable)
     EXPECT_EQ(code_of([&] { read_file(write("file", "") + "/x"); }), 19);
     EXPECT_FALSE(read_file_if_there(path("none")));
     EXPECT_EQ(code_of([&] { read_file_if_there(dir); }), 19);
+}
+
+TEST_F(Files, ReadAndWriteFully)
+{
+    Descriptor file = make_nameless_file(dir);
+    std::string data(3, '?');
+
+    EXPECT_EQ(count(), 0U);
+    EXPECT_EQ(pwrite_fully(file.get(), "abcdef", 6, 10), 6);
+    EXPECT_EQ(pread_fully(file.get(), data.data(), 3, 12), 3);
+    EXPECT_EQ(data, "cde");
+    EXPECT_EQ(pread_fully(file.get(), data.data(), 3, 15), 1);
+    EXPECT_EQ(data, "fde");
+    EXPECT_EQ(pread_fully(file.get(), data.data(), 3, 16), 0);
+    EXPECT_EQ(pread_fully(file.get(), data.data(), 0, 0), 0);
+    EXPECT_EQ(pread_fully(-1, data.data(), 1, 0), -1);
+    EXPECT_EQ(pwrite_fully(-1, data.data(), 1, 0), -1);
+    EXPECT_EQ(read_fully(-1, data.data(), 1), -1);
+}
+
+/* A pipe gives what is in it, which need not be all. */
+TEST_F(Files, ReadFullyFromAPipe)
+{
+    int ends[2];
+    char data[6] = {};
+
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    Descriptor in(ends[0]), out(ends[1]);
+    pid_t child = fork();
+    if (child == 0) {
+        bool sent = true;
+
+        for (const char *piece : {"ab", "c", "de"}) {
+            sent = sent && ::write(out.get(), piece, strlen(piece)) > 0;
+            usleep(1000);
+        }
+        _exit(sent ? 0 : 1);
+    }
+    out.reset();
+    EXPECT_EQ(read_fully(in.get(), data, 4), 4);
+    EXPECT_STREQ(data, "abcd");
+    EXPECT_EQ(read_fully(in.get(), data, 4), 1);
+    EXPECT_EQ(read_fully(in.get(), data, 4), 0);
+    EXPECT_EQ(waitpid(child, nullptr, 0), child);
+}
+
+TEST_F(Files, TemporaryFiles)
+{
+    TemporaryFile made = make_temporary_file(dir);
+
+    EXPECT_TRUE(made.file);
+    EXPECT_EQ(count(), made.path.empty() ? 0U : 1U);
+    EXPECT_FALSE(make_temporary_file(path("none")).file);
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_FALSE(make_nameless_file(path("none")));
+    /* No files without a name there */
+    EXPECT_FALSE(make_nameless_file("/proc"));
 }
 
 TEST_F(Files, PrivateDirectory)

@@ -1,5 +1,5 @@
 /*
- * What GnuTLS gives out, freed where it goes out of scope
+ * Objects of GnuTLS, freed where they go out of scope
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,12 +9,22 @@
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
+#include <span>
+#include <utility>
 
 #include "support/bytes.hh"
 
 template <typename T, auto deinit> struct Handle {
     T value = nullptr;
     Handle() = default;
+    Handle(Handle &&other) noexcept : value(std::exchange(other.value, nullptr))
+    {
+    }
+    Handle &operator=(Handle &&other) noexcept
+    {
+        std::swap(value, other.value);
+        return *this;
+    }
     Handle(const Handle &) = delete;
     Handle &operator=(const Handle &) = delete;
     ~Handle()
@@ -26,6 +36,7 @@ template <typename T, auto deinit> struct Handle {
 };
 
 using PrivateKeyHandle = Handle<gnutls_privkey_t, gnutls_privkey_deinit>;
+using PublicKeyHandle = Handle<gnutls_pubkey_t, gnutls_pubkey_deinit>;
 using CertificateHandle = Handle<gnutls_x509_crt_t, gnutls_x509_crt_deinit>;
 
 /* Bytes that GnuTLS has allocated */
@@ -37,8 +48,8 @@ struct Datum {
     ~Datum() { gnutls_free(value.data); }
 };
 
-/* GnuTLS's view of bytes of ours, which it does not change */
-inline gnutls_datum_t datum(const Bytes &data)
+/* Our bytes for GnuTLS, which has no pointers to const and does not write */
+inline gnutls_datum_t datum(std::span<const uint8_t> data)
 {
     return {const_cast<uint8_t *>(data.data()),
             static_cast<unsigned>(data.size())};
