@@ -1,6 +1,7 @@
 """qemu-nitro-cli's commands on running enclaves, as a user calls them."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import errno
 import json
 import os
 import pathlib
@@ -512,11 +513,6 @@ class Killed(Case):
         os.kill(self.one("qemu-system"), signal.SIGKILL)
         self.nothing_left()
 
-    def test_back_end(self):
-        self.start()
-        os.kill(self.one("vhost-user-vsock\0"), signal.SIGKILL)
-        self.nothing_left()
-
     def test_supervisor(self):
         enclave = self.start()
         os.kill(enclave["ProcessID"], signal.SIGKILL)
@@ -631,6 +627,171 @@ class Killed(Case):
         enclave = self.start()
         shutil.rmtree(self.folder(enclave))
         self.assertEqual(self.enclaves(), [])
+        self.nothing_left()
+
+
+class BackEnd(Case):
+    """The vsock back end dies, and the enclave goes on."""
+    AGENT = 9003                # where the guest's test program listens
+
+    def back_ends(self):
+        return [pid for pid, line in self.processes().items()
+                if line.partition("\0")[0].endswith("vhost-user-vsock")]
+
+    def kill(self):
+        for pid in self.back_ends():
+            os.kill(pid, signal.SIGKILL)
+
+    def reach(self, enclave, port):
+        """A connection to a port of the guest, when there is a back end"""
+        end = time.monotonic() + 120
+        while True:
+            try:
+                return self.uds_connect(self.folder(enclave) / "vsock.sock",
+                                        port)
+            except (ConnectionRefusedError, FileNotFoundError):
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.05)
+
+    def endless_transfer(self, enclave):
+        """A connection on which the guest sends without an end"""
+        control = self.reach(enclave, self.AGENT).makefile("rw")
+        print("listen", 60, int(socket.SOCK_STREAM), 1 << 40, 0, file=control,
+              flush=True)
+        self.assertEqual(control.readline(), "listening\n")
+        connection = self.reach(enclave, 60)
+        for _ in range(20):
+            self.assertNotEqual(connection.recv(65536), b"")
+        return connection
+
+    def drain(self, connection):
+        try:
+            while connection.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+
+    def messages(self, enclave):
+        found = [e for e in self.enclaves()
+                 if e["EnclaveID"] == enclave["EnclaveID"]]
+        self.assertEqual([e["State"] for e in found], ["RUNNING"])
+        return found[0].get("Messages", [])
+
+    def wait_for_message(self, enclave):
+        end = time.monotonic() + 120
+        while not self.messages(enclave):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+
+    def test_killed_in_mid_transfer(self):
+        """What listens in the guest can be reached again."""
+        log = self.dir / "console.log"
+        enclave = self.start("--console-log", log,
+                             image=harness.app_image("vsock-agent"))
+        self.assertEqual(self.messages(enclave), [])
+        for _ in range(6):
+            connection = self.endless_transfer(enclave)
+            self.kill()
+            self.drain(connection)
+        self.endless_transfer(enclave)
+        self.wait_for_message(enclave)
+        # It is said once, in both places.
+        message, = self.messages(enclave)
+        self.assertEqual(log.read_text(errors="replace").count(message), 1)
+        self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
+        self.nothing_left()
+
+    def test_cannot_be_started_again(self):
+        """It is tried a few times; the enclave goes on without vsock."""
+        programs = self.dir / "programs"
+        programs.mkdir()
+        for program in (harness.NITRO_CLI, harness.QEMU, harness.VSOCK):
+            shutil.copy2(program, programs)
+        starts = self.dir / "starts"
+        run = subprocess.run(
+            [programs / harness.NITRO_CLI.name, "run-enclave", "--eif-path",
+             harness.HELLO, *MEMORY, "--cpu-count", "1", "--debug-mode"],
+            env=self.env, check=True, stdout=subprocess.PIPE, timeout=180)
+        enclave = json.loads(run.stdout)
+        broken = self.dir / "broken"
+        broken.write_text(f"#!/bin/sh\necho start >> {starts}\n"
+                          "echo some reason >&2\nexit 3\n")
+        broken.chmod(0o755)
+        broken.rename(programs / harness.VSOCK.name)
+        self.kill()
+        self.wait_for_message(enclave)
+        message, = self.messages(enclave)
+        for word in ("status 3", "some reason"):
+            self.assertIn(word, message)
+        tries = starts.read_text().count("start")
+        self.assertTrue(2 <= tries <= 10, tries)
+        time.sleep(4)
+        self.assertEqual(starts.read_text().count("start"), tries)
+        self.assertEqual(self.messages(enclave), [message])
+        # The console's reader sees it too.
+        log = self.folder(enclave) / "console.log"
+        self.assertIn(message, log.read_text(errors="replace"))
+        self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
+        self.nothing_left()
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root mounts a file system")
+class FullDisk(Case):
+    """The state directory is on a small file system that gets full."""
+
+    def setUp(self):
+        super().setUp()
+        self.room = self.state.parent
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs",
+             self.room], check=False)
+        if mounted.returncode:
+            self.skipTest("no file system can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.room],
+                        check=True)
+        self.addCleanup(self.call, "terminate-enclave", "--all")
+
+    def fill(self):
+        with open(self.room / "fill", "ab", buffering=0) as file:
+            for size in (4096, 1):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError as error:
+                    self.assertEqual(error.errno, errno.ENOSPC)
+
+    def state_of(self, enclave):
+        found, = [e for e in self.enclaves()
+                  if e["EnclaveID"] == enclave["EnclaveID"]]
+        return found["State"]
+
+    def test_enclave_goes_on(self):
+        process = subprocess.Popen(
+            [harness.NITRO_CLI, "run-enclave", "--eif-path", harness.HELLO,
+             *MEMORY, "--cpu-count", "1"], env=self.env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        end = time.monotonic() + 60
+        while not list(self.state.glob("i-*/qmp.sock")):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+        self.fill()
+        out, err = process.communicate(timeout=180)
+        self.assertEqual(process.returncode, 0, err)
+        enclave = json.loads(out)
+        self.assertEqual(self.state_of(enclave), "EMPTY")   # could not be saved
+        self.assertTrue(self.ask(enclave, b"nonce"))
+        (self.room / "fill").unlink()
+        end = time.monotonic() + 60
+        while self.state_of(enclave) != "RUNNING":
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.2)
+        self.fill()
+        ended = self.ok("terminate-enclave", "--enclave-id",
+                        enclave["EnclaveID"])
+        self.assertIs(ended["Terminated"], True)
+        (self.room / "fill").unlink()
         self.nothing_left()
 
 
@@ -758,6 +919,18 @@ class Refused(Case):
                                  "--eif-path", image)
         self.assertIn("No working init found", message)
         self.nothing_left()
+
+    def test_silent_end(self):
+        """A kernel that dies before it prints anything is told apart."""
+        for name, code in (("fault", b"\x0f\x0b"),
+                           ("reset", b"\xb0\xfe\xe6\x64\xf4\xeb\xfd")):
+            image = self.file(f"{name}.eif", harness.image(
+                kernel=harness.bzimage(code)))
+            message = self.run_fails(
+                36, [image, "before it printed"],
+                *self.without("--eif-path"), "--eif-path", image)
+            self.assertIn("console=ttyS0", message.splitlines()[-1])
+            self.nothing_left()
 
     def test_unknown_enclave(self):
         for command in ("console", "terminate-enclave"):

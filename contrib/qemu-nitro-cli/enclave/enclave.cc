@@ -19,6 +19,7 @@ const char *const attested = "AttestedMeasurements";
 const char *const attested_zero = "ZERO";
 
 const char *const vsock_key = "Vsock";      /* our own, too */
+const char *const messages_key = "Messages";
 
 const char *const debug_flag = "DEBUG_MODE", *const no_flag = "NONE";
 
@@ -95,6 +96,9 @@ ordered_json Enclave::description(bool with_metadata) const
     if (!vsock.is_null()) {
         json[vsock_key] = vsock;
     }
+    if (!messages.empty()) {
+        json[messages_key] = messages;
+    }
     if (with_metadata) {
         json.update(metadata);
     }
@@ -144,6 +148,9 @@ std::optional<Enclave> Enclave::from_file(const std::string &text)
         }
         if (d.contains(vsock_key)) {
             e.vsock = d[vsock_key];
+        }
+        if (d.contains(messages_key)) {
+            d[messages_key].get_to(e.messages);
         }
         e.metadata = json.at("metadata");
         for (auto [key, member] : processes) {

@@ -29,6 +29,7 @@ struct Enclave {
     nlohmann::ordered_json measurements;    /* null until they are known */
     nlohmann::ordered_json vsock;           /* null, or where it goes besides */
     nlohmann::ordered_json metadata;    /* what --metadata adds; an object */
+    std::vector<std::string> messages;      /* of the supervisor, to the user */
     ProcessId supervisor, qemu, backend;
 
     /* What run-enclave prints */

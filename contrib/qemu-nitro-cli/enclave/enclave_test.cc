@@ -24,6 +24,7 @@ Enclave enclave()
     e.debug_mode = true;
     e.measurements = {{"HashAlgorithm", "h"}, {"PCR0", "00"}};
     e.vsock = {{"ForwardCID", 1}};
+    e.messages = {"\u00e9", ""};
     e.metadata = {{"ImageName", "n"}, {"Metadata", {{"a", 1}}}};
     e.supervisor = {10, 11};
     e.qemu = {20, 21};
@@ -55,6 +56,7 @@ TEST(Enclave, OrderOfKeys)
               R"("State":"RUNNING","Flags":"DEBUG_MODE",)"
               R"("Measurements":{"HashAlgorithm":"h","PCR0":"00"},)"
               R"("AttestedMeasurements":"ZERO","Vsock":{"ForwardCID":1},)"
+              R"("Messages":["é",""],)"
               R"("ImageName":"n","Metadata":{"a":1}})");
 }
 
@@ -73,6 +75,8 @@ TEST(Enclave, States)
     EXPECT_EQ(e.description(false)["Flags"], "NONE");
     EXPECT_FALSE(e.description(false).contains("AttestedMeasurements"));
     e.measurements = nullptr;
+    e.messages.clear();
+    EXPECT_FALSE(e.description(true).contains("Messages"));
     EXPECT_FALSE(e.description(true).contains("Measurements"));
     EXPECT_FALSE(e.description(false).contains("ImageName"));
 }

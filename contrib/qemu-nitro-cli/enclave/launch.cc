@@ -197,10 +197,10 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
 }
 
 /* A line on the terminal that tells how long this has taken */
-class Progress {
+class ElapsedTime {
 public:
-    explicit Progress(int limit) : limit_(limit) {}
-    ~Progress() { clear(); }
+    explicit ElapsedTime(int limit) : limit_(limit) {}
+    ~ElapsedTime() { clear(); }
 
     void show(const char *what)
     {
@@ -228,11 +228,11 @@ private:
 };
 
 /* The supervisor's lines, one by one; null when it has ended */
-class ProgressReader {
+class SupervisorLines {
 public:
-    explicit ProgressReader(Descriptor fd) : fd_(std::move(fd)) {}
+    explicit SupervisorLines(Descriptor fd) : fd_(std::move(fd)) {}
 
-    json next(Progress *progress, const char *what)
+    json next(ElapsedTime *elapsed, const char *what)
     {
         constexpr int second_ms = 1000;
 
@@ -240,7 +240,7 @@ public:
             pollfd readable = {fd_.get(), POLLIN, 0};
             char data[4096];
 
-            progress->show(what);
+            elapsed->show(what);
             if (poll(&readable, 1, second_ms) <= 0) {
                 continue;
             }
@@ -297,17 +297,25 @@ void check_image(const std::string &path)
 [[noreturn]] void fail(const LaunchPlan &plan, const json &answer)
 {
     std::string why = "its supervisor was killed", console, messages;
+    bool ended_silently = false;
 
     if (answer.is_object()) {
         why = answer.value("failed", why);
         console = answer.value("console", "");
         messages = answer.value("messages", "");
+        ended_silently = answer.value("silent", false);
     }
     if (console.empty()) {
         check_image(plan.image);
     }
     show_block("The last lines of the console:", console);
     show_block("What QEMU and the vsock back end say:", messages);
+    if (ended_silently) {
+        throw Error(Code::boot, plan.image + ": the enclave does not boot: "
+                    + why, "Check that the image's kernel is one for x86-64"
+                    " that boots, and that its command line has console=ttyS0:"
+                    " qemu-nitro-cli describe-eif --eif-path " + plan.image);
+    }
     throw Error(Code::boot, plan.image + ": the enclave does not boot: " + why,
                 console.empty() && messages.empty()
                 ? "Look at the image with qemu-nitro-cli describe-eif, or allow"
@@ -320,7 +328,7 @@ void check_image(const std::string &path)
 Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
 {
     LaunchPlan plan = make_plan(options);
-    Progress progress(plan.boot_seconds);
+    ElapsedTime elapsed(plan.boot_seconds);
     int ends[2];
 
     Descriptor guard = runtime.lock();
@@ -330,7 +338,7 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
         throw Error(Code::boot, "socketpair: " + error_text(errno),
                     "Try again.");
     }
-    ProgressReader reader{Descriptor(ends[0])};
+    SupervisorLines reader{Descriptor(ends[0])};
     SupervisorFiles files;
     if (options.console_log) {
         files.console_log = open_kept_log(*options.console_log,
@@ -351,7 +359,7 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
     }
     plan.enclave.supervisor = process_id(pid);
 
-    json answer = reader.next(&progress, "Starting");
+    json answer = reader.next(&elapsed, "Starting");
     guard.reset();
     const char *what = "Loading the image";
     while (answer.is_object() && !answer.contains("failed")) {
@@ -361,9 +369,9 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
         if (answer.contains("loaded")) {
             what = "Waiting for the enclave's heartbeat";
         }
-        answer = reader.next(&progress, what);
+        answer = reader.next(&elapsed, what);
     }
-    progress.clear();
+    elapsed.clear();
     waitpid(pid, nullptr, 0);
     if (answer.is_null()) {
         Descriptor held = runtime.lock();

@@ -10,18 +10,20 @@
 #include <csignal>
 #include <fcntl.h>
 #include <functional>
-#include <map>
 #include <optional>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "enclave/console_log.hh"
+#include "enclave/heartbeat.hh"
+#include "enclave/monitor.hh"
+#include "enclave/restarts.hh"
 #include "support/atomic_file.hh"
 #include "support/errors.hh"
+#include "support/unix_socket.hh"
 
 namespace {
 
@@ -31,62 +33,20 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr uint8_t heartbeat = 0xb7;
-
-/* How long the back end may take to listen, and how often it is looked at */
+/* How long the back end may take to listen, and how often that is tried */
 constexpr seconds listen_limit{20};
 constexpr milliseconds listen_poll{2};
-/* How often it is seen whether somebody removed the folder */
+/* How often it is checked whether somebody removed the directory, and how
+ * often writing the state file is tried again */
 constexpr seconds folder_poll{5};
+/* How often QEMU tries to connect to a back end that died */
+constexpr milliseconds reconnect_interval{200};
 /* How long QEMU and the back end have to end by themselves */
 constexpr seconds end_limit{3};
 
-constexpr size_t max_messages = 8192;       /* kept of what programs say */
-constexpr size_t max_monitor_line = 65536;
+constexpr size_t max_messages = 8192;       /* bytes, kept of programs' */
 constexpr unsigned console_lines = 20;      /* shown of a failed boot */
 constexpr unsigned message_lines = 5;
-
-const char *const measurements[] = {"PCR0", "PCR1", "PCR2", "PCR8"};
-
-sockaddr_un unix_address(const std::string &path)
-{
-    sockaddr_un address = {};
-
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    return address;
-}
-
-Descriptor unix_socket()
-{
-    return Descriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC
-                             | SOCK_NONBLOCK, 0));
-}
-
-Descriptor listen_at(const std::string &path)
-{
-    sockaddr_un address = unix_address(path);
-    Descriptor fd = unix_socket();
-
-    if (!fd || bind(fd.get(), reinterpret_cast<sockaddr *>(&address),
-                    sizeof(address)) || listen(fd.get(), SOMAXCONN)) {
-        throw Error(Code::boot, path + ": " + error_text(errno), "");
-    }
-    return fd;
-}
-
-/* Connected, or nothing if nobody listens */
-Descriptor connect_to(const std::string &path)
-{
-    sockaddr_un address = unix_address(path);
-    Descriptor fd = unix_socket();
-
-    if (!fd || connect(fd.get(), reinterpret_cast<sockaddr *>(&address),
-                       sizeof(address))) {
-        return Descriptor();
-    }
-    return fd;
-}
 
 /* A value in an option of QEMU's, where a comma ends one */
 std::string quoted(const std::string &value)
@@ -102,7 +62,6 @@ std::string quoted(const std::string &value)
 /* A program, and the end of a pipe that its messages come from */
 struct Child {
     pid_t pid = 0;                      /* 0 when it has ended */
-    int status = 0;
     Descriptor output;
     std::string messages;               /* the last of them */
 };
@@ -132,22 +91,25 @@ private:
     void start_backend();
     void start_qemu();
     std::vector<std::string> qemu_command(int monitor) const;
-    void ask_monitor();
+    Clock::time_point next_deadline() const;
     int poll_timeout() const;
     void wait_for_events();
     void check_time();
+    void check_backend();
     void on_signal();
     bool on_output(Child *child);
     bool on_console();
     void on_monitor();
-    void on_monitor_line(const std::string &line);
-    void on_heartbeat_listener();
     void on_heartbeat();
     void on_progress();
+    void on_end_of_qemu(int status);
+    void on_end_of_backend(const std::string &how);
     void reap();
     void booted();
+    void save_or_throw() const;
     void save();
     void tell(const json &what);
+    void report(const std::string &message);
     void end(const std::string &why);
     void stop_children();
     void finish();
@@ -157,28 +119,60 @@ private:
     const Runtime &runtime_;
     EnclaveFolder folder_;
     Descriptor lock_, progress_, signals_;
-    Descriptor null_, console_pipe_, monitor_;
-    Descriptor heartbeat_listener_, heartbeat_;
+    Descriptor null_, console_pipe_;
+    Heartbeat heartbeat_;
+    Monitor monitor_;
     std::optional<ConsoleLog> log_;         /* for run-enclave and console */
     std::optional<ConsoleLog> kept_log_;    /* the user's own */
     Child backend_, qemu_;
     Phase phase_ = Phase::listening;
     Clock::time_point deadline_;
-    std::string monitor_line_;
-    std::map<std::string, std::string> measured_;
-    bool heard_ = false;                /* the heartbeat */
-    std::optional<std::string> ended_;  /* why the enclave is over */
+    Restarts restarts_;                     /* of the back end */
+    bool backend_starts_ = false;           /* and does not listen yet */
+    std::optional<Clock::time_point> restart_at_;
+    std::string backend_end_;               /* how it ended the first time */
+    std::optional<Clock::time_point> save_at_;  /* again, as it failed */
+    bool console_used_ = false, ended_silently_ = false;
+    std::optional<std::string> ended_;          /* why the enclave is over */
 };
 
 /* Starting */
 
-void Supervisor::save()
+void Supervisor::save_or_throw() const
 {
     std::string text = enclave_.to_file();
     AtomicFile file(folder_.state());
 
     file.write(text.data(), text.size());
     file.commit();
+}
+
+/*
+ * Write the state file.  An enclave goes on without that, for example on a full
+ * file system: others see its last state, and writing is tried again.
+ */
+void Supervisor::save()
+{
+    save_at_.reset();
+    try {
+        save_or_throw();
+    } catch (const Error &) {
+        save_at_ = Clock::now() + folder_poll;
+    }
+}
+
+/* Tell the user something about a running enclave. */
+void Supervisor::report(const std::string &message)
+{
+    std::string line = "\n[qemu-nitro-cli] " + message + "\n";
+
+    enclave_.messages.push_back(message);
+    for (std::optional<ConsoleLog> *log : {&log_, &kept_log_}) {
+        if (*log) {
+            (*log)->write(line.data(), line.size());
+        }
+    }
+    save();
 }
 
 void Supervisor::tell(const json &what)
@@ -242,6 +236,8 @@ void Supervisor::start_backend()
         throw Error(Code::boot, "fork: " + error_text(errno), "");
     }
     enclave_.backend = process_id(backend_.pid);
+    restarts_.started(Clock::now());
+    backend_starts_ = true;
     deadline_ = Clock::now() + listen_limit;
 }
 
@@ -266,7 +262,8 @@ std::vector<std::string> Supervisor::qemu_command(int monitor) const
         "-kernel", plan_.image, "-no-reboot",
         "-nodefaults", "-no-user-config", "-display", "none",
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-        "-chardev", "socket,id=vsock,path=" + quoted(folder_.vhost()),
+        "-chardev", "socket,id=vsock,path=" + quoted(folder_.vhost())
+        + ",reconnect-ms=" + std::to_string(reconnect_interval.count()),
         "-chardev", "socket,id=monitor,server=on,wait=off,fd="
         + std::to_string(monitor), "-mon", "chardev=monitor,mode=control",
     };
@@ -275,15 +272,16 @@ std::vector<std::string> Supervisor::qemu_command(int monitor) const
 void Supervisor::start_qemu()
 {
     Descriptor output, console;
-    Descriptor listener = listen_at(folder_.monitor());
+    Descriptor listener = listen_unix(folder_.monitor());
+    /* The connection waits in the backlog until QEMU accepts it. */
+    Descriptor socket = listener ? connect_unix(folder_.monitor())
+                                 : Descriptor();
 
-    /* It waits in the queue until QEMU looks. */
-    monitor_ = connect_to(folder_.monitor());
-    if (!monitor_) {
+    if (!socket) {
         throw Error(Code::boot, folder_.monitor() + ": " + error_text(errno),
                     "");
     }
-    ask_monitor();
+    monitor_ = Monitor(std::move(socket));
     qemu_.output = make_pipe(&output);
     console_pipe_ = make_pipe(&console);
     qemu_.pid = start_bound(qemu_command(listener.get()),
@@ -296,21 +294,6 @@ void Supervisor::start_qemu()
     save();
     phase_ = Phase::booting;
     deadline_ = Clock::now() + seconds(plan_.boot_seconds);
-}
-
-/* Ask QEMU at once for all that will be asked. */
-void Supervisor::ask_monitor()
-{
-    std::string text = json{{"execute", "qmp_capabilities"}}.dump();
-
-    for (std::string name : measurements) {
-        std::string property = name;
-
-        property.replace(0, 3, "pcr");
-        text += json{{"execute", "qom-get"}, {"id", name}, {"arguments",
-                     {{"path", "/machine"}, {"property", property}}}}.dump();
-    }
-    send(monitor_.get(), text.data(), text.size(), MSG_NOSIGNAL);
 }
 
 void Supervisor::start()
@@ -333,48 +316,92 @@ void Supervisor::start()
         throw Error(Code::boot, "/dev/null: " + error_text(errno), "");
     }
     log_.emplace(folder_.console());
-    heartbeat_listener_ = listen_at(heartbeat_socket());
+    heartbeat_ = Heartbeat(heartbeat_socket());
     start_backend();
     save();
 }
 
 /* Running */
 
+/* When check_time() has something to do, at the latest */
+Clock::time_point Supervisor::next_deadline() const
+{
+    Clock::time_point next = Clock::now() + folder_poll;
+
+    if (backend_starts_) {
+        next = Clock::now() + listen_poll;
+    }
+    if (phase_ == Phase::booting) {
+        next = std::min(next, deadline_);
+    }
+    for (const auto &time : {restart_at_, save_at_}) {
+        next = std::min(next, time.value_or(next));
+    }
+    return next;
+}
+
 int Supervisor::poll_timeout() const
 {
-    if (phase_ == Phase::listening) {
-        return listen_poll.count();
-    }
-    Clock::duration wait = folder_poll;
-    if (phase_ == Phase::booting) {
-        wait = std::min(wait, std::max(deadline_ - Clock::now(),
-                                       Clock::duration::zero()));
-    }
-    return std::chrono::ceil<milliseconds>(wait).count();
+    auto wait = std::chrono::ceil<milliseconds>(next_deadline()
+                                                - Clock::now());
+
+    return std::max(wait, milliseconds::zero()).count();
 }
 
 /* Both of its sockets are listened on when that of --uds-path, the later, is;
  * without it, the one for QEMU can be connected to any number of times. */
 bool Supervisor::backend_listens() const
 {
-    return static_cast<bool>(connect_to(plan_.vsock.forward_cid
-                                        ? folder_.vhost()
-                                        : folder_.vsock()));
+    return static_cast<bool>(connect_unix(plan_.vsock.forward_cid
+                                          ? folder_.vhost()
+                                          : folder_.vsock()));
+}
+
+/* Start the back end again if it is time for that, and see whether it has come
+ * to listen. */
+void Supervisor::check_backend()
+{
+    if (restart_at_ && Clock::now() >= *restart_at_) {
+        restart_at_.reset();
+        try {
+            start_backend();
+        } catch (const Error &e) {
+            return on_end_of_backend(e.what());
+        }
+        save();
+    }
+    if (!backend_starts_) {
+        return;
+    }
+    if (backend_listens()) {
+        backend_starts_ = false;
+        restarts_.works();
+        if (phase_ == Phase::listening) {
+            start_qemu();
+        } else if (enclave_.messages.empty()) {
+            report("The vsock back end " + backend_end_ + " and has been"
+                   " started again.  The connections that it had are lost.");
+        }
+    } else if (Clock::now() >= deadline_ && phase_ == Phase::listening) {
+        end("the vsock back end does not listen");
+    } else if (Clock::now() >= deadline_) {
+        kill(backend_.pid, SIGKILL);
+    }
 }
 
 void Supervisor::check_time()
 {
     struct stat st;
 
-    if (phase_ == Phase::listening && backend_listens()) {
-        start_qemu();
-    } else if (phase_ == Phase::listening && Clock::now() >= deadline_) {
-        end("the vsock back end does not listen");
-    } else if (phase_ == Phase::booting && Clock::now() >= deadline_) {
+    check_backend();
+    if (save_at_ && Clock::now() >= *save_at_) {
+        save();
+    }
+    if (phase_ == Phase::booting && Clock::now() >= deadline_) {
         end("the enclave has sent no heartbeat for "
             + std::to_string(plan_.boot_seconds) + " s");
     } else if (fstat(lock_.get(), &st) || st.st_nlink == 0) {
-        end("somebody has removed the folder of its state");
+        end("somebody has removed the directory of its state");
     }
 }
 
@@ -389,9 +416,9 @@ void Supervisor::wait_for_events()
         {qemu_.output, [this] { on_output(&qemu_); }},
         {backend_.output, [this] { on_output(&backend_); }},
         {console_pipe_, [this] { on_console(); }},
-        {monitor_, [this] { on_monitor(); }},
-        {heartbeat_, [this] { on_heartbeat(); }},
-        {heartbeat_listener_, [this] { on_heartbeat_listener(); }},
+        {monitor_.fd(), [this] { on_monitor(); }},
+        {heartbeat_.connection(), [this] { on_heartbeat(); }},
+        {heartbeat_.listener(), [this] { heartbeat_.accept(); }},
         {progress_, [this] { on_progress(); }},
     };
     std::vector<pollfd> fds;
@@ -437,6 +464,7 @@ bool Supervisor::on_output(Child *child)
 bool Supervisor::on_console()
 {
     return read_some(&console_pipe_, [this](char *data, size_t size) {
+        console_used_ = true;
         for (std::optional<ConsoleLog> *log : {&log_, &kept_log_}) {
             if (*log) {
                 (*log)->write(data, size);
@@ -447,77 +475,29 @@ bool Supervisor::on_console()
 
 void Supervisor::on_monitor()
 {
-    read_some(&monitor_, [this](char *data, size_t size) {
-        monitor_line_.append(data, size);
-    });
-
-    for (size_t end; (end = monitor_line_.find('\n')) != std::string::npos;) {
-        on_monitor_line(monitor_line_.substr(0, end));
-        monitor_line_.erase(0, end + 1);
+    monitor_.read_answers();
+    if (monitor_.state() == Monitor::State::failed) {
+        return end("QEMU did not send its measurements");
     }
-    if (monitor_line_.size() > max_monitor_line ||
-        measured_.size() == std::size(measurements)) {
-        monitor_.reset();       /* that others can have it */
+    if (monitor_.state() == Monitor::State::answered) {
+        enclave_.measurements = monitor_.measurements();
+        save();
+        tell({{"loaded", true}});
+        booted();
     }
-}
-
-void Supervisor::on_monitor_line(const std::string &line)
-{
-    json answer = json::parse(line, nullptr, false);
-
-    if (!answer.is_object() || !answer.contains("id")) {
-        return;
-    }
-    if (!answer.contains("return") || !answer["return"].is_string()) {
-        return end("QEMU does not tell its measurements");
-    }
-    measured_[answer["id"].get<std::string>()] =
-        answer["return"].get<std::string>();
-    if (measured_.size() < std::size(measurements)) {
-        return;
-    }
-    enclave_.measurements = {{"HashAlgorithm", "Sha384 { ... }"}};
-    for (const char *name : measurements) {
-        /* It is zero where nobody signed. */
-        if (name != std::string("PCR8") ||
-            measured_[name].find_first_not_of('0') != std::string::npos) {
-            enclave_.measurements[name] = measured_[name];
-        }
-    }
-    save();
-    tell({{"loaded", true}});
-    booted();
-}
-
-void Supervisor::on_heartbeat_listener()
-{
-    heartbeat_.reset(accept4(heartbeat_listener_.get(), nullptr, nullptr,
-                             SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
 void Supervisor::on_heartbeat()
 {
-    bool beat = false;
-
-    read_some(&heartbeat_, [&beat](char *data, size_t) {
-        beat = static_cast<uint8_t>(data[0]) == heartbeat;
-    });
-    if (beat) {
-        send(heartbeat_.get(), &heartbeat, 1, MSG_NOSIGNAL);
-        heard_ = true;
-        /* From here on the back end answers. */
-        unlink(heartbeat_socket().c_str());
-        heartbeat_listener_.reset();
-    }
-    heartbeat_.reset();
+    heartbeat_.read_byte();
     booted();
 }
 
 /* The enclave has booted when it says so and QEMU has been heard. */
 void Supervisor::booted()
 {
-    if (phase_ != Phase::booting || !heard_ ||
-        measured_.size() < std::size(measurements)) {
+    if (phase_ != Phase::booting || !heartbeat_.received() ||
+        monitor_.state() != Monitor::State::answered) {
         return;
     }
     phase_ = Phase::running;
@@ -560,21 +540,56 @@ std::string status_text(int status)
         : "has ended with status " + std::to_string(WEXITSTATUS(status));
 }
 
+void Supervisor::on_end_of_qemu(int status)
+{
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        return end("QEMU " + status_text(status));
+    }
+    while (on_console()) {
+        /* What the enclave printed last may still be in the pipe. */
+    }
+    ended_silently_ = !console_used_ && phase_ == Phase::booting;
+    end(console_used_ ? "the enclave has ended before its heartbeat"
+                      : "the enclave has ended before it printed anything on"
+                        " its console");
+}
+
+/* An enclave that has booted goes on, and the back end is started again. */
+void Supervisor::on_end_of_backend(const std::string &how)
+{
+    if (ended_) {
+        return;
+    }
+    if (phase_ != Phase::running) {
+        return end("the vsock back end " + how);
+    }
+    if (backend_end_.empty()) {
+        backend_end_ = how;
+    }
+    backend_starts_ = false;
+    restart_at_ = restarts_.ended(Clock::now());
+    if (!restart_at_) {
+        while (on_output(&backend_)) {
+            /* What it printed last may tell why. */
+        }
+        std::string last = printable_tail(backend_.messages, 1);
+        report("The vsock back end cannot be started again: it " + how
+               + (last.empty() ? "" : " (" + last + ")") + ".  The enclave"
+               " goes on without vsock; end it and run it again to have one.");
+    }
+}
+
 void Supervisor::reap()
 {
     int status;
 
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        Child &child = pid == qemu_.pid ? qemu_ : backend_;
-        bool is_qemu = &child == &qemu_;
-
-        child.pid = 0;
-        child.status = status;
-        if (is_qemu && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-            end("the enclave has ended before its heartbeat");
-        } else {
-            end((is_qemu ? "QEMU " : "the vsock back end ")
-                + status_text(status));
+        if (pid == qemu_.pid) {
+            qemu_.pid = 0;
+            on_end_of_qemu(status);
+        } else if (pid == backend_.pid) {
+            backend_.pid = 0;
+            on_end_of_backend(status_text(status));
         }
     }
 }
@@ -604,7 +619,7 @@ void Supervisor::stop_children()
         }
         if (child->pid > 0) {
             kill(child->pid, SIGKILL);
-            waitpid(child->pid, &child->status, 0);
+            waitpid(child->pid, nullptr, 0);
             child->pid = 0;
         }
     }
@@ -622,6 +637,7 @@ void Supervisor::finish()
     json failure = {
         {"failed", *ended_},
         {"console", log_ ? log_->last_lines(console_lines) : ""},
+        {"silent", ended_silently_},
         {"messages", printable_tail(backend_.messages + qemu_.messages,
                                     message_lines)},
     };
@@ -640,7 +656,7 @@ void Supervisor::announce()
     umask(077);
     enclave_.supervisor = process_id(getpid());
     try {
-        save();
+        save_or_throw();
     } catch (const Error &e) {
         end(e.what());
     }

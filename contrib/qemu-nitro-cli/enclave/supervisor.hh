@@ -1,22 +1,26 @@
 /*
  * The supervisor: the process behind a running enclave
  *
- * It is the parent of QEMU and of the vsock back end, and the enclave lives as
- * long as all three do: the kernel kills the two when the supervisor ends, and
- * the supervisor ends the enclave when one of them does.  So whatever is killed
- * at whatever time, nothing is left running, and the supervisor's lock tells
- * whether there is an enclave.
+ * It is the parent of QEMU and of the vsock back end.  The kernel kills both
+ * when the supervisor ends, and the supervisor ends the enclave when QEMU ends.
+ * So nothing is left running, whatever is killed, and the supervisor's lock
+ * tells whether there is an enclave.
  *
- * What it does meanwhile: it answers the boot heartbeat, keeps the console's
- * log and the state file, and ends the enclave at SIGTERM.  Until the enclave
- * has booted it tells run-enclave how far things are, by lines of JSON on a
- * socket; if run-enclave goes away before that, the enclave does too.
+ * A back end that dies while the enclave boots ends the enclave.  Later it is
+ * started again (restarts.hh): QEMU connects to the new one, and the guest's
+ * connections are reset.
+ *
+ * The supervisor answers the boot heartbeat, keeps the console's log and the
+ * state file, and ends the enclave at SIGTERM.  Until the enclave has booted,
+ * it sends its progress to run-enclave, as lines of JSON on a socket.  If
+ * run-enclave ends before that, the supervisor ends the enclave.
  *
  *   {"started": true}      others can see the enclave; comes first, always
  *   {"loaded": true}       QEMU has measured the image and runs it
  *   {"booted": true}       the heartbeat has come; nothing follows
- *   {"failed": TEXT, "console": TEXT, "messages": TEXT}
- *                          all is cleaned up; nothing follows
+ *   {"failed": TEXT, "console": TEXT, "silent": BOOL, "messages": TEXT}
+ *                          all is cleaned up; nothing follows.  "silent": the
+ *                          enclave ended before any output on its console
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,0 +1,43 @@
+/*
+ * The boot heartbeat: an enclave's init connects to port 9000 of its parent,
+ * sends a byte and waits for the same byte
+ *
+ * The first heartbeat is answered here, so that the supervisor knows that the
+ * enclave has booted.  Then the socket is removed, and the vsock back end
+ * answers further ones.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_ENCLAVE_HEARTBEAT_HH
+#define QEMU_NITRO_CLI_ENCLAVE_HEARTBEAT_HH
+
+#include <string>
+
+#include "descriptor.hh"
+
+class Heartbeat {
+public:
+    Heartbeat() = default;      /* does not listen */
+    /* Listen at `path`, to which the back end connects the guest.  Throws
+     * Error if that fails. */
+    explicit Heartbeat(std::string path);
+
+    /* To be waited for until readable, then accept() or read_byte() is to be
+     * called.  Closed when there is nothing to wait for. */
+    const Descriptor &listener() const { return listener_; }
+    const Descriptor &connection() const { return connection_; }
+
+    /* Take a connection, in place of an earlier one. */
+    void accept();
+    /* Read from the connection; answer if that is the heartbeat. */
+    void read_byte();
+
+    bool received() const { return received_; }
+
+private:
+    std::string path_;
+    Descriptor listener_, connection_;
+    bool received_ = false;
+};
+
+#endif

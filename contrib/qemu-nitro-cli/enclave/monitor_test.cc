@@ -1,0 +1,148 @@
+/*
+ * Tests of monitor.cc, against a socket in QEMU's place
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "enclave/monitor.hh"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+namespace {
+
+using nlohmann::json;
+using State = Monitor::State;
+
+const char *const greeting = "{\"QMP\": {\"capabilities\": []}}\r\n";
+
+std::string answer(const std::string &id, const json &value)
+{
+    return json{{"return", value}, {"id", id}}.dump() + "\r\n";
+}
+
+class MonitorTest : public testing::Test {
+protected:
+    MonitorTest()
+    {
+        int ends[2];
+
+        EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        monitor = Monitor(Descriptor(ends[0]));
+        qemu.reset(ends[1]);
+    }
+    void send(const std::string &text) const
+    {
+        ASSERT_EQ(write(qemu.get(), text.data(), text.size()),
+                  static_cast<ssize_t>(text.size()));
+    }
+    /* What the monitor makes of `text` */
+    State after(const std::string &text)
+    {
+        send(text);
+        for (size_t i = 0; i <= text.size() / 16384 && monitor.fd(); i++) {
+            monitor.read_answers();
+        }
+        return monitor.state();
+    }
+
+    Monitor monitor;
+    Descriptor qemu;
+};
+
+TEST_F(MonitorTest, Questions)
+{
+    char data[4096];
+    ssize_t n = read(qemu.get(), data, sizeof(data));
+    std::string text(data, std::max<ssize_t>(n, 0));
+    std::vector<json> asked;
+
+    for (size_t begin = 0, end; begin < text.size(); begin = end) {
+        end = text.find("}{", begin);
+        end = end == text.npos ? text.size() : end + 1;
+        asked.push_back(json::parse(text.substr(begin, end - begin)));
+    }
+    ASSERT_EQ(asked.size(), 5U);
+    EXPECT_EQ(asked[0], json::parse(R"({"execute": "qmp_capabilities"})"));
+    EXPECT_EQ(asked[4], json::parse(R"({"execute": "qom-get", "id": "PCR8",
+        "arguments": {"path": "/machine", "property": "pcr8"}})"));
+}
+
+TEST_F(MonitorTest, Answers)
+{
+    EXPECT_EQ(after(greeting), State::asking);
+    EXPECT_EQ(after("{\"return\": {}}\r\n"), State::asking);
+    EXPECT_EQ(after(answer("PCR0", "00aa")), State::asking);
+    EXPECT_EQ(after("{\"event\": \"RESUME\"}\r\n"), State::asking);
+    EXPECT_EQ(after(answer("PCR1", "bb") + answer("PCR2", "00")),
+              State::asking);
+    EXPECT_TRUE(monitor.fd());
+    EXPECT_EQ(after(answer("PCR8", "88")), State::answered);
+    EXPECT_FALSE(monitor.fd());
+    EXPECT_EQ(monitor.measurements().dump(),
+              R"({"HashAlgorithm":"Sha384 { ... }","PCR0":"00aa",)"
+              R"("PCR1":"bb","PCR2":"00","PCR8":"88"})");
+}
+
+TEST_F(MonitorTest, UnsignedImage)
+{
+    EXPECT_EQ(after(answer("PCR0", "a") + answer("PCR1", "b")
+                    + answer("PCR2", "c") + answer("PCR8", "0000")),
+              State::answered);
+    EXPECT_FALSE(monitor.measurements().contains("PCR8"));
+}
+
+TEST_F(MonitorTest, InPieces)
+{
+    for (char c : greeting + answer("PCR0", "a") + answer("PCR1", "b")
+                      + answer("PCR2", "c") + answer("PCR8", "d")) {
+        EXPECT_NE(after(std::string(1, c)), State::failed);
+    }
+    EXPECT_EQ(monitor.state(), State::answered);
+}
+
+TEST_F(MonitorTest, NothingToRead)
+{
+    monitor.read_answers();
+    EXPECT_EQ(monitor.state(), State::asking);
+    EXPECT_TRUE(monitor.fd());
+}
+
+TEST_F(MonitorTest, EndOfQemu)
+{
+    after(answer("PCR0", "a"));
+    qemu.reset();
+    monitor.read_answers();
+    EXPECT_FALSE(monitor.fd());
+    EXPECT_EQ(monitor.state(), State::asking);
+}
+
+TEST_F(MonitorTest, Ignored)
+{
+    for (const char *line : {"[]\n", "7\n", "null\n", "{}\n", "\"x\"\n",
+                             "{\"id\": 1, \"return\": \"x\"}\n",
+                             "{\"id\": null}\n", "{\"id\": [\"PCR0\"]}\n",
+                             "{\"id\": \"PCR3\", \"return\": 1}\n"}) {
+        EXPECT_EQ(after(line), State::asking) << line;
+    }
+}
+
+class BadAnswers : public MonitorTest,
+                   public testing::WithParamInterface<std::string> {};
+
+TEST_P(BadAnswers, Fail)
+{
+    EXPECT_EQ(after(GetParam()), State::failed);
+    EXPECT_FALSE(monitor.fd());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BadAnswers, testing::Values(
+    "\n", "no JSON\n", "{\"id\": \"PCR0\"\n", "\xff\n",
+    std::string(1, 0) + "\n",
+    answer("PCR0", nullptr), answer("PCR0", 5), answer("PCR0", {{"a", 1}}),
+    "{\"id\": \"PCR0\", \"error\": {\"class\": \"GenericError\"}}\r\n",
+    answer("PCR0", "a") + "{\"id\": \"PCR1\"}\n" + answer("PCR2", "b"),
+    std::string(65537, 'x'), std::string(70000, ' ')));
+
+} // namespace

@@ -1,0 +1,331 @@
+/*
+ * Tests of container.cc: which image is taken, and which archives are refused
+ *
+ * Whole builds are tested from outside, in tests/functional/cli_build_test.py.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/container.hh"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <sys/stat.h>
+
+#include "support/bytes.hh"
+#include "support/test_support.hh"
+
+namespace {
+
+using nlohmann::json;
+
+using Files = std::vector<std::pair<std::string, std::string>>;
+
+/* A tar archive with these files */
+std::string tar(const Files &files)
+{
+    std::unique_ptr<archive, int (*)(archive *)> a(archive_write_new(),
+                                                   archive_write_free);
+    std::string out(1 << 20, '\0');
+    size_t used = 0;
+
+    archive_write_set_format_ustar(a.get());
+    archive_write_open_memory(a.get(), out.data(), out.size(), &used);
+    for (const auto &[name, data] : files) {
+        archive_entry *e = archive_entry_new();
+
+        archive_entry_set_pathname(e, name.c_str());
+        archive_entry_set_mode(e, S_IFREG | 0644);
+        archive_entry_set_size(e, data.size());
+        EXPECT_EQ(archive_write_header(a.get(), e), ARCHIVE_OK);
+        archive_write_data(a.get(), data.data(), data.size());
+        archive_entry_free(e);
+    }
+    EXPECT_EQ(archive_write_close(a.get()), ARCHIVE_OK);
+    out.resize(used);
+    return out;
+}
+
+std::string sha256(const std::string &data)
+{
+    uint8_t digest[32];
+
+    gnutls_hash_fast(GNUTLS_DIG_SHA256, data.data(), data.size(), digest);
+    return hex(digest);
+}
+
+const std::string layer = tar({
+    {"etc/passwd", "root:x:0:0::/:\nweb:x:33:44::/:\n"},
+    {"etc/group", "root:x:0:\nweb:x:44:\nlog:x:55:web\n"},
+    {"bin/app", "program"},
+});
+
+json config_for(const std::string &architecture)
+{
+    return {
+        {"architecture", architecture}, {"os", "linux"},
+        {"config", {{"Cmd", {"/bin/app", "x"}}, {"Env", {"A=1"}}}},
+        {"rootfs", {{"type", "layers"},
+                    {"diff_ids", {"sha256:" + sha256(layer)}}}},
+    };
+}
+
+class Containers : public FolderTest {
+protected:
+    /* What `docker save` writes for one image */
+    Files docker_archive(const json &config) const
+    {
+        json manifest = {{{"Config", "config.json"},
+                          {"RepoTags", {"app:latest"}},
+                          {"Layers", {"layer.tar"}}}};
+
+        return {{"manifest.json", manifest.dump()},
+                {"config.json", config.dump()}, {"layer.tar", layer}};
+    }
+
+    /* An OCI archive with images; each has a name and a configuration */
+    static Files oci_archive(
+        const std::vector<std::pair<std::string, json>> &images)
+    {
+        Files files = {{"blobs/sha256/" + sha256(layer), layer}};
+        json index = {{"manifests", json::array()}};
+        auto add = [&](const std::string &data) {
+            files.emplace_back("blobs/sha256/" + sha256(data), data);
+            return "sha256:" + sha256(data);
+        };
+
+        for (const auto &[name, config] : images) {
+            json manifest = {
+                {"config", {{"digest", add(config.dump())}}},
+                {"layers", {{{"digest", "sha256:" + sha256(layer)}}}}};
+
+            index["manifests"].push_back(
+                {{"digest", add(manifest.dump())},
+                 {"annotations",
+                  {{"org.opencontainers.image.ref.name", name}}}});
+        }
+        files.emplace_back("index.json", index.dump());
+        return files;
+    }
+
+    Container read(const std::string &archive, const Wanted &wanted = {})
+    {
+        std::string name = write("archive.tar", archive);
+        Descriptor file(open(name.c_str(), O_RDONLY | O_CLOEXEC));
+
+        return read_container(file, name, wanted, dir);
+    }
+    Container read(const Files &files, const Wanted &wanted = {})
+    {
+        return read(tar(files), wanted);
+    }
+    template <typename Archive>
+    int refusal(const Archive &archive, const Wanted &wanted = {})
+    {
+        return code_of([&] { read(archive, wanted); });
+    }
+    /* The user that User=`text` is */
+    ContainerUser user(const std::string &text)
+    {
+        json config = config_for("amd64");
+
+        config["config"]["User"] = text;
+        return read(docker_archive(config)).user;
+    }
+};
+
+TEST_F(Containers, DockerArchive)
+{
+    Container c = read(docker_archive(config_for("amd64")));
+
+    EXPECT_EQ(c.name, "app:latest");
+    EXPECT_EQ(c.id, sha256(config_for("amd64").dump()));
+    EXPECT_EQ(c.cmd, (std::vector<std::string>{"/bin/app", "x"}));
+    EXPECT_EQ(c.env, std::vector<std::string>{"A=1"});
+    EXPECT_TRUE(c.entrypoint.empty());
+    EXPECT_EQ(c.working_folder, "/");
+    EXPECT_TRUE(c.user.is_root());
+    EXPECT_EQ(c.info["Architecture"], "amd64");
+    ContentPtr program = c.root.file("bin/app");
+    ASSERT_TRUE(program);
+    EXPECT_EQ(read_all(*program), Bytes({'p', 'r', 'o', 'g', 'r', 'a', 'm'}));
+    /* Nothing is left in the directory but the archive. */
+    EXPECT_EQ(count(), 1U);
+}
+
+TEST_F(Containers, ImageForThisArchitecture)
+{
+    Files files = oci_archive({{"a:1", config_for("arm64")},
+                               {"b:1", config_for("amd64")}});
+
+    EXPECT_EQ(read(files).name, "b:1");
+    EXPECT_EQ(refusal(oci_archive({{"a:1", config_for("arm64")}})), 48);
+    EXPECT_EQ(refusal(files, {"a:1", false}), 48);
+    EXPECT_EQ(read(oci_archive({{"c", config_for("x86_64")}})).name, "c");
+}
+
+TEST_F(Containers, ImageByName)
+{
+    json other = config_for("amd64");
+    other["config"]["Cmd"] = {"other"};
+    Files files = oci_archive({{"app:latest", config_for("amd64")},
+                               {"example.org/x/other:2", other}});
+
+    EXPECT_EQ(refusal(files), 48);          /* two fit */
+    for (const char *name : {"app", "app:latest", "library/app",
+                             "docker.io/library/app:latest",
+                             "index.docker.io/app"}) {
+        EXPECT_EQ(read(files, {name, false}).name, "app:latest") << name;
+    }
+    EXPECT_EQ(read(files, {"example.org/x/other:2", false}).cmd,
+              std::vector<std::string>{"other"});
+    for (const char *name : {"app:2", "x/other:2", "example.org/x/other", ""}) {
+        EXPECT_EQ(refusal(files, {name, false}), 48) << name;
+    }
+    /* What an engine saved for a name is taken, whatever it is called. */
+    EXPECT_EQ(read(docker_archive(config_for("amd64")), {"alias", true}).name,
+              "app:latest");
+}
+
+TEST_F(Containers, ArchitectureThatIsNotNamed)
+{
+    json config = config_for("amd64");
+
+    config.erase("architecture");
+    EXPECT_EQ(read(docker_archive(config)).name, "app:latest");
+    EXPECT_EQ(refusal(oci_archive({{"a", config}, {"b", config_for("arm64")}})),
+              48);
+}
+
+TEST_F(Containers, Users)
+{
+    EXPECT_TRUE(user("").is_root());
+    EXPECT_TRUE(user("root").is_root());
+    EXPECT_EQ(user("web").uid, 33U);
+    EXPECT_EQ(user("web").gid, 44U);
+    EXPECT_EQ(user("web").groups, std::vector<uint32_t>{55});
+    EXPECT_EQ(user("33").groups, std::vector<uint32_t>{55});
+    EXPECT_EQ(user("web:log").gid, 55U);
+    EXPECT_TRUE(user("web:log").groups.empty());
+    EXPECT_EQ(user("1000:7").uid, 1000U);
+    EXPECT_EQ(user("1000:7").gid, 7U);
+    EXPECT_EQ(user("1000").gid, 0U);
+    EXPECT_EQ(user(":log").gid, 55U);
+    for (const char *text : {"nobody", "web:none", "-1", "4294967295",
+                             "99999999999", "1x", "web:-1"}) {
+        EXPECT_EQ(code_of([&] { user(text); }), 48) << text;
+    }
+}
+
+/* Each field of the configuration with a value of another type */
+TEST_F(Containers, WrongTypes)
+{
+    for (const json &wrong : {json(7), json("text"), json(true),
+                              json::array({1}), json::array({json::object()}),
+                              json(std::string("a\0b", 3))}) {
+        for (const char *path : {"/config/Cmd", "/config/Env",
+                                 "/config/Entrypoint", "/rootfs/diff_ids",
+                                 "/config", "/rootfs"}) {
+            json config = config_for("amd64");
+
+            config[json::json_pointer(path)] = wrong;
+            EXPECT_EQ(refusal(docker_archive(config)), 48) << path << wrong;
+        }
+    }
+    for (const char *path : {"/config/WorkingDir", "/config/User",
+                             "/architecture", "/os"}) {
+        json config = config_for("amd64");
+
+        config[json::json_pointer(path)] = 7;
+        EXPECT_EQ(refusal(docker_archive(config)), 48) << path;
+    }
+    /* As good as not there */
+    json config = config_for("amd64");
+    config["config"]["Entrypoint"] = nullptr;
+    config["config"]["User"] = nullptr;
+    EXPECT_TRUE(read(docker_archive(config)).entrypoint.empty());
+}
+
+TEST_F(Containers, Manifests)
+{
+    for (const char *text : {"", "{", "{}", "7", "null", "[7]", "[{}]",
+                             "[{\"Config\": 1}]", "[{\"Config\": \"none\"}]",
+                             "[{\"Config\": \"config.json\","
+                             " \"Layers\": \"layer.tar\"}]",
+                             "[{\"Config\": \"config.json\","
+                             " \"Layers\": [\"none\"]}]",
+                             "[{\"Config\": \"config.json\","
+                             " \"Layers\": []}]", "[]", "\xff"}) {
+        Files files = docker_archive(config_for("amd64"));
+
+        files[0].second = text;
+        EXPECT_EQ(refusal(files), 48) << text;
+    }
+    std::string deep(100, '[');
+    Files files = docker_archive(config_for("amd64"));
+    files[0].second = deep + std::string(100, ']');
+    EXPECT_EQ(refusal(files), 48);
+}
+
+TEST_F(Containers, IndexesThatNest)
+{
+    Files files;
+    std::string inner = json{{"manifests", json::array()}}.dump();
+
+    for (int i = 0; i < 20; i++) {
+        files.emplace_back("blobs/sha256/" + sha256(inner), inner);
+        inner = json{{"manifests", {{
+            {"mediaType", "application/vnd.oci.image.index.v1+json"},
+            {"digest", "sha256:" + sha256(inner)}}}}}.dump();
+    }
+    files.emplace_back("index.json", inner);
+    EXPECT_EQ(refusal(files), 48);
+}
+
+TEST_F(Containers, Digests)
+{
+    Files good = oci_archive({{"a", config_for("amd64")}});
+
+    EXPECT_EQ(read(good).name, "a");
+    /* A changed byte of any file but the index */
+    for (size_t i = 0; i + 1 < good.size(); i++) {
+        Files files = good;
+
+        files[i].second.back() ^= 1;
+        EXPECT_EQ(refusal(files), 48) << files[i].first;
+    }
+    /* A file that is missing */
+    for (size_t i = 0; i < good.size(); i++) {
+        Files files = good;
+
+        files.erase(files.begin() + i);
+        EXPECT_EQ(refusal(files), 48) << good[i].first;
+    }
+    /* A layer that the configuration does not list */
+    json config = config_for("amd64");
+    config["rootfs"]["diff_ids"] = {"sha256:" + std::string(64, '0')};
+    EXPECT_EQ(refusal(docker_archive(config)), 48);
+    /* Digests of other forms */
+    for (const char *digest : {"", "sha256:", "sha256:../../etc/passwd",
+                               "md5:d41d8cd98f00b204e9800998ecf8427e"}) {
+        json index = {{"manifests", {{{"digest", digest}}}}};
+        Files files = {{"index.json", index.dump()}};
+
+        EXPECT_EQ(refusal(files), 48) << digest;
+    }
+}
+
+TEST_F(Containers, NoArchive)
+{
+    EXPECT_EQ(refusal(std::string()), 48);
+    EXPECT_EQ(refusal(std::string("no archive")), 48);
+    EXPECT_EQ(refusal(std::string(4096, '\0')), 48);
+    EXPECT_EQ(refusal(layer), 48);          /* the files of a container */
+    std::string cut = tar(docker_archive(config_for("amd64")));
+    EXPECT_EQ(refusal(cut.substr(0, 1000)), 48);
+    /* In the middle of the layer */
+    EXPECT_EQ(refusal(cut.substr(0, cut.find("etc/passwd") + 1024)), 48);
+}
+
+} // namespace
