@@ -1,0 +1,230 @@
+"""Applications of Nitro Enclaves, end to end: the programs of the manual, in
+Python of Debian's, in an enclave made of a container image."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import datetime
+import hashlib
+import http.server
+import json
+import pathlib
+import ssl
+import subprocess
+import threading
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+import attestation
+import cli_run_test
+import harness
+from cli_build_test import archive_of, docker_files, entry, folder, tar
+
+PROGRAMS = harness.TOP / "docs/system/i386/nitro-enclave-application"
+HELPERS = harness.HERE / "application"
+SECRET = b"the secret"
+PACKAGES = []
+
+
+def packages():
+    """Each of Debian's packages that Python needs, as a layer."""
+    if not PACKAGES:
+        found = subprocess.run(
+            [harness.TOP / "scripts/fetch-source", "python"], check=True,
+            text=True, stdout=subprocess.PIPE).stdout.strip()
+        # base-files has the links of merged directories: it comes first.
+        debs = sorted(pathlib.Path(found).glob("*.deb"), key=lambda deb: (
+            not deb.name.startswith("base-files_"), deb.name))
+        PACKAGES.extend(
+            subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True,
+                           stdout=subprocess.PIPE).stdout for deb in debs)
+    return PACKAGES
+
+
+def container(files, command):
+    """A container image: Python, and these files in /app."""
+    mine = tar([folder("app"), folder("etc"), *(
+        entry(f"app/{name}", data, mode=0o755)
+        for name, data in files.items())])
+    config = {"Cmd": command, "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}
+    return archive_of(docker_files([*packages(), mine], config)[0])
+
+
+class Authority:
+    """One that signs certificates of servers"""
+
+    def __init__(self):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self.sign("authority", self.key.public_key(), True)
+
+    def sign(self, name, key, is_authority=False):
+        now = datetime.datetime.utcnow()
+        day = datetime.timedelta(days=1)
+        title = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer = title if is_authority else self.certificate.subject
+        return (
+            x509.CertificateBuilder().subject_name(title).issuer_name(issuer)
+            .public_key(key).serial_number(x509.random_serial_number())
+            .not_valid_before(now - day).not_valid_after(now + day)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]),
+                           critical=False)
+            .add_extension(x509.BasicConstraints(is_authority, None),
+                           critical=True)
+            .sign(self.key, hashes.SHA256()))
+
+    def pem(self):
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def server(self, name):
+        """A certificate and its key"""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.sign(name, key.public_key())
+        return certificate.public_bytes(serialization.Encoding.PEM) + \
+            key.private_bytes(serialization.Encoding.PEM,
+                              serialization.PrivateFormat.PKCS8,
+                              serialization.NoEncryption())
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        pass    # a client that does not trust it says so itself
+
+
+class Secret(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        found = self.path == "/secret"
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Length", str(len(SECRET) * found))
+        self.end_headers()
+        self.wfile.write(SECRET * found)
+
+    def log_message(self, *args):
+        pass
+
+
+class Case(cli_run_test.Case):
+    def build(self, files, command):
+        """An image, made as its user would, from a container's archive"""
+        archive = self.file("container.tar", container(files, command))
+        image = self.dir / "application.eif"
+        self.made = self.ok("build-enclave", "--docker-archive", archive,
+                            "--output-file", image, env={
+                                "NITRO_CLI_BLOBS":
+                                str(harness.BUILD / "images/blobs")})
+        archive.unlink()
+        return image
+
+    def run_application(self, image, *options):
+        """Start it; returns what is said of it, and the path of its log."""
+        log = self.dir / "console.log"
+        enclave = self.ok(
+            "run-enclave", "--eif-path", image, "--memory", "512",
+            "--cpu-count", "1", "--console-log", log, *options, timeout=300)
+        return enclave, log
+
+    def parent_env(self, enclave):
+        """For programs of the parent's that speak AF_VSOCK"""
+        return {**self.env, "PYTHONPATH": str(HELPERS),
+                "UDS_PATH": str(self.folder(enclave) / "vsock.sock")}
+
+
+class Attested(Case):
+    """The manual's application: its secret comes over TLS that ends in the
+    enclave, and the client knows which image has it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = Authority()
+
+    def serve(self, authority, name):
+        """An HTTPS server; returns its port."""
+        server = Server(("127.0.0.1", 0), Secret)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file("server.pem",
+                                          authority.server(name)))
+        # The handshake is its thread's, not that of accept().
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server.server_port
+
+    def ask(self, enclave, path="/secret", name="server.test"):
+        request = {"server": name, "path": path,
+                   "authority": self.authority.pem().decode()}
+        document = self.dir / "document"
+        document.unlink(missing_ok=True)
+        result = subprocess.run(
+            ["/usr/bin/python3", PROGRAMS / "parent.py",
+             str(enclave["EnclaveCID"]), document],
+            input=json.dumps(request), text=True, check=False, timeout=300,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=self.parent_env(enclave))
+        return result, document
+
+    def test_secret(self):
+        image = self.build(
+            {"enclave.py": (PROGRAMS / "enclave.py").read_bytes()},
+            ["python3", "/app/enclave.py"])
+        good = self.serve(self.authority, "server.test")
+        enclave, log = self.run_application(
+            image, "--connect", f"8000:tcp:127.0.0.1:{good}")
+
+        result, document = self.ask(enclave)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        answer = json.loads(result.stdout)
+        self.assertEqual(answer["data"], SECRET.decode())
+        self.check_document(document, answer["nonce"])
+
+        with self.subTest("name of another server"):
+            result, document = self.ask(enclave, name="other.test")
+            self.assertIn("CERTIFICATE_VERIFY_FAILED", result.stderr)
+            self.assertFalse(document.exists())
+        with self.subTest("nothing at the path"):
+            result, document = self.ask(enclave, path="/other")
+            self.assertIn("404", result.stderr)
+            self.assertFalse(document.exists())
+        self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
+
+        # Who is in the middle has a certificate of another authority.
+        middle = self.serve(Authority(), "server.test")
+        log.rename(self.dir / "first.log")
+        enclave, log = self.run_application(
+            image, "--connect", f"8000:tcp:127.0.0.1:{middle}")
+        result, document = self.ask(enclave)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("CERTIFICATE_VERIFY_FAILED", result.stderr)
+        self.assertFalse(document.exists())
+        self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
+
+        # The logs stay, and nobody else can read them.
+        first = self.dir / "first.log"
+        self.assertIn("application: attested to 10 bytes from server.test",
+                      first.read_text())
+        self.assertIn("application: failed: ", log.read_text())
+        self.assertEqual(first.stat().st_mode & 0o777, 0o600)
+
+    def check_document(self, document, nonce):
+        """By our verifier, and by one that is independent of it"""
+        self.call("attestation-root", "--output", self.dir / "root.pem")
+        told = ["--document", document, "--root", self.dir / "root.pem"]
+        for register, value in self.made["Measurements"].items():
+            if register.startswith("PCR"):
+                told += [f"--{register.lower()}", value]
+        data = hashlib.sha256(SECRET).hexdigest()
+        verified = self.ok("verify-attestation", *told, "--nonce", nonce,
+                           "--user-data", data)
+        self.assertIs(verified["Verified"], True)
+        wrong = self.call("verify-attestation", *told, "--nonce", nonce,
+                          "--user-data", hashlib.sha256(b"").hexdigest())
+        self.assertEqual(wrong.returncode, 59)
+        payload = attestation.check_document(
+            document.read_bytes(), (self.dir / "root.pem").read_bytes())
+        self.assertEqual(payload["nonce"].hex(), nonce)
+        self.assertEqual(payload["user_data"].hex(), data)
+
+
+if __name__ == "__main__":
+    harness.main()
