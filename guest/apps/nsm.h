@@ -1,8 +1,8 @@
 /*
- * The Nitro Secure Module's device, as Linux offers it since version 6.8
+ * The device of the Nitro Secure Module, which Linux has since version 6.8
  *
- * A request and its response are CBOR (RFC 8949).  Debian's C library has no
- * <linux/nsm.h> yet, so this says the same.
+ * A request and its response are CBOR (RFC 8949).  Debian 12 has no
+ * <linux/nsm.h>: this file has the same definitions.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,8 +30,8 @@ struct nsm_call {
 #define NSM_CALL            _IOWR(0x0a, 0x0, struct nsm_call)
 
 /*
- * Have the module at @fd answer @request.  Returns how many bytes of @response
- * there are, or -1 with errno set.
+ * Send @request to the module at @fd.  Returns the size of the response, in
+ * bytes, or -1 with errno set.
  */
 static inline long nsm_call(int fd, const void *request, size_t request_size,
                             void *response, size_t response_size)

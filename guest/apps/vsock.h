@@ -1,5 +1,5 @@
 /*
- * Serving a vsock port, for the programs of enclaves
+ * Functions that serve a vsock port, for the programs of enclaves
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Ends the program if it cannot. */
+/* Listen on @port.  Ends the program if that fails. */
 static inline int vsock_listen(unsigned port)
 {
     struct sockaddr_vm address = {
@@ -53,7 +53,7 @@ static inline bool send_all(int fd, const void *data, size_t size)
     return true;
 }
 
-/* Returns how much came before the end, at most @size; -1 for an error. */
+/* Receive up to @size bytes, fewer at the end.  Returns -1 for an error. */
 static inline ssize_t receive(int fd, void *data, size_t size)
 {
     size_t had = 0;
@@ -76,8 +76,8 @@ static inline ssize_t receive(int fd, void *data, size_t size)
 }
 
 /*
- * Call @serve in a thread of its own for each connection, with its descriptor
- * as an intptr_t, which it closes.  Does not return.
+ * Call @serve for each connection, in a new thread.  Its argument is the
+ * descriptor, as an intptr_t; @serve closes it.  Does not return.
  */
 static inline void vsock_serve(int listener, void *(*serve)(void *))
 {

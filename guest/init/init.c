@@ -1,17 +1,19 @@
 /*
  * The first program of an enclave
  *
- * Works on the layout that the image builder for EC2 writes: this program and
- * /dev in the first ramdisk; /rootfs, /cmd and /env (one item a line) in the
- * second.  It tells the parent that the enclave has booted (one byte over
- * vsock, which the parent gives back), makes /rootfs the root and runs the
- * command there.  When that ends, the enclave does: it reboots.
+ * The layout is that of the image builder for EC2: the first ramdisk has this
+ * program and /dev, the second has /rootfs, /cmd and /env (one item per line).
+ * This program sends the heartbeat, one byte over vsock, and waits until the
+ * parent sends it back.  Then it makes /rootfs the root directory and runs the
+ * command there.  When the command ends, the enclave reboots, which ends it.
  *
- * More files may be there, which that builder does not write: /cwd, the folder
- * in which the command starts; /user, the numbers of the user, the group and
- * further groups that it runs as, one a line; and /cmd0 and /env0 in the place
- * of /cmd and /env, where an item has a line's end in it: there each item ends
- * in a zero byte.
+ * build-enclave may add files that the builder for EC2 does not write:
+ *
+ *   /cwd          the directory in which the command starts
+ *   /user         the ids of the user, the group and the supplementary groups
+ *                 that the command runs as, one per line
+ *   /cmd0, /env0  replace /cmd and /env where an item contains a newline: here
+ *                 each item ends with a NUL byte
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -54,7 +56,7 @@ static void mount_one(const char *type, const char *where, unsigned long flags,
                       const char *options)
 {
     mkdir(where, 0755);
-    /* Not every kernel has every file system. */
+    /* The kernel may lack a file system: the command may not need it. */
     if (mount(type, where, type, flags, options) && errno != EBUSY &&
         errno != ENODEV) {
         fail(where);
@@ -113,7 +115,7 @@ static void send_heartbeat(void)
     close(fd);
 }
 
-/* All of a file, with a zero byte behind it; it is not left there. */
+/* Read a file and remove it.  A NUL byte follows the data. */
 static char *read_file(const char *path, size_t *size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -141,8 +143,8 @@ static char *read_file(const char *path, size_t *size)
 }
 
 /*
- * The items of a file, each up to `mark`, as a list that ends in NULL.  An
- * item may be empty, and the last one may lack its mark.
+ * Split a file into items, each of which ends with `mark`.  The list ends with
+ * NULL.  An item may be empty, and the last one may lack its mark.
  */
 static char **read_items(const char *path, char mark)
 {
@@ -168,14 +170,14 @@ static char **read_items(const char *path, char mark)
     return list;
 }
 
-/* /cmd or /env, or what stands in its place */
+/* Read /cmd or /env, or the file that replaces it. */
 static char **read_list(const char *lines, const char *items)
 {
     return access(items, F_OK) ? read_items(lines, '\n')
                                : read_items(items, '\0');
 }
 
-/* The lines of a file that need not be there */
+/* Read the lines of a file that is optional. */
 static char **read_settings(const char *path)
 {
     static char *none[1];
@@ -183,7 +185,7 @@ static char **read_settings(const char *path)
     return access(path, F_OK) ? none : read_items(path, '\n');
 }
 
-/* The folder's name, which may have line ends in it; or NULL */
+/* Read the name of a directory, which may contain newlines; or return NULL. */
 static char *read_folder(const char *path)
 {
     size_t size;
@@ -199,7 +201,7 @@ static char *read_folder(const char *path)
     return name;
 }
 
-/* The first file system cannot be pivoted away from: move over it. */
+/* pivot_root() does not work on the initramfs: move /rootfs over it. */
 static void enter_rootfs(void)
 {
     if (mount("/rootfs", "/rootfs", NULL, MS_BIND, NULL) ||
@@ -221,7 +223,7 @@ static void enter_rootfs(void)
     symlink("/proc/self/fd/2", "/dev/stderr");
 }
 
-/* Nobody but the user: nothing of root's is kept. */
+/* Give up root: its user, its group and its supplementary groups. */
 static void become(char **user)
 {
     gid_t *groups;
@@ -250,7 +252,7 @@ static void become(char **user)
     }
 }
 
-/* As in a container, a folder that is not there is made. */
+/* Create the directory if it does not exist, as container engines do. */
 static void enter_folder(char *path)
 {
     if (!path || !path[0]) {
@@ -310,7 +312,7 @@ int main(void)
     if (pid < 0) {
         fail("fork");
     }
-    /* Everything that is orphaned comes here. */
+    /* Orphaned processes become children of this one: reap them too. */
     do {
         ended = wait(&status);
     } while (ended != pid && (ended > 0 || errno == EINTR));

@@ -1,5 +1,5 @@
-"""Attestation documents, checked and made with cbor2 and cryptography: an
-opinion that is independent of this project's own code."""
+"""Check and make attestation documents with cbor2 and cryptography, not with
+this project's own code."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import datetime
@@ -29,7 +29,7 @@ def extension(certificate, kind):
 
 
 def check_certificate(certificate, issuer, authorities_below):
-    """`authorities_below` is -1 for the one that signs documents."""
+    """`authorities_below` is -1 for the certificate that signs documents."""
     assert certificate.version == x509.Version.v3
     assert isinstance(certificate.public_key().curve, ec.SECP384R1)
     assert isinstance(certificate.signature_hash_algorithm, hashes.SHA384)
@@ -74,12 +74,12 @@ def check_chain(payload, root_pem, now):
 
 
 def check_document(document, root_pem):
-    """Returns the payload of a document that is right in every part."""
+    """Check every part of a document; returns its payload."""
     now = datetime.datetime.utcnow()
     assert document[:7] == bytes.fromhex("8444a1013822a0"), document[:7].hex()
     cose = cbor2.loads(document)
     assert len(cose) == 4 and cose[0] == HEADER and cose[1] == {}
-    assert cbor2.dumps(cose) == document       # the shortest form, all of it
+    assert cbor2.dumps(cose) == document       # in its shortest form
     payload = cbor2.loads(cose[2])
     assert cbor2.dumps(payload) == cose[2] and len(cose[2]) <= 16384
     assert list(payload) == KEYS
@@ -137,7 +137,7 @@ class Authority:
 
 
 def make_document(root, leaf, **fields):
-    """A document that `leaf`, which `root` signed, signs."""
+    """A document that `leaf` signs; `root` signed the leaf."""
     payload = {
         "module_id": "i-0-enc1", "digest": "SHA384",
         "timestamp": int(datetime.datetime.now().timestamp() * 1000),

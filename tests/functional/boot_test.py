@@ -11,7 +11,7 @@ import harness
 
 class Boot(harness.Case):
     def hello(self, *options, append="", **kwargs):
-        """Boot the sample; returns what it says, by its words."""
+        """Boot the sample; returns the lines that it prints."""
         console = self.run_enclave(harness.HELLO, *options, "-append",
                                    f"hello.serve=0 {append}".strip(), **kwargs)
         said = re.findall(r"^hello: (.*)$", console, re.M)
@@ -55,7 +55,7 @@ class Boot(harness.Case):
                             for line in said), said)
 
     def test_added_ramdisk(self):
-        """A ramdisk of the user's replaces a file of the image's."""
+        """A ramdisk of the user replaces a file of the image."""
         tree = self.dir / "tree"
         (tree / "rootfs/bin").mkdir(parents=True)
         source = self.file("other.c", b"#include <stdio.h>\nint main(void)"
@@ -131,7 +131,7 @@ class Boot(harness.Case):
 
 class Reboot(harness.Case):
     def boots(self, reboot, smp):
-        """Let the guest reboot by itself, and count how often it boots."""
+        """Let the guest reboot by itself, and count its boots."""
         log, qmp = self.dir / "console", self.dir / "qmp"
         process = self.spawn(*self.qemu_command(
             harness.HELLO, "-m", "128M", "-smp", str(smp), "-append",
@@ -163,7 +163,7 @@ class Reboot(harness.Case):
         self.boots("reboot=b", 1)
 
     def test_system_reset_at_any_moment(self):
-        """The host's resets, at moments spread over the boot."""
+        """The host resets the machine at different moments of the boot."""
         log, qmp = self.dir / "console", self.dir / "qmp"
         process = self.spawn(*self.qemu_command(
             harness.HELLO, "-m", "128M", "-smp", "2", "-append",
@@ -185,8 +185,8 @@ class Reboot(harness.Case):
 
 
     def test_monitor_while_the_image_is_loaded(self):
-        """A reset of a large image does not hold the monitor, and another
-        reset or the end may come meanwhile."""
+        """The monitor answers while a large image is loaded again; another
+        reset, or quit, works meanwhile."""
         image = self.file("large.eif", harness.image(
             ramdisks=(b"first", bytes(256 << 20))))
         qmp = self.dir / "qmp"
@@ -219,7 +219,7 @@ class Reboot(harness.Case):
 
 class Changed(harness.Case):
     def end_of_second_boot(self, change):
-        """Change the image while it runs, then reset; returns the error."""
+        """Change the image of a running enclave, reset; returns the error."""
         image = self.dir / "copy.eif"
         image.write_bytes(harness.HELLO.read_bytes())
         qmp = self.dir / "qmp"

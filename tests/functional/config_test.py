@@ -1,6 +1,6 @@
-"""QEMU with other libraries and targets than those that the project builds.
+"""QEMU with other libraries and targets than this project uses.
 
-Without GnuTLS or libcbor, or with one that is too old, it is QEMU without the
+Without GnuTLS or libcbor, or if one is too old, QEMU is built without the
 machine.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -48,7 +48,7 @@ class Configuration(harness.Case):
             self.assertEqual(set(OURS) & found, set(), feature)
 
     def test_old_gnutls(self):
-        """Without gnutls_hash_copy() there is no machine, and all else."""
+        """Only the machine is missing without gnutls_hash_copy()."""
         tree = self.dir / "src"
         shutil.copytree(SOURCE, tree, symlinks=True)
         build = tree / "meson.build"

@@ -1,4 +1,4 @@
-"""What the machine refuses: one line that says why, and status 1."""
+"""What the machine refuses: one line with the reason, exit status 1."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -24,7 +24,7 @@ class Errors(harness.Case):
 
     def setUp(self):
         super().setUp()
-        # A peer that is there is enough for what fails before it is asked.
+        # These fail before the back end is asked: any listener will do.
         self.peer = socket.socket(socket.AF_UNIX)
         self.addCleanup(self.peer.close)
         self.back = self.dir / "back.sock"
@@ -127,13 +127,13 @@ class Errors(harness.Case):
         self.bad_image(["32 MiB", "37 MiB"], big, "-m", "32M")
 
     def test_command_line_too_long(self):
-        # The check comes once the devices are known, so a back end is needed.
+        # The check comes after the devices are realized: a back end is needed.
         self.refuses(["2047"], vsock=self.backend_in_peace(), data=harness
                      .image(cmdline=b"x" * 2047))
         self.bad_image(["65536", "65535"], harness.image(cmdline=b"x" * 65536))
 
     def backend_in_peace(self):
-        """A back end whose files are not counted as left by QEMU."""
+        """A back end whose files the test does not take for QEMU's."""
         self.back.unlink()
         process = self.spawn(harness.VSOCK, "--vm",
                              f"guest-cid=5,socket={self.back}")

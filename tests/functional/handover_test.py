@@ -1,4 +1,4 @@
-"""The state in which a kernel starts, as a kernel sees it.
+"""The state in which a kernel starts, as the kernel sees it.
 
 A small program in the shape of a bzImage prints its registers and what it was
 handed; this compares them with the 64-bit Linux boot protocol.
@@ -87,13 +87,13 @@ class Handover(harness.Case):
         self.assertEqual(seen["ramdisk_size"], 0)
 
     def test_many_cpus(self):
-        """The others wait for their startup interrupt."""
+        """The other CPUs wait for their startup interrupt."""
         seen = self.boot("-m", "128M", "-smp", "4")
         self.assertEqual(seen["rip"], 0x1000200)
 
 
 def why_no_kvm():
-    """Why a virtual machine with a vCPU cannot be made, or None if it can."""
+    """The reason why KVM cannot make a machine with a vCPU, or None."""
     create_vm, create_vcpu = 0xae01, 0xae41
     made = []
     try:
@@ -110,7 +110,7 @@ def why_no_kvm():
 
 @unittest.skipIf(why_no_kvm(), why_no_kvm())
 class HandoverOnKvm(Handover):
-    """The same, with the state that QEMU hands to the kernel's KVM."""
+    """The same under KVM, which gets the state from QEMU."""
     accel = "kvm"
 
 

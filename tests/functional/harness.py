@@ -24,7 +24,7 @@ BUILD = pathlib.Path(os.environ.get("BUILD", TOP / "build"))
 QEMU = BUILD / "bin/qemu-system-x86_64"
 VSOCK = BUILD / "bin/vhost-user-vsock"
 NITRO_CLI = BUILD / "bin/qemu-nitro-cli"
-AS_AWS = BUILD / "lib/qemu-nitro-enclave/bin"   # has it as nitro-cli
+AS_AWS = BUILD / "lib/qemu-nitro-enclave/bin"   # the program, as nitro-cli
 HELLO = BUILD / "images/hello.eif"
 
 KERNEL, CMDLINE, RAMDISK, SIGNATURE, METADATA = 1, 2, 3, 4, 5
@@ -107,13 +107,13 @@ def sha384(data):
 
 
 def pcr(data):
-    """The register that `data` is measured into."""
+    """The PCR, in hex, into which only `data` was measured."""
     return sha384(bytes(48) + sha384(data)).hex()
 
 
 def bzimage(code=b"\xf4\xeb\xfd", **fields):
-    """A kernel image in shape: a boot sector, a header, `code` at the 64-bit
-    entry.  Fields replace those of the header."""
+    """The form of a kernel image: a boot sector, a header, and `code` at the
+    64-bit entry point.  `fields` replace those of the header."""
     f = {"setup_sects": 1, "jump": 0x6a, "magic": b"HdrS", "version": 0x20f,
          "loadflags": 1, "initrd_max": 0x7fffffff, "alignment": 0x200000,
          "xloadflags": 3, "cmdline_size": 2047, "pref": 0x1000000,
@@ -144,7 +144,7 @@ def image(kernel=None, cmdline=b"console=ttyS0", ramdisks=(b"first", b"more")):
 
 
 def app_image(name):
-    """An image with one of the programs of guest/apps, made once."""
+    """An image with one of the programs in guest/apps; made only once."""
     path = BUILD / f"images/{name}.eif"
     newest = max(f.stat().st_mtime for f in [
         HELLO, *(TOP / "guest/apps").rglob("*.[ch]")])
@@ -161,7 +161,7 @@ def app_image(name):
 # Running
 
 class Case(unittest.TestCase):
-    """A test with a folder of its own, and nothing left running after it."""
+    """A test with its own directory, which leaves no process running."""
     accel = "tcg"
 
     def setUp(self):
@@ -190,7 +190,7 @@ class Case(unittest.TestCase):
         return self.backends(cid)[0]
 
     def backends(self, *cids, more=""):
-        """The same for several guests, with more options for each."""
+        """The same for several guests; `more` are options of each."""
         paths = [self.dir / f"vhost{cid}.sock" for cid in cids]
         vms = [f"guest-cid={cid},socket={path},"
                f"uds-path={self.dir}/vsock{cid}{more}"
@@ -201,11 +201,11 @@ class Case(unittest.TestCase):
         return paths
 
     def vsock_connect(self, port, cid=16):
-        """Connect to a port of a guest's, as soon as it listens there."""
+        """Connect to a port of a guest, once the guest listens there."""
         return self.uds_connect(self.dir / f"vsock{cid}", port)
 
     def uds_connect(self, path, port, seconds=120):
-        """The same, by the back end's socket."""
+        """The same, by the path of the back end's socket."""
         end = time.monotonic() + seconds
         while True:
             s = socket.socket(socket.AF_UNIX)
@@ -220,7 +220,7 @@ class Case(unittest.TestCase):
                         break
                     answer += byte
             except (BrokenPipeError, ConnectionResetError):
-                pass    # closed unread: there is no guest yet
+                pass    # closed by the back end: there is no guest yet
             if answer.startswith(b"OK "):
                 self.addCleanup(s.close)
                 return s
@@ -230,8 +230,8 @@ class Case(unittest.TestCase):
             time.sleep(0.1)
 
     def wait_for_listener(self, address, seconds=20):
-        """Wait until an address of TCP, or a path, can be connected to: the
-        file of a socket is there a moment before."""
+        """Wait until a TCP address or a Unix socket accepts connections: the
+        socket's file appears a moment earlier."""
         tcp = isinstance(address, tuple)
         end = time.monotonic() + seconds
         while True:
@@ -253,7 +253,7 @@ class Case(unittest.TestCase):
 
     def qemu_command(self, kernel, *options, vsock=None, chardev="",
                      machine=""):
-        """`chardev` are more options of the chardev to the path `vsock`."""
+        """`vsock` is the back end's socket, `chardev` more options for it."""
         chardev = ["-chardev", f"socket,id=c,path={vsock}{chardev}"] \
             if vsock else []
         return [QEMU, "-M", f"nitro-enclave,vsock=c{machine}", "-accel",
@@ -262,7 +262,7 @@ class Case(unittest.TestCase):
 
     def run_enclave(self, kernel, *options, timeout=240, machine="",
                     reboot=False):
-        """Boot `kernel` to its end; returns status and console."""
+        """Run an image until it ends; returns the console's output."""
         log = self.dir / "console"
         command = self.qemu_command(
             kernel, "-serial", f"file:{log}", *options,
@@ -279,7 +279,7 @@ class Case(unittest.TestCase):
         return console
 
     def refused(self, *command):
-        """Run a command that must fail with status 1 and one line."""
+        """Run a command that must fail with status 1; returns its one line."""
         result = subprocess.run([str(c) for c in command], check=False,
                                 stdin=subprocess.DEVNULL, timeout=60,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -291,8 +291,8 @@ class Case(unittest.TestCase):
         return lines[0]
 
     def explained(self, result, code, words):
-        """qemu-nitro-cli failed with `code`; the last two of its lines tell
-        what, with these words, and what to do.  Returns all of them."""
+        """Check that qemu-nitro-cli failed with `code`.  The line before the
+        last has these words, the last one has advice.  Returns all lines."""
         self.assertEqual(result.returncode, code, result.stderr)
         self.assertEqual(result.stdout, "")
         lines = result.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""The sample enclave attests to what it is, as its users would ask it to."""
+"""The sample enclave gives attestation documents, as its users ask for them."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -10,7 +10,7 @@ import harness
 
 
 def ask(connection, nonce):
-    """The document that the sample gives for a nonce."""
+    """Ask the sample for a document with a nonce."""
     connection.sendall(nonce)
     connection.shutdown(socket.SHUT_WR)
     document = b""
@@ -32,7 +32,7 @@ class Hello(harness.Case):
         return process, harness.Qmp(qmp)
 
     def verify(self, document, root, *options):
-        """Is our verifier content with a document?"""
+        """Does our verifier accept a document?"""
         result = subprocess.run(
             [harness.NITRO_CLI, "verify-attestation", "--document", "-",
              "--root", self.file("root.pem", root), *options],
@@ -60,7 +60,7 @@ class Hello(harness.Case):
         self.assertIn("hello: done", self.console.read_text(errors="replace"))
 
     def test_other_root_and_nonce(self):
-        """A verifier that expects something else is not content."""
+        """A verifier that expects something else rejects the document."""
         self.start()
         document = ask(self.vsock_connect(9001), b"nonce")
         other = attestation.Authority("other").pem()

@@ -1,4 +1,4 @@
-"""QEMU's help tells of the machine and the device, in words."""
+"""QEMU's help describes the machine, the device and their options."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import re

@@ -1,4 +1,4 @@
-"""What "meson install" installs works where it was put."""
+"""What "meson install" installs works in its new place."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import pathlib

@@ -1,4 +1,4 @@
-"""What has to hold wherever the programs were installed"""
+"""Tests of installed programs, wherever they were installed"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import json
@@ -25,7 +25,7 @@ class Checks:
                               stderr=subprocess.DEVNULL, timeout=120).stdout
 
     def test_installed(self):
-        """Nothing of the source or the build is asked for."""
+        """The programs use no file of the source or build directory."""
         lib = self.prefix / "lib/qemu-nitro-enclave"
         run = json.loads(self.call(
             "qemu-nitro-cli", "run-enclave", "--eif-path", lib / "hello.eif",
@@ -45,7 +45,7 @@ class Checks:
                   "/file", "--output-file", self.dir / "my.eif")
 
     def test_as_nitro_cli(self):
-        """With one directory in PATH, it has AWS's name."""
+        """With one more directory in PATH, it is called nitro-cli."""
         lib = self.prefix / "lib/qemu-nitro-enclave"
         self.assertEqual(sorted(os.listdir(lib / "bin")),
                          ["nitro-cli", "qemu-nitro-test"])

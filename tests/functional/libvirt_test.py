@@ -1,8 +1,8 @@
 """libvirt runs the enclave of the manual's example.
 
-libvirtd is started here, without an init system and in folders of its own:
-one of a user without privileges (qemu:///session), and that of the host
-(qemu:///system), in a mount namespace, where making one is allowed.
+The tests start libvirtd themselves, in new directories: one of a user
+without privileges (qemu:///session), and one of the system (qemu:///system),
+in a mount namespace where the host allows one.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -21,7 +21,7 @@ EXAMPLE = harness.TOP / "docs/system/i386/nitro-enclave-libvirt.xml"
 QEMU_NS = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 USER = 65534    # nobody
 
-# Runs in place of the sample's program: answers lines, and can end itself.
+# Replaces the sample's program: echoes lines, and ends on request.
 ECHO = br"""
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +41,7 @@ int main(void)
 }
 """
 
-# What libvirtd of the host would find and leave behind, put out of sight.
+# Hide the directories of the host's own libvirtd.
 NAMESPACE = r"""
 set -e
 mkdir -p /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt
@@ -69,7 +69,7 @@ virtlogd -d
 
 
 class Libvirt(harness.Case):
-    """What both modes share."""
+    """The tests of both modes"""
     env = {}
     prefix = []
 
@@ -79,8 +79,8 @@ class Libvirt(harness.Case):
             if not shutil.which(program, path=os.environ["PATH"]
                                 + ":/usr/sbin:/sbin"):
                 self.skipTest(f"{program} is not installed")
-        # The emulator runs as another user, who may not see where it was
-        # built.
+        # The emulator runs as another user, who may have no access to the
+        # build directory.
         self.dir.chmod(0o755)
         self.qemu = self.dir / "qemu-system-x86_64"
         shutil.copy(harness.QEMU, self.qemu)
@@ -91,7 +91,7 @@ class Libvirt(harness.Case):
             os.chown(self.dir, USER, USER)
 
     def as_user(self):
-        """What puts a command under the user that QEMU runs as."""
+        """The command that runs another one as the user of QEMU."""
         return [] if os.geteuid() else [
             "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
 
@@ -129,7 +129,7 @@ class Libvirt(harness.Case):
             time.sleep(0.1)
 
     def example(self):
-        """The manual's example, with the paths of here."""
+        """The manual's example, with the paths of this test."""
         text = EXAMPLE.read_text(encoding="utf-8")
         for old, new in (
                 ("/usr/local/bin/qemu-system-x86_64", self.qemu),
@@ -140,7 +140,7 @@ class Libvirt(harness.Case):
             text = text.replace(old, str(new))
         domain = ET.fromstring(text)
         if self.version() < (9, 2):
-            # What the manual says of these.
+            # Both are in the manual too.
             ET.SubElement(ET.SubElement(domain, "features"), "acpi")
         return domain
 
@@ -161,10 +161,10 @@ class Libvirt(harness.Case):
         return text.replace("\r", "").split("\n").count(line)
 
     def run_example(self):
-        """The example boots, and is gone when the enclave reboots."""
+        """The example boots, and the domain ends when the enclave reboots."""
         self.start_backend()
         domain = self.example()
-        # Otherwise it attests until somebody ends it.
+        # Otherwise it serves until somebody ends it.
         ET.SubElement(domain.find("os"), "cmdline").text = "hello.serve=0"
         self.define(domain)
         self.virsh("start", "hello")
@@ -176,7 +176,7 @@ class Libvirt(harness.Case):
         self.virsh("undefine", "hello")
 
     def add_echo(self, domain):
-        """Replace the sample's program, through a further ramdisk."""
+        """Replace the sample's program with an additional ramdisk."""
         tree = self.dir / "tree/rootfs/bin"
         tree.mkdir(parents=True)
         subprocess.run(["cc", "-static", "-o", tree / "hello",
@@ -194,8 +194,8 @@ class Libvirt(harness.Case):
         serial.set("type", "pty")
 
     def open_console(self):
-        """virsh console, at a terminal of its own.  Returns two functions:
-        type a line, and wait for a line (after those seen before)."""
+        """virsh console, in a new terminal.  Returns two functions: one
+        types a line, one waits for a line after those seen before."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         self.virsh_console = subprocess.Popen(
@@ -250,7 +250,7 @@ class Session(Libvirt):
         self.addCleanup(self.virsh, "destroy", "hello", check=False)
 
     def stop_virtlogd(self):
-        """libvirtd started it, and does not end it."""
+        """libvirtd starts the back end, and does not end it."""
         pid = self.dir / "runtime_dir/libvirt/virtlogd.pid"
         if pid.exists():
             os.kill(int(pid.read_text()), 15)
@@ -311,7 +311,7 @@ class Session(Libvirt):
 
 
 class System(Libvirt):
-    """libvirtd of the host, as far as can be without disturbing it."""
+    """libvirtd of the system, without touching the host's own one."""
 
     def setUp(self):
         super().setUp()

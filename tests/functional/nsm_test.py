@@ -1,7 +1,7 @@
-"""The Nitro Secure Module, as programs of a Linux guest meet it.
+"""The Nitro Secure Module, as programs in a Linux guest use it.
 
-A small program in the guest hands requests to /dev/nsm; they are made and
-their answers read here, with cbor2.
+A small program in the guest passes requests to /dev/nsm.  The test makes the
+requests, and decodes the responses, with cbor2.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -53,7 +53,7 @@ class Agent:
         self.socket.sendall(letter + struct.pack(">I", number) + data)
 
     def raw(self, request):
-        """The bytes that /dev/nsm answers, or the error as an int."""
+        """The response of /dev/nsm as bytes, or an errno."""
         self.command(b"q", len(request), request)
         error = self.number()
         return error or self.receive(self.number())
@@ -74,7 +74,7 @@ class Agent:
         return error or self.receive(size)
 
     def storm(self, times, requests):
-        """How many of `times` requests were answered with an error."""
+        """Send `times` requests; returns how many responses were errors."""
         self.command(b"s", times, struct.pack(">I", len(requests)) + b"".join(
             struct.pack(">I", len(r)) + r for r in requests))
         error = self.number()
@@ -149,13 +149,13 @@ class Module(Guest):
         for request in (b"\xff\xff\xff\xff", b"\x60\x60", b"\xa1"):
             self.assertEqual(cbor2.loads(agent.raw(request)),
                              {"Error": "InvalidOperation"})
-        # Linux's driver itself refuses what is over 0x1000 bytes.
+        # Linux's driver itself refuses requests of more than 0x1000 bytes.
         self.assertIsInstance(agent.raw(bytes(0x1001)), int)
         self.assertEqual(agent.pcr(16), (ZERO, False))
 
     def test_the_checks_of_aws(self):
-        """What AWS's test program for the module wants of it, where the
-        parent has an id and no role."""
+        """What AWS's test program for the module checks, on a parent with
+        an id and without a role."""
         agent = self.start(machine=f",parent-id={PARENT}")
         for i in range(32):
             value, locked = agent.pcr(i)
@@ -181,7 +181,7 @@ class Module(Guest):
         self.assertGreater(len(set(first)), 200)
 
     def test_reboot(self):
-        """After a reboot the registers are as at the first start."""
+        """A reboot resets the registers."""
         agent = self.start(machine=f",parent-id={PARENT}")
         start = [agent.pcr(i) for i in range(32)]
         agent.ask({"ExtendPCR": {"index": 16, "data": b"x"}})
@@ -196,7 +196,7 @@ class Module(Guest):
         attestation.check_document(agent.document(), root.encode())
 
     def test_many_at_once(self):
-        """Threads of the guest, each with requests of its own."""
+        """Several threads of the guest send requests."""
         self.start(smp=2)
         wrong = []
 
@@ -228,10 +228,10 @@ class Module(Guest):
         self.assertEqual(wrong, [])
 
     def test_storm(self):
-        """Many requests, a quarter of them malformed, cost QEMU nothing that
-        stays."""
-        # Without this, the kernel may turn part of the heap into a huge page,
-        # which adds 2 MiB at any time.
+        """QEMU's memory does not grow with many requests, a quarter of them
+        malformed."""
+        # Otherwise the kernel may make part of the heap a huge page, which
+        # adds 2 MiB at any time.
         self.assertEqual(ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0,
                                                  0), 0)
         agent = self.start()
@@ -255,7 +255,7 @@ class Module(Guest):
 
 class Documents(Guest):
     def check(self, document, root, **fields):
-        """Both opinions: that of other software, and our verifier's."""
+        """Check a document with other software and with our verifier."""
         payload = attestation.check_document(document, root.encode())
         for name in ("nonce", "user_data", "public_key"):
             self.assertEqual(payload[name], fields.get(name), name)
@@ -303,16 +303,16 @@ class Documents(Guest):
             self.assertEqual(value, {3: extended(ROLE.encode()),
                                      4: extended(PARENT.encode())}
                              .get(i, ZERO), i)
-        # What was measured is there to be read all the same.
+        # The host can read the real measurements all the same.
         self.assertNotEqual(self.property("pcr0"), ZERO.hex())
 
 
 class Roots(harness.Case):
-    """Files that cannot be a root are refused before anything starts."""
+    """Files that cannot be a root are refused before the guest starts."""
 
     def setUp(self):
         super().setUp()
-        # A peer that is there is enough: nothing gets as far as to ask it.
+        # Any listener will do: QEMU ends before it sends anything.
         peer = socket.socket(socket.AF_UNIX)
         self.addCleanup(peer.close)
         peer.bind(str(self.dir / "peer"))

@@ -1,4 +1,4 @@
-"""What the README shows is so: the output of ./run, and the commands of the tour"""
+"""The README is right: the output of ./run, and the commands of the tour"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -11,8 +11,8 @@ README = (harness.TOP / "README.md").read_text(encoding="utf-8")
 
 
 def plain(text, top=harness.TOP, build=harness.BUILD):
-    """A transcript without what differs from run to run, or is left out of the
-    README: hashes and ids, the folders, the kernel's version, the command line"""
+    """Remove from a transcript what differs between runs, or is not in the
+    README: hashes, ids, directories, the kernel's version, the command line."""
     for folder, name in ((build, "build"), (top, ".")):
         text = text.replace(str(folder), name)
     text = text.replace("./scripts", "scripts")
@@ -34,7 +34,7 @@ class Transcript(harness.Case):
         env = {**os.environ, "BUILD": str(harness.BUILD), "TMPDIR": "/tmp",
                "NITRO_CLI_ACCEL": "tcg", "NITRO_CLI_CPUS": "3"}
         for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
-            # Short, as sockets are in it
+            # Short, because the paths of sockets are limited
             (self.dir / name[4:8]).mkdir(mode=0o700)
             env[name] = str(self.dir / name[4:8])
         result = subprocess.run(

@@ -14,7 +14,7 @@ PAGE = (harness.TOP / "docs/system/i386/nitro-enclave-attestation.rst")
 
 
 def recipe(language):
-    """The only block of that language"""
+    """The only code block in that language"""
     block, = re.findall(rf"^\.\. code-block:: {language}\n\n((?:  .*\n|\n)+)",
                         PAGE.read_text(encoding="utf-8"), re.M)
     return textwrap.dedent(block)
@@ -22,7 +22,7 @@ def recipe(language):
 
 class Recipes(cli_run_test.Case):
     def prepare(self, *options):
-        """Files with the root, and with a document; what is measured"""
+        """Files with the root and a document, and the measurements"""
         self.file("root.pem", self.call("attestation-root").stdout.encode())
         self.file("document", self.ask(self.start(*options), b"\x01\x02"))
         image = json.loads(self.call("describe-eif", "--eif-path",
@@ -41,7 +41,7 @@ class Recipes(cli_run_test.Case):
         result = self.python()
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(result.stdout, pcr0 + "\n")
-        # a document that is changed, and another user's root
+        # a changed document, and the root of another user
         document = (self.dir / "document").read_bytes()
         for at in (10, 1000, len(document) - 1):
             changed = bytearray(document)

@@ -19,11 +19,11 @@ IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
             "GIT_CONFIG_VALUE_0": "A", "GIT_CONFIG_KEY_1": "user.email",
             "GIT_CONFIG_VALUE_1": "a@example.org",
             "GIT_CONFIG_KEY_2": "safe.directory", "GIT_CONFIG_VALUE_2": "*",
-            # No packing in the background while the folder is removed
+            # git must not pack in the background while the directory is removed
             "GIT_CONFIG_KEY_3": "gc.auto", "GIT_CONFIG_VALUE_3": "0"}
 
 
-# A tree of QEMU is a lot of small files: keep them in memory where that can be.
+# QEMU's tree has many small files: keep it in memory where possible.
 if os.access("/dev/shm", os.W_OK) and \
         shutil.disk_usage("/dev/shm").free > 4 << 30:
     os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm"

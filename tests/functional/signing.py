@@ -1,4 +1,4 @@
-"""Signing images with cbor2 and cryptography, independently of the project."""
+"""Sign images with cbor2 and cryptography, not with the project's code."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import datetime
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 import harness
 
-# Curve, COSE algorithm, hash, bytes of r and of s (RFC 9053, 2.1)
+# Curve, COSE algorithm, hash, size of r and of s in bytes (RFC 9053, 2.1)
 ALGORITHMS = {
     "P-256": (ec.SECP256R1(), -7, hashes.SHA256(), 32),
     "P-384": (ec.SECP384R1(), -35, hashes.SHA384(), 48),
@@ -72,8 +72,8 @@ class Signer:
 
 
 def signed(parts, signer, pcr0=None):
-    """The image of `parts`, (type, data), with a signature of its PCR0, or of
-    `pcr0`."""
+    """An image of `parts`, a list of (type, data), with a signature of its
+    PCR0, or of `pcr0`."""
     measured = b"".join(data for kind, data in parts if kind in (
         harness.KERNEL, harness.CMDLINE, harness.RAMDISK))
     pcr0 = pcr0 or bytes.fromhex(harness.pcr(measured))

@@ -1,12 +1,12 @@
 /*
- * The sample enclave: says what it finds, and attests to it
+ * The sample enclave: prints what it finds, and gives attestation documents
  *
- * A program of the parent's connects to vsock port 9001, writes a nonce of up
- * to 512 bytes, shuts its side down, and reads an attestation document with
- * that nonce.  If there is none for it, it reads nothing.
+ * A program on the parent connects to vsock port 9001, sends a nonce of up to
+ * 512 bytes, shuts down its sending side, and receives an attestation document
+ * with that nonce.  It receives nothing if the NSM gives no document.
  *
  * With hello.serve=N on the kernel's command line, the program ends after N
- * connections; otherwise it serves until the enclave is terminated.
+ * connections.  Otherwise it serves until the enclave is terminated.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,8 +25,8 @@
 #include "vsock.h"
 
 #define PORT            9001
-#define NONCE_MAX       512     /* bytes: AWS's limit for documents */
-#define PATIENCE_S      30      /* for a nonce that does not come */
+#define NONCE_MAX       512     /* bytes: AWS's limit */
+#define PATIENCE_S      30      /* how long to wait for a nonce */
 
 static char cmdline[4096];
 
@@ -67,12 +67,12 @@ static void say_hello(void)
     printf("hello: command line: %s", cmdline);
 }
 
-/* How many connections to serve; -1: all there ever are */
+/* How many connections to serve; -1: no limit */
 static long connections_to_serve(void)
 {
     const char *option = NULL, *next = cmdline;
 
-    /* The last counts: that of the image's own command line comes first. */
+    /* The last one wins: the image's own command line comes first. */
     while ((next = strstr(next, "hello.serve="))) {
         next += strlen("hello.serve=");
         option = next;
@@ -81,7 +81,7 @@ static long connections_to_serve(void)
 }
 
 /*
- * {"Attestation": {"nonce": @nonce}} in CBOR.  Returns its size.
+ * Write {"Attestation": {"nonce": @nonce}} as CBOR.  Returns its size in bytes.
  */
 static size_t make_request(uint8_t *request, const uint8_t *nonce, size_t size)
 {
@@ -96,8 +96,9 @@ static size_t make_request(uint8_t *request, const uint8_t *nonce, size_t size)
 }
 
 /*
- * The document in {"Attestation": {"document": bytes}}, which is always longer
- * than 255 bytes and shorter than 65536.  Returns its size, 0 if there is none.
+ * Find the document in {"Attestation": {"document": bytes}}.  A document always
+ * has more than 255 and fewer than 65536 bytes, so its size has two bytes.
+ * Returns the size, or 0 if there is no document.
  */
 static size_t find_document(const uint8_t *response, long size,
                             const uint8_t **document)

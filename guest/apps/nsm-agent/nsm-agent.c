@@ -1,16 +1,17 @@
 /*
- * For tests of the Nitro Secure Module: does in the enclave what the host says
+ * For tests of the Nitro Secure Module: runs the host's commands in the enclave
  *
- * Takes connections to vsock port 9002, each in a thread of its own.  On each
- * come commands, a letter and a number n in big-endian order, and answers,
- * which begin with a number: 0, or an error of Linux.
+ * Accepts connections to vsock port 9002, each in a thread of its own.  The
+ * host sends commands: a letter and a number n.  Each answer begins with a
+ * number, 0 or an errno.  All numbers have 32 bits and are big-endian.
  *
- *   'q' n   have /dev/nsm answer a request, of n bytes that follow; the answer
- *           goes on with the size of the response, and the response
- *   'r' n   read n bytes, at most 4096, from /dev/hwrng; they follow
- *   's' n   have /dev/nsm answer n requests: those that follow, again and
- *           again.  They are their number, and for each its size and itself.
- *           The answer goes on with how many responses were errors
+ *   'q' n   send a request to /dev/nsm: the n bytes that follow.  The answer
+ *           continues with the size of the response, and the response
+ *   'r' n   read n bytes, at most 4096, from /dev/hwrng.  They follow in the
+ *           answer
+ *   's' n   send n requests to /dev/nsm, in turn from the list that follows:
+ *           how many there are, then the size and the bytes of each.  The
+ *           answer continues with how many of the responses were errors
  *   'b' 0   reboot, without an answer
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -28,7 +29,7 @@
 #define HWRNG_MAX       4096    /* bytes */
 #define STORM_MAX       64      /* different requests */
 
-/* Larger than what the module takes: that is for it to say. */
+/* Larger than the limit of the module, which must refuse it itself */
 #define REQUEST_MAX     (4 * NSM_REQUEST_MAX)
 
 static int nsm;
@@ -47,7 +48,7 @@ static bool receive_number(int fd, uint32_t *number)
     return ok;
 }
 
-/* A request and its size, in memory of the caller's */
+/* Receive a request of @size bytes.  The caller frees it. */
 static void *receive_request(int fd, uint32_t size)
 {
     void *request = size <= REQUEST_MAX ? malloc(size + 1) : NULL;

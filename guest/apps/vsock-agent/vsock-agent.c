@@ -1,20 +1,20 @@
 /*
- * For tests of the vsock back end: opens connections as the host says
+ * For tests of the vsock back end: opens the connections that the host asks for
  *
- * Takes connections to vsock port 9003, each in a thread of its own.  On each
- * comes one line of words, which opens a second connection to be tested:
+ * Accepts connections to vsock port 9003, each in a thread of its own.  On each
+ * one the host sends one line, which opens a second connection to be tested:
  *
  *   connect CID PORT TYPE SIZE PIECE
  *   listen PORT TYPE SIZE PIECE        first answers with the line "listening"
  *
- * TYPE is 1 for a stream, 5 for SEQPACKET, as Linux has them.  SIZE bytes are
- * sent on it, in writes of PIECE bytes (0: of any size from one byte to
- * 64 KiB), and no more; in the same time all that comes is taken.  When both
- * are done the answer is a line: "done", how many bytes came, their CRC-32, in
- * how many messages (of a stream: reads); or "failed" and an errno.
+ * TYPE is 1 for a stream, 5 for SEQPACKET, as in Linux.  This program sends
+ * SIZE bytes on the second connection, in writes of PIECE bytes (0: of varying
+ * sizes from 1 byte to 64 KiB), and receives at the same time.  At the end it
+ * answers with a line: "done", the number of received bytes, their CRC-32, and
+ * the number of messages (for a stream: of reads); or "failed" and an errno.
  *
- * What is sent is the bytes of a block, again and again; its size is a prime,
- * so that a lost or repeated piece shows.
+ * The data is a block that is repeated.  The size of the block is a prime
+ * number, so that the checksum shows a lost or repeated piece.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,7 +37,7 @@ struct job {
     int error;                  /* of sending */
 };
 
-/* Twice, so that a write can begin anywhere in the first */
+/* The block twice, so that a write can start anywhere in the first one */
 static uint8_t block[BLOCK + PIECE_MAX];
 static uint32_t crc_table[256];
 
@@ -67,7 +67,7 @@ static uint32_t crc32(uint32_t crc, const uint8_t *data, size_t size)
     return crc;
 }
 
-/* As many sizes below 256 as above: small writes are where faults are. */
+/* Half of the sizes are below 256, because small writes show most bugs. */
 static uint32_t any_size(uint32_t *state)
 {
     uint32_t bits;
