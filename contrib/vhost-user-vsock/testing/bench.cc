@@ -436,8 +436,8 @@ Found guests(const std::string &program, size_t guests, Seconds seconds)
         sockets.push_back(listeners.back()->accept());
     }
     std::vector<double> times;
+    size_t n = 0;
     for (size_t i = 0; i < quiet_round_trips; i++) {
-        size_t n = i % guests;
         Time start = now();
 
         flows[n].write("x");
@@ -445,6 +445,7 @@ Found guests(const std::string &program, size_t guests, Seconds seconds)
         sockets[n].write("x");
         flows[n].read(1);
         times.push_back(Seconds(now() - start).count() * 1e6);
+        n = n + 1 < guests ? n + 1 : 0;
     }
     double cpu = daemon.cpu_seconds();
     std::this_thread::sleep_for(seconds);
