@@ -165,7 +165,9 @@ void Device::booted()
 std::unique_ptr<Stream> Device::connect(const PacketHeader &request)
 {
     if (request.dst_cid == host_cid || request.dst_cid == parent_cid) {
-        return host_.connect(request.dst_port, request.type);
+        return host_.connect(request.dst_port, request.type,
+                             {static_cast<uint32_t>(request.src_cid),
+                              request.src_port});
     }
     return siblings_.connect(options_.guest_cid, request);
 }

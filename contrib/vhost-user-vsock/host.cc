@@ -183,19 +183,32 @@ std::unique_ptr<Stream> Host::connect_to(const Endpoint &to, uint16_t type)
     return stream;
 }
 
-std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type)
+std::unique_ptr<Stream> Host::connect_unix(const std::string &path,
+                                           uint32_t port, uint16_t type,
+                                           const VsockName &guest)
+{
+    std::string error;
+    auto to = unix_endpoint(path + "_" + std::to_string(port), &error);
+
+    if (path.empty() || !to) {
+        return nullptr;
+    }
+    to->own_name = vsock_name(guest);
+    return connect_to(*to, type);
+}
+
+std::unique_ptr<Stream> Host::connect(uint32_t port, uint16_t type,
+                                      const VsockName &guest)
 {
     std::unique_ptr<Stream> stream, heartbeat;
     auto found = options_.connects.find(port);
 
     if (found != options_.connects.end()) {
         stream = connect_to(found->second, type);
-    } else if (!options_.uds_path.empty()) {
-        std::string path = options_.uds_path + "_" + std::to_string(port);
-        std::string error;
-
-        if (auto to = unix_endpoint(path, &error)) {
-            stream = connect_to(*to, type);
+    } else if (!options_.uds_path.empty() || !options_.uds_fallback.empty()) {
+        stream = connect_unix(options_.uds_path, port, type, guest);
+        if (!stream) {
+            stream = connect_unix(options_.uds_fallback, port, type, guest);
         }
     } else if (options_.forward_cid) {
         stream = connect_to(vsock_endpoint(*options_.forward_cid, port), type);

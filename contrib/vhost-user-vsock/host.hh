@@ -5,8 +5,9 @@
  * exists:
  *   1. the address of connect=P:...;
  *   2. the Unix socket <uds-path>_<P>, which may be of either type;
- *   3. AF_VSOCK port P of forward-cid;
- *   4. for port 9000, the daemon's own heartbeat: an enclave's init sends one
+ *   3. the Unix socket <uds-fallback>_<P>, likewise;
+ *   4. AF_VSOCK port P of forward-cid;
+ *   5. for port 9000, the daemon's own heartbeat: an enclave's init sends one
  *      byte there, 0xb7, when it has booted, and waits for it to come back.
  *
  * A host program reaches the guest through
@@ -28,6 +29,7 @@
 
 #include "multiplexer.hh"
 #include "sockets.hh"
+#include "vsock_name.hh"
 
 constexpr uint32_t heartbeat_port = 9000;
 constexpr size_t max_command = 32;          /* bytes of "CONNECT <port>\n" */
@@ -40,6 +42,7 @@ struct HostOptions {
         uint32_t guest_port;
     };
     std::string uds_path;                   /* empty: none */
+    std::string uds_fallback;               /* empty: none */
     std::optional<uint32_t> forward_cid;
     std::vector<uint32_t> forward_listen;   /* ports */
     std::map<uint32_t, Endpoint> connects;  /* by the port that is asked for */
@@ -68,7 +71,8 @@ public:
     void attach(Multiplexer *multiplexer) { multiplexer_ = multiplexer; }
 
     /* A stream for the connection that the guest asks for, or nullptr */
-    std::unique_ptr<Stream> connect(uint32_t port, uint16_t type);
+    std::unique_ptr<Stream> connect(uint32_t port, uint16_t type,
+                                    const VsockName &guest = {});
 
 private:
     struct Listener {
@@ -76,22 +80,25 @@ private:
         uint16_t type;
         std::optional<uint32_t> guest_port;     /* empty: "CONNECT" has it */
     };
-    bool open_listener(const Endpoint &at, int type,
-                       std::optional<uint32_t> guest_port, std::string *error);
-    std::unique_ptr<Stream> connect_to(const Endpoint &to, uint16_t type);
-    void accept(const Listener &listener);
-    void add_connection(const Listener &listener, Descriptor fd);
-    void await_command(DescriptorClaim claim, Descriptor fd);
-    /* `at_end`: the program writes no more. */
-    void read_command(uint64_t id, bool at_end);
-    void expire_commands();
-
     /* A host program that has not written its whole "CONNECT" line */
     struct PendingCommand {
         DescriptorClaim claim;
         Descriptor fd;
         Clock::time_point deadline;
     };
+
+    bool open_listener(const Endpoint &at, int type,
+                       std::optional<uint32_t> guest_port, std::string *error);
+    std::unique_ptr<Stream> connect_to(const Endpoint &to, uint16_t type);
+    std::unique_ptr<Stream> connect_unix(const std::string &path, uint32_t port,
+                                         uint16_t type,
+                                         const VsockName &guest);
+    void accept(const Listener &listener);
+    void add_connection(const Listener &listener, Descriptor fd);
+    void await_command(DescriptorClaim claim, Descriptor fd);
+    /* `at_end`: the program writes no more. */
+    void read_command(uint64_t id, bool at_end);
+    void expire_commands();
 
     Loop &loop_;
     Sockets &sockets_;

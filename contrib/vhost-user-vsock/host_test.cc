@@ -9,7 +9,9 @@
 #include "testing/temporary_directory.hh"
 
 #include <array>
+#include <cstddef>
 #include <gtest/gtest.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace {
@@ -163,6 +165,41 @@ TEST_F(HostTest, AProgramAsksForAPort)
     PacketHeader data = sent();
     EXPECT_EQ(data.op, static_cast<uint16_t>(Op::rw));
     EXPECT_EQ(data.len, 5U);
+}
+
+TEST_F(HostTest, TheFallbackIsSecond)
+{
+    options.uds_path = directory / "v";
+    options.uds_fallback = directory / "f";
+    start();
+    EXPECT_FALSE(host->connect(5, type_stream));
+    ListeningSocket second = listener(endpoint(directory / "f_5"));
+    EXPECT_TRUE(host->connect(5, type_stream));
+    EXPECT_TRUE(reached(second));
+    ListeningSocket first = listener(endpoint(directory / "v_5"));
+    EXPECT_TRUE(host->connect(5, type_stream));
+    EXPECT_TRUE(reached(first));
+    EXPECT_FALSE(reached(second));
+}
+
+TEST_F(HostTest, AListenerSeesWhichGuestItIs)
+{
+    sockaddr_un un = {};
+    socklen_t size = sizeof(un);
+
+    options.uds_path = directory / "v";
+    start();
+    ListeningSocket there = listener(endpoint(directory / "v_5"));
+    auto stream = host->connect(5, type_stream, {16, 1025});
+    Descriptor fd(accept(there.fd.get(), reinterpret_cast<sockaddr *>(&un),
+                         &size));
+
+    ASSERT_TRUE(fd);
+    auto name = parse_vsock_name(
+        {un.sun_path, size - offsetof(sockaddr_un, sun_path)});
+    ASSERT_TRUE(name);
+    EXPECT_EQ(name->cid, 16u);
+    EXPECT_EQ(name->port, 1025u);
 }
 
 TEST_F(HostTest, ARefusedProgramReadsNothing)

@@ -26,6 +26,8 @@ const char *const usage =
     "                         socket PATH_P; a program that connects to PATH\n"
     "                         and writes \"CONNECT P\" reaches the guest's port\n"
     "                         P\n"
+    "  --uds-fallback PATH    where nobody listens on that socket, it goes to\n"
+    "                         this PATH_P; several guests can have the same\n"
     "  --forward-cid CID      the guest's connections go to AF_VSOCK address\n"
     "                         CID of this host; not with --uds-path\n"
     "  --forward-listen P+P.. connections to these AF_VSOCK ports of CID go to\n"
@@ -262,6 +264,8 @@ bool set_option(VmOptions *vm, const std::string &key,
         vm->socket = value;
     } else if (key == "uds-path") {
         vm->host.uds_path = value;
+    } else if (key == "uds-fallback") {
+        vm->host.uds_fallback = value;
     } else if (key == "guest-cid") {
         /* 0 to 2 are reserved, 3 is the parent, the last one means any. */
         ok = number(option, value, "a guest's CID", 4, UINT32_MAX - 1, &n,
@@ -344,11 +348,16 @@ bool check_vm(const VmOptions &vm, std::string *error)
     } else if (!host.uds_path.empty() && host.forward_cid) {
         *error = "forward-cid=" + std::to_string(*host.forward_cid)
             + ": cannot be used with uds-path; give one of them";
+    } else if (!host.uds_fallback.empty() && host.uds_path.empty()) {
+        *error = "uds-fallback=" + host.uds_fallback
+            + ": needs uds-path; give both";
     } else if (!host.forward_cid && !host.forward_listen.empty()) {
         *error = "forward-listen: needs forward-cid; give both";
     } else if (!unix_endpoint(vm.socket, error) ||
                (!host.uds_path.empty() &&
-                !unix_endpoint(host.uds_path, error))) {
+                !unix_endpoint(host.uds_path, error)) ||
+               (!host.uds_fallback.empty() &&
+                !unix_endpoint(host.uds_fallback, error))) {
         return false;
     } else {
         return true;

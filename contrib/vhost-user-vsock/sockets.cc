@@ -151,6 +151,19 @@ std::vector<Endpoint> addresses(const addrinfo *found)
     return all;
 }
 
+/* A socket without a name can connect as well: a failure does no harm. */
+void bind_name(int fd, const std::string &name)
+{
+    sockaddr_un un = {};
+
+    if (!name.empty() && name.size() <= sizeof(un.sun_path)) {
+        un.sun_family = AF_UNIX;
+        name.copy(un.sun_path, sizeof(un.sun_path));
+        bind(fd, reinterpret_cast<const sockaddr *>(&un),
+             offsetof(sockaddr_un, sun_path) + name.size());
+    }
+}
+
 } // namespace
 
 std::string Endpoint::path() const
@@ -250,6 +263,9 @@ Descriptor Sockets::connect(const Endpoint &to, int type, Attempt *attempt)
     *attempt = Attempt::failed;
     if (!fd) {
         return fd;
+    }
+    if (family == AF_UNIX) {
+        bind_name(fd.get(), to.own_name);
     }
     if (family != to.family()) {
         setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));

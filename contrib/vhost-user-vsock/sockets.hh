@@ -23,6 +23,7 @@ struct Endpoint {
     socklen_t size = 0;
     std::string text;           /* for messages: unix:PATH, tcp:HOST:PORT */
     std::vector<Endpoint> others;   /* the next addresses of the same name */
+    std::string own_name;       /* for a Unix socket that connects here */
 
     int family() const { return address.ss_family; }
     std::string path() const;   /* of a Unix socket */
