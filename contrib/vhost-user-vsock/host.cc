@@ -48,6 +48,50 @@ void discard_command(const Descriptor &fd)
     (void)!recv(fd.get(), text.data(), text.size(), MSG_DONTWAIT);
 }
 
+/* Read a line of this size, with the descriptor that may come along. */
+bool receive_line(int fd, char *text, size_t size, Descriptor *passed)
+{
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+    iovec iov = {text, size};
+    msghdr message = {};
+
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    cmsghdr *first = n < 0 ? nullptr : CMSG_FIRSTHDR(&message);
+    if (first && first->cmsg_level == SOL_SOCKET &&
+        first->cmsg_type == SCM_RIGHTS) {
+        int received;
+
+        memcpy(&received, CMSG_DATA(first), sizeof(received));
+        passed->reset(received);
+    }
+    return n == static_cast<ssize_t>(size);
+}
+
+/* The type of a connection over a program's socket, if it can be one */
+std::optional<uint16_t> type_of_passed(const Descriptor &fd)
+{
+    int domain = 0, type = 0;
+    socklen_t size = sizeof(int);
+
+    if (getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size) ||
+        getsockopt(fd.get(), SOL_SOCKET, SO_TYPE, &type, &size) ||
+        domain != AF_UNIX) {
+        return {};
+    }
+    switch (type) {
+    case SOCK_STREAM:
+        return type_stream;
+    case SOCK_SEQPACKET:
+        return type_seqpacket;
+    default:
+        return {};
+    }
+}
+
 } // namespace
 
 std::optional<uint32_t> parse_connect(const std::string &line)
@@ -317,12 +361,32 @@ void Host::read_command(uint64_t id, bool at_end)
     if (!port) {
         return discard_command(program.fd);
     }
-    if (recv(fd, text.data(), length, 0) == length) {
+    Descriptor passed;
+    if (receive_line(fd, text.data(), length, &passed)) {
+        open(*port, std::move(program), std::move(passed));
+    }
+}
+
+/* What the program wants to be connected: this socket, or one that it sent */
+void Host::open(uint32_t port, PendingCommand program, Descriptor passed)
+{
+    if (!passed) {
         auto stream = std::make_unique<SocketStream>(
             std::move(program.fd), Stream::Status::connected,
             SocketStream::Greeting::line);
 
         stream->set_claim(std::move(program.claim));
-        multiplexer_->open(*port, type_stream, std::move(stream));
+        multiplexer_->open(port, type_stream, std::move(stream));
+        return;
+    }
+    std::optional<uint16_t> type = type_of_passed(passed);
+    DescriptorClaim claim = share_.claim();
+    if (type && claim) {
+        auto stream = std::make_unique<PassedStream>(
+            std::move(passed), std::move(program.fd),
+            std::move(program.claim));
+
+        stream->set_claim(std::move(claim));
+        multiplexer_->open(port, *type, std::move(stream));
     }
 }

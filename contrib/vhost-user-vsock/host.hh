@@ -14,7 +14,9 @@
  *   - <uds-path>: it writes "CONNECT <port>\n", and reads "OK <host port>\n"
  *     when the guest has accepted.  If the guest refuses, the connection is
  *     closed, with nothing written.  So is one that has not written this line
- *     after connect_timeout;
+ *     after connect_timeout.  If the program sends a Unix socket along with
+ *     the line (SCM_RIGHTS), the guest is connected to that one, and may be of
+ *     type SEQPACKET;
  *   - a listener of listen=...: each of its connections goes to one port;
  *   - an AF_VSOCK port of forward-listen: it goes to the same port.
  *
@@ -99,6 +101,7 @@ private:
     /* `at_end`: the program writes no more. */
     void read_command(uint64_t id, bool at_end);
     void expire_commands();
+    void open(uint32_t port, PendingCommand program, Descriptor passed);
 
     Loop &loop_;
     Sockets &sockets_;

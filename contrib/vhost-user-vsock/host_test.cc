@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <gtest/gtest.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -90,6 +91,32 @@ protected:
                   static_cast<ssize_t>(text.size()));
         loop.run_once(0);
     }
+    /* Send the line and, with it, one end of a new pair; returns the other. */
+    Descriptor pass_socket(const Descriptor &to, const std::string &line,
+                           int type, const std::string &before = "")
+    {
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+        int ends[2];
+
+        EXPECT_EQ(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
+        Descriptor ours(ends[0]), passed(ends[1]);
+        send(ours.get(), before.data(), before.size(), 0);
+        iovec iov = {const_cast<char *>(line.data()), line.size()};
+        msghdr message = {};
+        message.msg_iov = &iov;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        cmsghdr *first = CMSG_FIRSTHDR(&message);
+        first->cmsg_level = SOL_SOCKET;
+        first->cmsg_type = SCM_RIGHTS;
+        first->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(first), &ends[1], sizeof(int));
+        EXPECT_EQ(sendmsg(to.get(), &message, 0),
+                  static_cast<ssize_t>(line.size()));
+        loop.run_once(0);
+        return ours;
+    }
     /* What comes; "(end)" at the end, "" if nothing is there */
     std::string read(const Descriptor &fd)
     {
@@ -165,6 +192,77 @@ TEST_F(HostTest, AProgramAsksForAPort)
     PacketHeader data = sent();
     EXPECT_EQ(data.op, static_cast<uint16_t>(Op::rw));
     EXPECT_EQ(data.len, 5U);
+}
+
+TEST_F(HostTest, AProgramPassesASocket)
+{
+    options.uds_path = directory / "v";
+    start();
+    for (int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
+        Descriptor p = program(endpoint(directory / "v"));
+        Descriptor socket = pass_socket(p, "CONNECT 77\n", type, "filler");
+        PacketHeader request = sent();
+
+        EXPECT_EQ(request.type, type == SOCK_STREAM ? type_stream
+                                                    : type_seqpacket);
+        EXPECT_EQ(read(p), "");
+        answer(request, Op::response);
+        EXPECT_EQ(read(p), "OK " + std::to_string(request.src_port) + "\n");
+        EXPECT_EQ(read(p), "(end)");
+        write(socket, "data");
+        PacketHeader data = sent();
+        EXPECT_EQ(data.op, static_cast<uint16_t>(Op::rw));
+        EXPECT_EQ(data.len, 4U);
+        EXPECT_EQ(share.used(), 1u);
+        m.clear();
+        EXPECT_EQ(share.used(), 0u);
+    }
+}
+
+/* Its end is reset, as what filled it was not read. */
+TEST_F(HostTest, ARefusedSocketIsReset)
+{
+    options.uds_path = directory / "v";
+    start();
+    for (int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
+        Descriptor p = program(endpoint(directory / "v"));
+        Descriptor socket = pass_socket(p, "CONNECT 77\n", type, "filler");
+        int error = 0;
+        socklen_t size = sizeof(error);
+
+        answer(sent(), Op::rst);
+        EXPECT_EQ(read(p), "(end)");
+        EXPECT_EQ(getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error,
+                             &size), 0);
+        EXPECT_EQ(error, ECONNRESET);
+        EXPECT_EQ(share.used(), 0u);
+    }
+}
+
+TEST_F(HostTest, WhatIsPassedMustBeAConnection)
+{
+    options.uds_path = directory / "v";
+    start();
+    Descriptor p = program(endpoint(directory / "v"));
+    Descriptor socket = pass_socket(p, "CONNECT 77\n", SOCK_DGRAM);
+
+    EXPECT_EQ(read(p), "(end)");
+    EXPECT_EQ(m.size(), 0U);
+    EXPECT_EQ(share.used(), 0u);
+}
+
+/* A socket needs a claim of its own. */
+TEST_F(HostTest, APassedSocketCounts)
+{
+    options.uds_path = directory / "v";
+    start();
+    share.set_limit(1);
+    Descriptor p = program(endpoint(directory / "v"));
+    Descriptor socket = pass_socket(p, "CONNECT 77\n", SOCK_STREAM);
+
+    EXPECT_EQ(read(p), "(end)");
+    EXPECT_EQ(m.size(), 0U);
+    EXPECT_EQ(share.used(), 0u);
 }
 
 TEST_F(HostTest, TheFallbackIsSecond)

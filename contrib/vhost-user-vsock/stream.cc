@@ -29,6 +29,13 @@ struct Flagged {
     int count;
 };
 
+void send_ok(const Descriptor &fd, uint32_t port)
+{
+    std::string line = "OK " + std::to_string(port) + "\n";
+
+    send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 } // namespace
 
 SocketStream::SocketStream(Descriptor fd, Status status, Greeting greeting,
@@ -221,10 +228,23 @@ bool SocketStream::finish()
 void SocketStream::guest_accepted(uint32_t port)
 {
     if (greeting_ == Greeting::line) {
-        std::string line = "OK " + std::to_string(port) + "\n";
-
-        send(fd_.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        send_ok(fd_, port);
     }
+}
+
+PassedStream::PassedStream(Descriptor passed, Descriptor asked,
+                           DescriptorClaim claim)
+    : SocketStream(std::move(passed)), asked_claim_(std::move(claim)),
+      asked_(std::move(asked))
+{
+}
+
+void PassedStream::guest_accepted(uint32_t port)
+{
+    discard();
+    send_ok(asked_, port);
+    asked_.reset();
+    asked_claim_ = DescriptorClaim();
 }
 
 SiblingStream::SiblingStream(Descriptor fd, Role role, bool messages)

@@ -129,6 +129,7 @@ public:
 
 protected:
     ssize_t receive(const iovec *iov, int count, int flags);
+    bool discard();
 
 private:
     DescriptorClaim claim_;     /* declared first: given back last */
@@ -141,7 +142,22 @@ private:
 
     bool no_more_bytes() const;
     bool is_tcp() const;
-    bool discard();
+};
+
+/*
+ * A socket that a host program sent along with its CONNECT line, over which it
+ * is told the outcome.  What it has written to the passed socket before that
+ * is discarded: a program can fill the socket with it, so that the other end
+ * is not writable until the guest accepts, and is reset if the guest refuses.
+ */
+class PassedStream : public SocketStream {
+public:
+    PassedStream(Descriptor passed, Descriptor asked, DescriptorClaim claim);
+    void guest_accepted(uint32_t port) override;
+
+private:
+    DescriptorClaim asked_claim_;
+    Descriptor asked_;          /* where the CONNECT line came */
 };
 
 /*
