@@ -159,6 +159,31 @@ std::vector<Enclave> Runtime::enclaves() const
     return alive;
 }
 
+std::vector<Enclave> Runtime::recorded() const
+{
+    std::vector<Enclave> all;
+    std::error_code error;
+
+    for (fs::directory_iterator at(path_, error), end; !error && at != end;
+         at.increment(error)) {
+        std::string id = at->path().filename();
+
+        if (!is_enclave_id(id)) {
+            continue;
+        }
+        try {
+            std::optional<Enclave> enclave = read_state(folder(id));
+
+            if (enclave && enclave->id == id) {
+                all.push_back(*std::move(enclave));
+            }
+        } catch (const Error &) {
+            continue;       /* It has just been removed. */
+        }
+    }
+    return all;
+}
+
 Descriptor Runtime::add(const std::string &id) const
 {
     EnclaveFolder f = folder(id);

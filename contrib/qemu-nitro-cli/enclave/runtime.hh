@@ -11,6 +11,9 @@
  *   vsock.sock      the vsock for programs of the parent; vsock.sock_PORT is
  *                   where connections of the guest go
  *
+ * and beside them the folder "parent", with the sockets of programs that the
+ * command parent runs (parent/registry.hh).
+ *
  * The kernel lets go of a lock when its holder ends, even by SIGKILL, so who
  * gets the lock of an enclave knows that it is over, whatever its file says.
  * Whoever looks at the enclaves removes those.  All folders are 0700.
@@ -50,6 +53,14 @@ public:
         return {path_ + "/" + id};
     }
 
+    /* The folder of the command parent's sockets */
+    std::string parent() const { return path_ + "/parent"; }
+
+    /* Where the connections of all enclaves go if no program listens at the
+     * path in the folder of the one: _PORT is appended, as to
+     * EnclaveFolder::vsock(). */
+    std::string parent_vsock() const { return parent() + "/vsock"; }
+
     /*
      * Nobody else lists, adds or removes enclaves while this is held.  Throws
      * Error if it is not to be had for a long time.
@@ -60,6 +71,13 @@ public:
      * if one cannot be looked at: that does not mean that it is over.  Under
      * the lock. */
     std::vector<Enclave> enclaves() const;
+
+    /*
+     * The enclaves of which there is a file, perhaps not in its last state;
+     * they may be over.  Without the lock, which a command that starts an
+     * enclave may hold for long.
+     */
+    std::vector<Enclave> recorded() const;
 
     /* Make the folder of a new enclave, and take its lock, which is returned.
      * Under the lock. */

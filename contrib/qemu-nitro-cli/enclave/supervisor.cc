@@ -217,7 +217,9 @@ std::vector<std::string> Supervisor::backend_command() const
             "--connect", std::to_string(heartbeat_port) + ":unix:"
             + heartbeat_socket()});
     } else {
-        command.insert(command.end(), {"--uds-path", folder_.vsock()});
+        command.insert(command.end(), {"--uds-path", folder_.vsock(),
+                                       "--uds-fallback",
+                                       runtime_.parent_vsock()});
     }
     for (const std::string &word : plan_.vsock.arguments()) {
         command.push_back(word);
