@@ -15,7 +15,7 @@ _qemu_nitro_cli()
 {
     local program=$1 word=$2 before=$3 options i
     local commands="attestation-root build-enclave console describe-eif
-        describe-enclaves explain pcr run-enclave sign-eif terminate-enclave
+        describe-enclaves explain parent pcr run-enclave sign-eif terminate-enclave
         verify-attestation"
 
     COMPREPLY=()
@@ -41,7 +41,7 @@ _qemu_nitro_cli()
             return
         fi
         ;;
-    --enclave-name | --enclave-id)
+    --enclave-name | --enclave-id | --enclave)
         # run-enclave's is a new one
         [[ ${COMP_WORDS[1]} == run-enclave ]] && return
         i=EnclaveName
@@ -70,6 +70,7 @@ _qemu_nitro_cli()
     describe-eif) options=--eif-path ;;
     describe-enclaves) options=--metadata ;;
     explain) options=--error-code ;;
+    parent) options=--enclave ;;
     pcr) options="--signing-certificate --input" ;;
     run-enclave)
         options="--eif-path --memory --cpu-count --cpu-ids --enclave-cid

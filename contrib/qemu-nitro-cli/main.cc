@@ -31,6 +31,7 @@ const Command commands[] = {
     {"terminate-enclave", "end an enclave", terminate_enclave_command},
     {"describe-eif", "tell what an image is", describe_eif_command},
     {"explain", "tell what an error's number means", explain_command},
+    {"parent", "run a program of the parent instance", parent_command},
     {"pcr", "measure a certificate or a file", pcr_command},
     {"sign-eif", "sign an image", sign_eif_command},
     {"verify-attestation", "check an attestation document",

@@ -10,7 +10,8 @@ PROGRAM = harness.TOP / "contrib/qemu-nitro-cli"
 # A directory, and the others that its files may include
 BELOW = {
     ".": {"commands", "support"},
-    "commands": {"enclave", "image", "attestation", "support"},
+    "commands": {"parent", "enclave", "image", "attestation", "support"},
+    "parent": {"enclave", "image", "attestation", "support"},
     "enclave": {"image", "attestation", "support"},
     "image": {"support"},
     "attestation": {"support"},

@@ -18,6 +18,7 @@ void sign_eif_command(int argc, char **argv);
 void verify_attestation_command(int argc, char **argv);
 void console_command(int argc, char **argv);
 void describe_enclaves_command(int argc, char **argv);
+void parent_command(int argc, char **argv);
 void run_enclave_command(int argc, char **argv);
 void terminate_enclave_command(int argc, char **argv);
 

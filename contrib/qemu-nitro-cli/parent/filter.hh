@@ -1,0 +1,40 @@
+/*
+ * Which system calls of the program come to the supervisor
+ *
+ * Only those that may be about an AF_VSOCK socket.  A filter sees the
+ * arguments, but neither what a descriptor is nor what a pointer points to.  So
+ * these calls come for other sockets too, and the kernel goes on with them:
+ *
+ *   bind, connect     with an address of 16 bytes, as those of AF_VSOCK and
+ *                     IPv4 have, or of 128, which is struct sockaddr_storage
+ *   accept, accept4   that ask for the other end's address
+ *   getsockname, getpeername
+ *   getsockopt        of SO_DOMAIN and SO_ERROR
+ *
+ * Reading, writing, waiting and closing do not come.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_PARENT_FILTER_HH
+#define QEMU_NITRO_CLI_PARENT_FILTER_HH
+
+#include <memory>
+
+/* A libseccomp filter that releases itself */
+struct FilterDeleter {
+    void operator()(void *filter) const;
+};
+using Filter = std::unique_ptr<void, FilterDeleter>;
+
+/* Throws Error if libseccomp does not know how. */
+Filter make_filter();
+
+/*
+ * Install the filter for this process and its children, which can no longer get
+ * privileges from a set-uid program (no_new_privs).  Returns the descriptor
+ * that the notifications come from, or a negative errno: -EBUSY if such a
+ * filter is installed already.
+ */
+int load_filter(const Filter &filter);
+
+#endif

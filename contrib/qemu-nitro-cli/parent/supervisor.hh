@@ -1,0 +1,30 @@
+/*
+ * The process beside the program, which answers its AF_VSOCK system calls
+ *
+ * It is the program's parent process, and the command that the user sees:
+ * signals sent to it go to the program, and it ends as the program does.
+ * Processes that the program has started are served as long as they run.  If
+ * they outlive the program, a process is left behind for them.
+ *
+ * If the supervisor is killed, their AF_VSOCK calls fail with ENOSYS; open
+ * connections go on.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_NITRO_CLI_PARENT_SUPERVISOR_HH
+#define QEMU_NITRO_CLI_PARENT_SUPERVISOR_HH
+
+#include "parent/program.hh"
+#include "parent/registry.hh"
+
+/*
+ * Serve the program, whose notifications come from `listener`, and end as it
+ * does.  Throws Error if it cannot start.
+ */
+[[noreturn]] void serve_program(Program *program, Descriptor listener,
+                                Registry *registry);
+
+/* The same under another supervisor */
+[[noreturn]] void accompany_program(Program *program);
+
+#endif

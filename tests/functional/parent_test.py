@@ -1,0 +1,507 @@
+"""qemu-nitro-cli parent: programs that know nothing of it use AF_VSOCK."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import os
+import signal
+import socket
+import subprocess
+import textwrap
+import time
+
+import cli_run_test
+import harness
+
+PYTHON = "/usr/bin/python3"
+ANY = 0xffffffff
+AGENT = 9003                    # the program's port in the enclave
+
+
+class Case(cli_run_test.Case):
+    def command(self, *words, enclave=None):
+        only = ["--enclave", enclave] if enclave else []
+        return [str(harness.NITRO_CLI), "parent", *only, "--",
+                *map(str, words)]
+
+    def run_program(self, *words, timeout=120, enclave=None, **kwargs):
+        return subprocess.run(
+            self.command(*words, enclave=enclave), check=False, text=True,
+            timeout=timeout, stdin=subprocess.DEVNULL, env=self.env,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+
+    def python(self, text, *arguments, status=0, **kwargs):
+        """What a Python program prints, with `socket` and helpers."""
+        start = textwrap.dedent("""
+            import ctypes, errno, fcntl, os, select, signal, socket, struct, sys
+            import threading, time
+            V, S, Q = socket.AF_VSOCK, socket.SOCK_STREAM, \\
+                socket.SOCK_SEQPACKET
+            ANY = 0xffffffff
+            def failure(call, *arguments):
+                try:
+                    call(*arguments)
+                except OSError as e:
+                    return errno.errorcode[e.errno]
+                return "none"
+            # Python's own have numbers of 64 bits alone with this family.
+            def option(call, s, level, name, value, size):
+                result = getattr(ctypes.CDLL(None, use_errno=True), call)(
+                    s.fileno(), level, name, value, size)
+                if result:
+                    error = ctypes.get_errno()
+                    raise OSError(error, os.strerror(error))
+            def get_option(s, level, name, size):
+                value, n = ctypes.create_string_buffer(size), \
+                    ctypes.c_int(size)
+                option("getsockopt", s, level, name, value, ctypes.byref(n))
+                return value.raw[:n.value]
+            def set_option(s, level, name, value):
+                option("setsockopt", s, level, name, value, len(value))
+            def listener(port, cid=ANY, type=S):
+                s = socket.socket(V, type)
+                s.bind((cid, port))
+                s.listen()
+                return s
+            """)
+        result = self.run_program(PYTHON, "-c", start + textwrap.dedent(text),
+                                  *arguments, **kwargs)
+        self.assertEqual(result.returncode, status, result.stderr)
+        return result.stdout
+
+    def background(self, *words, **kwargs):
+        return self.spawn(*self.command(*words), env=self.env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          **kwargs)
+
+    def start_agent(self, *options):
+        return self.start(*options, image=harness.app_image("vsock-agent"))
+
+    def agent(self, enclave, line):
+        """Let the enclave's program do something; what it answers."""
+        s = self.uds_connect(self.folder(enclave) / "vsock.sock", AGENT)
+        s.sendall(line.encode() + b"\n")
+        answer = b""
+        while data := s.recv(1000):
+            answer += data
+        return answer.decode().split()
+
+    def enclave_connects(self, enclave, port, size=100000, type_=1):
+        """The enclave connects to the parent, and sends."""
+        return self.agent(enclave, f"connect 3 {port} {type_} {size} 1000")
+
+
+class Alone(Case):
+    """Without an enclave: programs of the parent among themselves"""
+
+    def test_socket(self):
+        out = self.python("""
+            s = socket.socket(V, S)
+            print(s.getsockname(), failure(s.getpeername),
+                  s.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN),
+                  s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE))
+            print(failure(socket.socket, V, socket.SOCK_DGRAM),
+                  failure(socket.socket, V, socket.SOCK_RAW),
+                  failure(socket.socket, V, S, 6))
+            n = socket.socket(V, S | socket.SOCK_NONBLOCK)
+            print(n.gettimeout(), os.get_inheritable(n.fileno()),
+                  failure(n.listen), failure(n.accept))
+            print(failure(s.connect, (99, 5)), failure(s.connect, (1, 5)),
+                  failure(s.connect, (ANY, 5)), failure(s.connect, (2, ANY)))
+            """)
+        self.assertEqual(out.splitlines(), [
+            f"({ANY}, {ANY}) ENOTCONN 40 1",
+            "EPROTONOSUPPORT ESOCKTNOSUPPORT EPROTONOSUPPORT",
+            "0.0 False EINVAL EINVAL",
+            "ENODEV ECONNRESET ENETUNREACH ENETUNREACH"])
+
+    def test_options(self):
+        out = self.python("""
+            s = socket.socket(V, S)
+            size = lambda name: s.getsockopt(V, name)
+            print([size(i) for i in (0, 1, 2)])
+            s.setsockopt(V, 2, 1 << 20)
+            s.setsockopt(V, 0, 1 << 21)
+            print([size(i) for i in (0, 1, 2)])
+            set_option(s, V, 6, struct.pack("qq", 3, 500000))
+            print(struct.unpack("qq", get_option(s, V, 6, 16)))
+            print(failure(get_option, s, V, 77, 8),
+                  failure(get_option, s, V, 0, 4),
+                  failure(set_option, s, V, 0, b"1234"),
+                  failure(set_option, s, V, 6, struct.pack("qq", -1, 0)))
+            # What is of another family is not touched.
+            t = socket.socket()
+            print(failure(get_option, t, V, 0, 8),
+                  t.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN))
+            """)
+        self.assertEqual(out.splitlines(), [
+            "[262144, 128, 262144]", "[1048576, 128, 1048576]",
+            "(3, 500000)", "ENOPROTOOPT EINVAL EINVAL ERANGE",
+            "ENOTSUP 2"])
+
+    def test_local(self):
+        """CID 1, 2 and 3 are the parent's own programs, of both types."""
+        out = self.python("""
+            for type, port in (S, 7000), (Q, 7001):
+                l = listener(port, type=type)
+                print(l.getsockname(), failure(l.connect, (1, 5)))
+                for cid in 1, 2, 3:
+                    c = socket.socket(V, type)
+                    c.connect((cid, port))
+                    a, peer = l.accept()
+                    print(c.getpeername(), c.getsockname() == peer, peer[0],
+                          a.getsockname(), a.getpeername() == peer, a.family)
+                    c.sendall(b"x" * 1000)
+                    c.sendall(b"y")
+                    print(len(a.recv(5000)), failure(c.connect, (1, 5)))
+                    c.close()
+                    rest = a.recv(5000)
+                    print(rest, a.recv(5000) if rest else b"")
+            """)
+        expected = []
+        for port, sizes in (7000, (1001,)), (7001, (1000,)):
+            expected.append(f"({ANY}, {port}) EINVAL")
+            for cid in 1, 2, 3:
+                expected += [
+                    f"({cid}, {port}) True 1 (1, {port}) True 40",
+                    f"{sizes[0]} EISCONN",
+                    "b'' b''" if port == 7000 else "b'y' b''"]
+        self.assertEqual(out.splitlines(), expected)
+
+    def test_ports(self):
+        out = self.python("""
+            a, b = listener(7010), socket.socket(V, S)
+            print(failure(b.bind, (ANY, 7010)), failure(b.bind, (3, 7010)),
+                  failure(b.bind, (1, 7010)), failure(b.bind, (16, 7011)))
+            b.bind((2, 7011))
+            print(b.getsockname(), failure(b.bind, (ANY, 7012)))
+            c, d = socket.socket(V, S), socket.socket(V, S)
+            c.bind((ANY, ANY))
+            d.bind((ANY, ANY))
+            print(c.getsockname()[1] != d.getsockname()[1],
+                  c.getsockname()[1] >= 1024)
+            # It is bound, though it does not listen.
+            e = socket.socket(V, S)
+            print(failure(e.bind, (ANY, 7011)))
+            # It is free when the last descriptor of it is closed.
+            f = a.dup()
+            a.close()
+            print(failure(e.bind, (ANY, 7010)))
+            f.close()
+            print(failure(e.bind, (ANY, 7010)))
+            """)
+        self.assertEqual(out.splitlines(), [
+            "EADDRINUSE EADDRINUSE EADDRINUSE EADDRNOTAVAIL",
+            "(2, 7011) EINVAL", "True True", "EADDRINUSE", "EADDRINUSE",
+            "none"])
+
+    def test_other_programs(self):
+        """Another supervisor's programs share the ports."""
+        server = self.background(PYTHON, "-c", textwrap.dedent("""
+            import socket
+            s = socket.socket(socket.AF_VSOCK)
+            s.bind((socket.VMADDR_CID_ANY, 7020))
+            s.listen()
+            print("ready", flush=True)
+            c, peer = s.accept()
+            c.sendall(b"hello")
+            """))
+        self.assertEqual(server.stdout.readline(), "ready\n")
+        out = self.python("""
+            s = socket.socket(V, S)
+            print(failure(s.bind, (ANY, 7020)))
+            s.connect((1, 7020))
+            print(s.recv(10))
+            """)
+        self.assertEqual(out.splitlines(), ["EADDRINUSE", "b'hello'"])
+        server.wait(timeout=60)
+        self.assertEqual(self.python("""
+            print(failure(socket.socket(V, S).bind, (ANY, 7020)))
+            """), "none\n")
+
+    def test_waiting(self):
+        """accept() and poll(), with and without time-outs and signals"""
+        out = self.python("""
+            l = listener(7030)
+            def connect():
+                time.sleep(0.3)
+                c = socket.socket(V, S)
+                c.connect((2, 7030))
+                c.sendall(b"z")
+            for i in range(2):
+                t = threading.Thread(target=connect)
+                t.start()
+                print(l.accept()[0].recv(1))
+                t.join()
+            l.settimeout(0.2)
+            try:
+                l.accept()
+            except TimeoutError:
+                print("timeout")
+            l.setblocking(False)
+            print(failure(l.accept))
+            p = select.epoll()
+            p.register(l, select.EPOLLIN)
+            print(p.poll(0.1))
+            t = threading.Thread(target=connect)
+            t.start()
+            print(p.poll(60) == [(l.fileno(), select.EPOLLIN)],
+                  l.accept()[0].family)
+            l.setblocking(True)
+            set_option(l, socket.SOL_SOCKET, socket.SO_RCVTIMEO,
+                       struct.pack("qq", 0, 100000))
+            print(failure(l.accept))
+            set_option(l, socket.SOL_SOCKET, socket.SO_RCVTIMEO,
+                       struct.pack("qq", 0, 0))
+            def handler(*_):
+                raise InterruptedError
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            try:
+                l.accept()
+            except InterruptedError:
+                print("interrupted")
+            # With SA_RESTART, the call goes on.
+            signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+            t = threading.Thread(target=connect)
+            t.start()
+            print(l.accept()[0].recv(1))
+            """)
+        self.assertEqual(out.splitlines(), [
+            "b'z'", "b'z'", "timeout", "EAGAIN", "[]", "True 40", "EAGAIN",
+            "interrupted", "b'z'"])
+
+    def test_processes(self):
+        """Forked and executed children, passed and inherited sockets"""
+        out = self.python("""
+            l = listener(7040)
+            if os.fork() == 0:
+                c = socket.socket(V, S)
+                c.connect((3, 7040))
+                c.sendall(b"child")
+                os.set_inheritable(c.fileno(), True)
+                os.dup2(c.fileno(), 50)
+                os.execv(sys.executable, [sys.executable, "-c",
+                    "import socket; s = socket.socket(fileno=50);"
+                    "s.sendall(repr((s.family, s.getpeername())).encode())"])
+            a, peer = l.accept()
+            os.wait()
+            data = b""
+            while more := a.recv(100):
+                data += more
+            print(data)
+            x, y = socket.socketpair()
+            socket.send_fds(x, [b"1"], [l.fileno()])
+            m = socket.socket(fileno=socket.recv_fds(y, 1, 1)[1][0])
+            print(m.family, m.getsockname())
+            """)
+        self.assertEqual(out.splitlines(), [
+            "b'child(<AddressFamily.AF_VSOCK: 40>, (3, 7040))'",
+            f"40 ({ANY}, 7040)"])
+
+    def test_child_outlives(self):
+        """A daemon is served after the program has ended."""
+        result = self.run_program("sh", "-c", f"""
+            {PYTHON} -c '
+            import socket, time
+            time.sleep(1)
+            s = socket.socket(socket.AF_VSOCK)
+            s.bind((socket.VMADDR_CID_ANY, 7050))
+            s.listen()
+            s.accept()[0].sendall(b"daemon")
+            ' > /dev/null 2>&1 &
+            exit 7""".replace("\n            ", "\n"))
+        self.assertEqual(result.returncode, 7)
+        self.assertEqual(self.python("""
+            for i in range(600):
+                s = socket.socket(V, S)
+                if failure(s.connect, (1, 7050)) == "none":
+                    print(s.recv(10))
+                    break
+                time.sleep(0.1)
+            """), "b'daemon'\n")
+
+    def test_status(self):
+        self.assertEqual(self.run_program("sh", "-c", "exit 77").returncode,
+                         77)
+        result = self.run_program("sh", "-c", "kill -TERM $$")
+        self.assertEqual(result.returncode, -signal.SIGTERM)
+        program = self.background("sh", "-c", "trap 'echo got; exit 3' TERM;"
+                                  "echo ready; while :; do sleep 0.1; done")
+        self.assertEqual(program.stdout.readline(), "ready\n")
+        program.send_signal(signal.SIGTERM)
+        self.assertEqual(program.wait(timeout=60), 3)
+        self.assertEqual(program.stdout.read(), "got\n")
+
+    def test_ctrl_c(self):
+        """The terminal signals the process group; both end."""
+        program = self.background(
+            PYTHON, "-c", "import socket\n"
+            "s = socket.socket(socket.AF_VSOCK)\n"
+            "s.bind((socket.VMADDR_CID_ANY, 7060))\n"
+            "s.listen()\nprint('ready', flush=True)\ns.accept()",
+            start_new_session=True)
+        self.assertEqual(program.stdout.readline(), "ready\n")
+        os.killpg(program.pid, signal.SIGINT)
+        self.assertEqual(program.wait(timeout=60), -signal.SIGINT)
+        self.assertIn("KeyboardInterrupt", program.stderr.read())
+
+    def test_killed_supervisor(self):
+        """Calls fail with ENOSYS; the port is free when the program ends."""
+        program = self.background(PYTHON, "-c", textwrap.dedent("""
+            import errno, os, signal, socket
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+            s = socket.socket(socket.AF_VSOCK)
+            s.bind((socket.VMADDR_CID_ANY, 7070))
+            s.listen()
+            print(os.getpid(), flush=True)
+            signal.sigwait({signal.SIGUSR1})
+            try:
+                socket.socket(socket.AF_VSOCK)
+            except OSError as e:
+                print(errno.errorcode[e.errno], flush=True)
+            signal.sigwait({signal.SIGUSR1})
+            """))
+        child = int(program.stdout.readline())
+        program.kill()
+        program.wait()
+        used = "print(failure(socket.socket(V, S).bind, (ANY, 7070)))"
+        self.assertEqual(self.python(used), "EADDRINUSE\n")
+        os.kill(child, signal.SIGUSR1)
+        self.assertEqual(program.stdout.readline(), "ENOSYS\n")
+        os.kill(child, signal.SIGUSR1)
+        self.assertEqual(program.stdout.read(), "")
+        self.assertEqual(self.python(used), "none\n")
+
+    def test_nested(self):
+        out = self.run_program(*self.command(
+            PYTHON, "-c", "import socket; print(socket.socket(40).family)"))
+        self.assertEqual(out.stdout, "40\n", out.stderr)
+
+    def test_bad_input(self):
+        def fails(code, words, *arguments, **kwargs):
+            self.fails(code, words, "parent", *arguments, **kwargs)
+
+        fails(1, ["program"])
+        fails(1, ["program"], "--")
+        fails(3, ["--bad"], "--bad", "true")
+        fails(1, ["--enclave"], "--enclave")
+        fails(58, ["nobody"], "--enclave", "nobody", "true")
+        fails(19, ["not-there"], "not-there")
+        fails(19, ["/etc/passwd"], "/etc/passwd")
+        fails(19, [self.dir], self.dir)
+        self.assertEqual(self.call("parent", "--help").returncode, 0)
+        fails(19, ["XDG_RUNTIME_DIR"], "true",
+              env={"XDG_RUNTIME_DIR": "/proc/none"})
+
+    def test_set_uid(self):
+        program = self.dir / "program"
+        program.write_bytes(open("/bin/echo", "rb").read())
+        os.chown(program, 65534, 65534) if os.geteuid() == 0 else None
+        program.chmod(0o4755)
+        result = self.run_program(program, "said")
+        self.assertEqual((result.returncode, result.stdout), (0, "said\n"))
+        if os.geteuid() == 0:
+            self.assertIn("set-uid", result.stderr)
+
+
+class WithEnclaves(Case):
+    def test_connect(self):
+        enclave = self.start_agent()
+        out = self.python("""
+            cid = int(sys.argv[1])
+            def talk(s):
+                s.sendall(b"listen 1 7 0 0\\n")
+                return s.recv(100)
+            s = socket.socket(V, S)
+            s.connect((cid, 9003))
+            print(s.getpeername() == (cid, 9003), s.getsockname()[0],
+                  failure(s.connect, (cid, 9003)), talk(s))
+            # Refused; the same socket can be connected afterwards.
+            s = socket.socket(V, S)
+            number = s.fileno()
+            print(failure(s.connect, (cid, 5)), failure(s.getpeername),
+                  failure(s.connect, (cid, 5)), failure(s.connect, (77, 5)))
+            s.connect((cid, 9003))
+            print(s.fileno() == number, talk(s))
+            s = socket.socket(V, S)
+            s.setblocking(False)
+            p = select.epoll()
+            p.register(s, select.EPOLLOUT)
+            p.poll(0)
+            print(failure(s.connect, (cid, 9003)))
+            p.poll(60)
+            print(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
+                  s.getpeername() == (cid, 9003), failure(s.recv, 1))
+            s.setblocking(True)
+            print(talk(s))
+            # With a time-out, Python's sockets do not block.
+            s = socket.socket(V, S)
+            s.settimeout(60)
+            s.connect((cid, 9003))
+            print(talk(s))
+            for i in range(2):
+                s = socket.socket(V, S)
+                s.setblocking(False)
+                print(failure(s.connect, (cid, 5)))
+                ready = select.select([], [s], [], 60)[1] == [s]
+                print(ready, errno.errorcode[s.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_ERROR)],
+                    s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            """, enclave["EnclaveCID"])
+        failed = "b'failed 94\\n'"       # type 7: ESOCKTNOSUPPORT
+        self.assertEqual(out.splitlines(), [
+            f"True 3 EISCONN {failed}",
+            "ECONNRESET ENOTCONN ECONNRESET ENODEV", f"True {failed}",
+            "EINPROGRESS", "0 True EAGAIN", failed, failed,
+            "EINPROGRESS", "True ECONNRESET 0",
+            "EINPROGRESS", "True ECONNRESET 0"])
+
+    LISTENER = textwrap.dedent("""
+        import socket, sys
+        s = socket.socket(socket.AF_VSOCK, int(sys.argv[2]))
+        s.bind((socket.VMADDR_CID_ANY, int(sys.argv[1])))
+        s.listen()
+        print("ready", flush=True)
+        while True:
+            c, peer = s.accept()
+            size = 0
+            while data := c.recv(65536):
+                size += len(data)
+            c.sendall(b"thanks")
+            print(peer[0], peer == c.getpeername(), c.getsockname(), size,
+                  flush=True)
+            c.close()
+        """)
+
+    def test_listen(self):
+        """Enclaves that started before and after, and those of one name"""
+        first = self.start_agent("--enclave-name", "first")
+        server = self.background(PYTHON, "-c", self.LISTENER, 8000, 1)
+        self.assertEqual(server.stdout.readline(), "ready\n")
+        second = self.start_agent("--enclave-name", "second")
+        for enclave in first, second, first:
+            done = self.enclave_connects(enclave, 8000)
+            self.assertEqual(done[:2], ["done", "6"])
+            self.assertEqual(server.stdout.readline(),
+                             f"{enclave['EnclaveCID']} True (3, 8000)"
+                             " 100000\n")
+        self.assertEqual(self.enclave_connects(first, 8001)[0], "failed")
+
+        packets = self.background(PYTHON, "-c", self.LISTENER, 8002, 5)
+        self.assertEqual(packets.stdout.readline(), "ready\n")
+        done = self.enclave_connects(second, 8002, type_=5)
+        self.assertEqual(done[:2] + done[3:], ["done", "6", "1"])
+
+        only = self.spawn(
+            *self.command(PYTHON, "-c", self.LISTENER, 8003, 1,
+                          enclave="second"),
+            env=self.env, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+        self.assertEqual(only.stdout.readline(), "ready\n")
+        self.assertEqual(self.enclave_connects(first, 8003)[0], "failed")
+        self.assertEqual(self.enclave_connects(second, 8003)[:2],
+                         ["done", "6"])
+
+
+if __name__ == "__main__":
+    harness.main()
