@@ -26,7 +26,7 @@
  * somebody else run.
  */
 #define RING_PIECES             8
-#define PIECE_SIZE              MiB
+#define PIECE_SIZE              MiB     /* at most */
 
 /*
  * Measuring
@@ -187,6 +187,7 @@ struct Ring {
     QemuMutex lock;
     QemuCond filled;                /* signalled with @produced, @closed */
     QemuCond freed;                 /* signalled with @done, @failed */
+    size_t piece_size;              /* of the data of each piece, in bytes */
     Piece pieces[RING_PIECES];
     uint64_t produced;              /* pieces; number n is pieces[n % size] */
     bool closed;                    /* no further piece will come */
@@ -264,7 +265,19 @@ static bool eif_ring_finish(Ring *ring, bool complete, EifResult *result,
     return complete;
 }
 
-static bool eif_ring_start(Ring *ring, Error **errp)
+/* Small images need small pieces. */
+static size_t eif_piece_size(const EifImage *image)
+{
+    uint64_t largest = MAX(1, image->added_path ? image->added.size : 0);
+    unsigned i;
+
+    for (i = 0; i < image->num_sections; i++) {
+        largest = MAX(largest, image->sections[i].size);
+    }
+    return MIN(largest, PIECE_SIZE);
+}
+
+static bool eif_ring_start(Ring *ring, size_t piece_size, Error **errp)
 {
     g_autoptr(GError) gerr = NULL;
     int i;
@@ -276,8 +289,9 @@ static bool eif_ring_start(Ring *ring, Error **errp)
     qemu_mutex_init(&ring->lock);
     qemu_cond_init(&ring->filled);
     qemu_cond_init(&ring->freed);
+    ring->piece_size = piece_size;
     for (i = 0; i < RING_PIECES; i++) {
-        ring->pieces[i].data = g_malloc(PIECE_SIZE);
+        ring->pieces[i].data = g_malloc(piece_size);
     }
     ring->hashers[0].measure = eif_measure_pcr0_pcr1;
     ring->hashers[1].measure = eif_measure_pcr2;
@@ -349,7 +363,7 @@ static bool eif_load_section(const EifImage *image, const EifSection *section,
         if (!piece) {
             return false;
         }
-        piece->size = MIN(PIECE_SIZE, section->size - offset);
+        piece->size = MIN(ring->piece_size, section->size - offset);
         piece->type = section->type;
         piece->first_ramdisk = first_ramdisk;
         piece->added = added;
@@ -409,7 +423,7 @@ bool eif_load(EifImage *image, const EifSink *sink, EifResult *result,
     bool ok;
 
     *result = (EifResult) { };
-    if (!eif_ring_start(&ring, errp)) {
+    if (!eif_ring_start(&ring, eif_piece_size(image), errp)) {
         return false;
     }
     ok = eif_load_sections(image, sink, &ring, result, &err);
