@@ -7,6 +7,7 @@
  */
 #include <csignal>
 #include <cstdio>
+#include <initializer_list>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <system_error>
@@ -46,20 +47,30 @@ int fail(std::string error)
     return exit_usage;
 }
 
-/* SIGUSR1 asks for counters; SIGINT, SIGTERM and SIGHUP end the daemon. */
-void run(std::vector<std::unique_ptr<Device>> &devices)
+/* The signals, now blocked in this thread, and in those that it starts */
+sigset_t block_signals(std::initializer_list<int> numbers)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    for (int number : numbers) {
+        sigaddset(&signals, number);
+    }
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    return signals;
+}
+
+/*
+ * Serve until one of the blocked signals comes.  SIGUSR1 asks for counters; the
+ * others end the daemon.
+ */
+void run(std::vector<std::unique_ptr<Device>> &devices,
+         const sigset_t &signals)
 {
     Descriptor stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     std::vector<std::thread> threads;
-    sigset_t signals;
     int received;
 
-    /* The threads inherit the blocked signals: only sigwait() takes them. */
-    sigemptyset(&signals);
-    for (int s : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
-        sigaddset(&signals, s);
-    }
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     threads.reserve(devices.size());
     for (auto &device : devices) {
         threads.emplace_back([&device, &stop] { device->run(stop.get()); });
@@ -92,6 +103,8 @@ int serve(const Options &options, size_t limit)
         }
         events.write_to(std::move(fd));
     }
+    /* From now on there are sockets, which must not be left behind. */
+    sigset_t signals = block_signals({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
     /* Open all listeners before any thread runs: errors are reported here. */
     for (const VmOptions &vm : options.vms) {
         loops.push_back(std::make_unique<Loop>());
@@ -116,7 +129,7 @@ int serve(const Options &options, size_t limit)
     if (options.sandbox && !confine(options.vms, &error)) {
         return fail(error);
     }
-    run(devices);
+    run(devices, signals);
     return 0;
 }
 
@@ -137,10 +150,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     /* Until run() takes it, SIGUSR1 must not end the daemon. */
-    sigset_t early;
-    sigemptyset(&early);
-    sigaddset(&early, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &early, nullptr);
+    block_signals({SIGUSR1});
     size_t limit = allow_descriptors();
     try {
         return serve(*options, limit);
