@@ -720,7 +720,6 @@ static void nitro_enclave_instance_finalize(Object *obj)
 {
     NitroEnclaveMachineState *nems = NITRO_ENCLAVE_MACHINE(obj);
 
-    nitro_enclave_boot_cleanup(&nems->boot);
     eif_result_clear(&nems->measured);
     g_clear_pointer(&nems->image, eif_close);
     g_string_free(nems->cmdline, true);

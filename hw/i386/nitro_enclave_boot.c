@@ -1,9 +1,9 @@
 /*
  * Starting a 64-bit Linux kernel without firmware
  *
- * The offsets in the setup header and in the zero page are those of Linux,
- * Documentation/arch/x86/boot.rst and zero-page.rst; the MP table's layout is
- * that of the Intel MultiProcessor Specification, version 1.4, chapter 4.
+ * The MP table's layout is that of the Intel MultiProcessor Specification,
+ * version 1.4, chapter 4.  What the kernel's setup header says, and the zero
+ * page, are the affair of nitro_enclave_setup.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,46 +17,7 @@
 #include "hw/i386/nitro_enclave_boot.h"
 #include "trace.h"
 
-/* The setup header, the same in a bzImage and in the zero page. */
-#define HDR_SETUP_SECTS     0x1f1
-#define HDR_JUMP_OFFSET     0x201
-#define HDR_MAGIC           0x202
-#define HDR_VERSION         0x206
-#define HDR_LOADER          0x210
-#define HDR_LOADFLAGS       0x211
-#define HDR_RAMDISK_IMAGE   0x218
-#define HDR_RAMDISK_SIZE    0x21c
-#define HDR_CMD_LINE_PTR    0x228
-#define HDR_INITRD_MAX      0x22c
-#define HDR_XLOADFLAGS      0x236
-#define HDR_CMDLINE_SIZE    0x238
-#define HDR_PREF_ADDRESS    0x258
-#define HDR_INIT_SIZE       0x260
-#define HDR_END_MIN         0x264   /* what is read here ends here */
-#define HDR_END_MAX         0x290   /* other things follow in the zero page */
-
-#define HDR_MIN_VERSION     0x020c
-#define LOADED_HIGH         0x01
-#define XLF_KERNEL_64       0x01
-#define XLF_ABOVE_4G        0x02
-
 #define ENTRY_64            0x200   /* from the load address */
-#define SECTOR              512
-
-/* The zero page. */
-#define ZP_EXT_RAMDISK_IMAGE 0x0c0
-#define ZP_EXT_RAMDISK_SIZE 0x0c4
-#define ZP_E820_ENTRIES     0x1e8
-#define ZP_E820_TABLE       0x2d0
-#define ZP_SIZE             0x1000
-
-#define LOADER_TYPE         0xb0    /* QEMU's number in Linux' list */
-
-#define E820_TYPE_RAM       1
-#define E820_TYPE_RESERVED  2
-
-#define BASE_MEMORY_END     0x9fc00
-#define HIGH_MEMORY         0x100000
 
 #define SEL_CS              0x10
 #define SEL_DS              0x18
@@ -122,144 +83,13 @@ void nitro_enclave_load_begin(NitroEnclaveBoot *boot, AddressSpace *as,
                               uint64_t above_4g, uint64_t kernel_size,
                               uint64_t ramdisk_size)
 {
-    nitro_enclave_boot_cleanup(boot);
     *boot = (NitroEnclaveBoot) {
         .as = as,
         .fresh = fresh,
-        .below_4g = below_4g,
-        .above_4g = above_4g,
+        .ram = { .below_4g = below_4g, .above_4g = above_4g },
         .kernel_size = kernel_size,
         .ramdisk_size = ramdisk_size,
-        .setup = g_byte_array_new(),
     };
-}
-
-void nitro_enclave_boot_cleanup(NitroEnclaveBoot *boot)
-{
-    g_clear_pointer(&boot->setup, g_byte_array_unref);
-}
-
-/*
- * Check the setup header in @boot->setup and take from it what placing needs.
- */
-static bool ne_parse_header(NitroEnclaveBoot *boot, Error **errp)
-{
-    const uint8_t *h = boot->setup->data;
-    unsigned sectors = h[HDR_SETUP_SECTS] ? h[HDR_SETUP_SECTS] : 4;
-    unsigned version = lduw_le_p(h + HDR_VERSION);
-    unsigned end = HDR_MAGIC + h[HDR_JUMP_OFFSET];
-
-    if (memcmp(h + HDR_MAGIC, "HdrS", 4) != 0) {
-        error_setg(errp, "the kernel is not a bzImage: no \"HdrS\" at offset"
-                   " 0x%x", HDR_MAGIC);
-        return false;
-    }
-    if (version < HDR_MIN_VERSION) {
-        error_setg(errp, "the kernel is too old: boot protocol %u.%02u, and at"
-                   " least 2.12 is needed", version >> 8, version & 0xff);
-        return false;
-    }
-    if (end < HDR_END_MIN || end > HDR_END_MAX) {
-        error_setg(errp, "the kernel's setup header ends at 0x%x, outside of"
-                   " 0x%x to 0x%x", end, HDR_END_MIN, HDR_END_MAX);
-        return false;
-    }
-    if (!(h[HDR_LOADFLAGS] & LOADED_HIGH)) {
-        error_setg(errp, "the kernel is a zImage: LOADED_HIGH is not set in"
-                   " its loadflags 0x%02x", h[HDR_LOADFLAGS]);
-        return false;
-    }
-    if (!(lduw_le_p(h + HDR_XLOADFLAGS) & XLF_KERNEL_64)) {
-        error_setg(errp, "the kernel has no 64-bit entry point: XLF_KERNEL_64"
-                   " is not set in its xloadflags 0x%04x",
-                   lduw_le_p(h + HDR_XLOADFLAGS));
-        return false;
-    }
-
-    boot->setup_size = (sectors + 1) * SECTOR;
-    boot->load_address = ldq_le_p(h + HDR_PREF_ADDRESS);
-    boot->init_size = (uint32_t)ldl_le_p(h + HDR_INIT_SIZE);
-    boot->cmdline_max = ldl_le_p(h + HDR_CMDLINE_SIZE);
-
-    if (boot->kernel_size <= boot->setup_size + ENTRY_64) {
-        error_setg(errp, "the kernel of %" PRIu64 " bytes has no code behind"
-                   " its %u bytes of setup", boot->kernel_size,
-                   boot->setup_size);
-        return false;
-    }
-    if (boot->kernel_size - boot->setup_size > boot->init_size) {
-        error_setg(errp, "the kernel's code of %" PRIu64 " bytes is larger than"
-                   " its init_size of %" PRIu64,
-                   boot->kernel_size - boot->setup_size, boot->init_size);
-        return false;
-    }
-    if (boot->load_address < HIGH_MEMORY ||
-        boot->load_address > 4 * GiB - boot->init_size) {
-        error_setg(errp, "the kernel wants to be loaded at 0x%" PRIx64 ", with"
-                   " %" PRIu64 " bytes, which is not between 1 MiB and 4 GiB",
-                   boot->load_address, boot->init_size);
-        return false;
-    }
-    return true;
-}
-
-/*
- * Find room for the ramdisks: as high as they may be below 4 GiB, where the
- * kernel leaves them alone longest, else above 4 GiB if the kernel can find
- * them there.
- */
-static bool ne_place_ramdisk(NitroEnclaveBoot *boot, Error **errp)
-{
-    const uint8_t *h = boot->setup->data;
-    uint64_t kernel_end = boot->load_address + boot->init_size;
-    const uint64_t page = 4 * KiB;
-    uint64_t initrd_max = (uint32_t)ldl_le_p(h + HDR_INITRD_MAX);
-    uint64_t top = MIN(boot->below_4g, initrd_max + 1);
-    uint64_t ram = boot->below_4g + boot->above_4g;
-    uint64_t need;
-
-    /* Enough for the kernel, the ramdisks, and what they unpack to. */
-    need = ROUND_UP(kernel_end, MiB);
-    if (boot->ramdisk_size > (UINT64_MAX - need - MiB) / 2) {
-        error_setg(errp, "ramdisks of %" PRIu64 " bytes are too large",
-                   boot->ramdisk_size);
-        return false;
-    }
-    need += ROUND_UP(2 * boot->ramdisk_size, MiB);
-    if (need <= ram && kernel_end > boot->below_4g) {
-        error_setg(errp, "the kernel wants memory up to 0x%" PRIx64 ", and"
-                   " that below 4 GiB ends at 0x%" PRIx64, kernel_end,
-                   boot->below_4g);
-        return false;
-    }
-    if (need > ram) {
-        error_setg(errp, "%" PRIu64 " MiB of memory are too little for this"
-                   " image: it needs at least %" PRIu64 " MiB", ram / MiB,
-                   need / MiB);
-        return false;
-    }
-    if (!boot->ramdisk_size) {
-        return true;
-    }
-
-    if (top > kernel_end && top - kernel_end >= boot->ramdisk_size) {
-        boot->ramdisk_address = QEMU_ALIGN_DOWN(top - boot->ramdisk_size, page);
-        if (boot->ramdisk_address >= kernel_end) {
-            return true;
-        }
-    }
-    if ((lduw_le_p(h + HDR_XLOADFLAGS) & XLF_ABOVE_4G) &&
-        boot->above_4g >= boot->ramdisk_size) {
-        boot->ramdisk_address =
-            QEMU_ALIGN_DOWN(4 * GiB + boot->above_4g - boot->ramdisk_size,
-                            page);
-        return true;
-    }
-    error_setg(errp, "ramdisks of %" PRIu64 " bytes do not fit between the"
-               " kernel's end at 0x%" PRIx64 " and 0x%" PRIx64 ", the highest"
-               " address that this kernel takes them at", boot->ramdisk_size,
-               kernel_end, top);
-    return false;
 }
 
 bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
@@ -268,34 +98,42 @@ bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
     const uint8_t *p = data;
     size_t take;
 
-    if (boot->kernel_size < HDR_END_MAX) {
+    if (boot->kernel_size < NE_SETUP_HEADER_END) {
         error_setg(errp, "the kernel of %" PRIu64 " bytes is not a bzImage",
                    boot->kernel_size);
         return false;
     }
 
     /* The header first, which says how much more belongs to the setup. */
-    while (size && boot->setup->len <
-           (boot->setup_size ? boot->setup_size : HDR_END_MAX)) {
-        take = (boot->setup_size ? boot->setup_size : HDR_END_MAX) -
-               boot->setup->len;
-        take = MIN(take, size);
-        g_byte_array_append(boot->setup, p, take);
+    if (boot->header_done < NE_SETUP_HEADER_END) {
+        take = MIN(size, NE_SETUP_HEADER_END - boot->header_done);
+        memcpy(boot->header + boot->header_done, p, take);
+        boot->header_done += take;
         boot->kernel_done += take;
         p += take;
         size -= take;
-
-        if (!boot->setup_size && boot->setup->len == HDR_END_MAX &&
-            (!ne_parse_header(boot, errp) || !ne_place_ramdisk(boot, errp))) {
+        if (boot->header_done == NE_SETUP_HEADER_END &&
+            (!nitro_enclave_setup_parse(boot->header, boot->kernel_size,
+                                        &boot->setup, errp) ||
+             !nitro_enclave_setup_place(&boot->setup, &boot->ram,
+                                        boot->ramdisk_size,
+                                        &boot->ramdisk_address, errp))) {
             return false;
         }
+    }
+    /* The rest of the setup is for real mode, which is never entered. */
+    if (size && boot->kernel_done < boot->setup.size) {
+        take = MIN(size, boot->setup.size - boot->kernel_done);
+        boot->kernel_done += take;
+        p += take;
+        size -= take;
     }
     if (!size) {
         return true;
     }
 
-    if (!ne_write_guest(boot, boot->load_address + boot->kernel_done -
-                        boot->setup_size, p, size, errp)) {
+    if (!ne_write_guest(boot, boot->setup.load_address +
+                        boot->kernel_done - boot->setup.size, p, size, errp)) {
         return false;
     }
     boot->kernel_done += size;
@@ -318,40 +156,15 @@ bool nitro_enclave_load_ramdisk(NitroEnclaveBoot *boot, const void *data,
     return true;
 }
 
-static void ne_add_e820(uint8_t *zero_page, uint64_t start, uint64_t size,
-                        uint32_t type)
-{
-    uint8_t *entry = zero_page + ZP_E820_TABLE +
-                     20 * zero_page[ZP_E820_ENTRIES]++;
-
-    stq_le_p(entry, start);
-    stq_le_p(entry + 8, size);
-    stl_le_p(entry + 16, type);
-}
-
 static bool ne_write_zero_page(NitroEnclaveBoot *boot, Error **errp)
 {
-    g_autofree uint8_t *zp = g_malloc0(ZP_SIZE);
-    const uint8_t *h = boot->setup->data;
+    g_autofree uint8_t *zp = g_malloc(NE_SETUP_ZERO_PAGE_SIZE);
 
-    memcpy(zp + HDR_SETUP_SECTS, h + HDR_SETUP_SECTS,
-           HDR_MAGIC + h[HDR_JUMP_OFFSET] - HDR_SETUP_SECTS);
-    zp[HDR_LOADER] = LOADER_TYPE;
-    stl_le_p(zp + HDR_CMD_LINE_PTR, NE_BOOT_CMDLINE);
-    stl_le_p(zp + HDR_RAMDISK_IMAGE, boot->ramdisk_address);
-    stl_le_p(zp + HDR_RAMDISK_SIZE, boot->ramdisk_size);
-    stl_le_p(zp + ZP_EXT_RAMDISK_IMAGE, boot->ramdisk_address >> 32);
-    stl_le_p(zp + ZP_EXT_RAMDISK_SIZE, boot->ramdisk_size >> 32);
-
-    /* Linux takes a map with a single entry for a broken one. */
-    ne_add_e820(zp, 0, BASE_MEMORY_END, E820_TYPE_RAM);
-    ne_add_e820(zp, BASE_MEMORY_END, HIGH_MEMORY - BASE_MEMORY_END,
-                E820_TYPE_RESERVED);
-    ne_add_e820(zp, HIGH_MEMORY, boot->below_4g - HIGH_MEMORY, E820_TYPE_RAM);
-    if (boot->above_4g) {
-        ne_add_e820(zp, 4 * GiB, boot->above_4g, E820_TYPE_RAM);
-    }
-    return ne_write_guest(boot, NE_BOOT_ZERO_PAGE, zp, ZP_SIZE, errp);
+    nitro_enclave_setup_zero_page(&boot->setup, boot->header, &boot->ram,
+                                  NE_BOOT_CMDLINE, boot->ramdisk_address,
+                                  boot->ramdisk_size, zp);
+    return ne_write_guest(boot, NE_BOOT_ZERO_PAGE, zp,
+                          NE_SETUP_ZERO_PAGE_SIZE, errp);
 }
 
 /* The first 4 GiB, identity-mapped with pages of 2 MiB. */
@@ -500,7 +313,7 @@ bool nitro_enclave_load_finish(NitroEnclaveBoot *boot, const char *cmdline,
                                uint16_t level_irqs, Error **errp)
 {
     size_t length = strlen(cmdline);
-    size_t limit = MIN(boot->cmdline_max, NE_BOOT_CMDLINE_MAX - 1);
+    size_t limit = MIN(boot->setup.cmdline_max, NE_BOOT_CMDLINE_MAX - 1);
 
     if (boot->kernel_done != boot->kernel_size ||
         boot->ramdisk_done != boot->ramdisk_size) {
@@ -513,7 +326,8 @@ bool nitro_enclave_load_finish(NitroEnclaveBoot *boot, const char *cmdline,
                    length, limit);
         return false;
     }
-    trace_nitro_enclave_boot(boot->load_address, boot->init_size,
+    trace_nitro_enclave_boot(boot->setup.load_address,
+                             boot->setup.init_size,
                              boot->ramdisk_address, boot->ramdisk_size,
                              num_cpus, cmdline);
     return ne_write_guest(boot, NE_BOOT_CMDLINE, cmdline, length + 1, errp) &&
@@ -555,6 +369,6 @@ void nitro_enclave_boot_set_cpu(const NitroEnclaveBoot *boot, X86CPU *cpu)
     cpu_x86_load_seg_cache(env, R_GS, 0, 0, 0, 0);
 
     env->regs[R_ESI] = NE_BOOT_ZERO_PAGE;
-    env->eip = boot->load_address + ENTRY_64;
+    env->eip = boot->setup.load_address + ENTRY_64;
     CPU(cpu)->halted = 0;
 }

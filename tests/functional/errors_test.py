@@ -104,10 +104,26 @@ class Errors(harness.Case):
     def test_kernel_larger_than_it_says(self):
         self.bad_kernel("init_size", init_size=16)
 
+    def test_code_that_is_not_there(self):
+        """The guest would die in silence."""
+        code = bytes(300 << 10)
+        size = len(bzimage(code=code)) - 1024
+        self.bad_kernel(["syssize", str(size // 16 * 16 + 16)], code=code,
+                        syssize=size // 16 + 1)
+        self.bad_kernel(["131072 bytes of setup", "syssize"], code=code,
+                        syssize=size // 16, setup_sects=255)
+
+    def test_alignment(self):
+        for alignment in (0, 3, 0x300000, 0xffffffff):
+            self.bad_kernel(["kernel_alignment", hex(alignment)],
+                            alignment=alignment)
+        self.bad_kernel(["0x1100000", "0x200000"], pref=0x1100000)
+
     def test_load_address(self):
         self.bad_kernel("0x1000", pref=0x1000)
         self.bad_kernel("0xffffffffffffff00", pref=0xffffffffffffff00)
-        self.bad_kernel("MiB", init_size=0xffffffff, pref=0x100000)
+        self.bad_kernel("MiB", init_size=0xffffffff, pref=0x100000,
+                        alignment=0x1000)
 
     def test_load_address_above_memory(self):
         self.bad_image(["0xc1000000", "0xc0000000"],

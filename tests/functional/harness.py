@@ -117,11 +117,12 @@ def bzimage(code=b"\xf4\xeb\xfd", **fields):
     f = {"setup_sects": 1, "jump": 0x6a, "magic": b"HdrS", "version": 0x20f,
          "loadflags": 1, "initrd_max": 0x7fffffff, "alignment": 0x200000,
          "xloadflags": 3, "cmdline_size": 2047, "pref": 0x1000000,
-         "init_size": 0x100000, **fields}
+         "init_size": 0x100000, "syssize": 0, **fields}
     h = bytearray(1024)
     h[0x1f1] = f["setup_sects"]
     h[0x201] = f["jump"]
     h[0x202:0x206] = f["magic"]
+    struct.pack_into("<I", h, 0x1f4, f["syssize"])
     struct.pack_into("<H", h, 0x206, f["version"])
     h[0x211] = f["loadflags"]
     struct.pack_into("<I", h, 0x22c, f["initrd_max"])

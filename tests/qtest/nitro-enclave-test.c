@@ -67,6 +67,7 @@ static char *make_image(const char *cmdline)
     stw_le_p(kernel + 0x206, 0x20f);
     kernel[0x211] = 1;
     stl_le_p(kernel + 0x22c, 0x7fffffff);
+    stl_le_p(kernel + 0x230, 2 * MiB);
     stw_le_p(kernel + 0x236, 3);
     stl_le_p(kernel + 0x238, 2047);
     stq_le_p(kernel + 0x258, LOAD_ADDRESS);

@@ -16,6 +16,7 @@
 #define HW_I386_NITRO_ENCLAVE_BOOT_H
 
 #include "exec/memory.h"
+#include "hw/i386/nitro_enclave_setup.h"
 #include "target/i386/cpu.h"
 
 /* Everything below 640 KiB and 1 MiB that the hand-over needs, in bytes. */
@@ -32,17 +33,13 @@
 typedef struct NitroEnclaveBoot {
     AddressSpace *as;
     bool fresh;                 /* no CPU has used this memory yet */
-    uint64_t below_4g;          /* bytes of RAM from 0 */
-    uint64_t above_4g;          /* bytes of RAM from 4 GiB */
+    NitroEnclaveRam ram;
     uint64_t kernel_size;       /* bytes of the bzImage */
     uint64_t ramdisk_size;      /* bytes of all ramdisks together */
 
-    /* Found in the kernel's setup header. */
-    GByteArray *setup;          /* boot sector and setup code so far */
-    uint32_t setup_size;        /* bytes; 0 until the header is known */
-    uint64_t load_address;
-    uint64_t init_size;
-    uint32_t cmdline_max;       /* without the NUL */
+    uint8_t header[NE_SETUP_HEADER_END];    /* the kernel's first bytes */
+    size_t header_done;         /* bytes of it received */
+    NitroEnclaveSetup setup;    /* known once all of it is */
 
     uint64_t kernel_done;       /* bytes received */
     uint64_t ramdisk_address;
@@ -67,7 +64,6 @@ void nitro_enclave_load_begin(NitroEnclaveBoot *boot, AddressSpace *as,
                               bool fresh, uint64_t below_4g,
                               uint64_t above_4g, uint64_t kernel_size,
                               uint64_t ramdisk_size);
-void nitro_enclave_boot_cleanup(NitroEnclaveBoot *boot);
 
 /* The next @size bytes of the kernel. */
 bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
