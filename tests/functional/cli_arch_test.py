@@ -1,6 +1,7 @@
 """Images for aarch64, and blobs with several modules, as newer AWS ones have."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import gzip
 import json
 import os
 import subprocess
@@ -12,6 +13,13 @@ BANNER = b"Linux version 6.1.158-15.288.amzn2023.aarch64 (builder) #1 SMP\0"
 # An Image's header has this at 56 (Documentation/arch/arm64/booting.rst).
 IMAGE = bytes(56) + b"ARM\x64" + bytes(1 << 20) + BANNER + bytes(5000)
 FLAG_AARCH64 = 1
+I386, ARM, X86_64, AARCH64 = 3, 40, 62, 183
+
+
+def elf(machine):
+    """The beginning of a program or module"""
+    return (b"\x7fELF\2\1\1" + bytes(9) + b"\2\0"
+            + machine.to_bytes(2, "little") + bytes(100))
 
 
 def flags(path):
@@ -117,6 +125,42 @@ class Arm(build.Case):
                 self.assertIn(word, result.stderr)
             self.assertFalse(self.output.exists())
 
+    def refused(self, name, data, *words):
+        """A file of the blobs that is not for this architecture"""
+        path = self.blobs / name
+        before = path.read_bytes() if path.exists() else None
+        self.output.unlink(missing_ok=True)
+        path.write_bytes(data)
+        result = self.call(*self.rootfs, "--output-file", self.output)
+        self.assertEqual(result.returncode, 52, result.stderr)
+        for word in (str(path), *words):
+            self.assertIn(word, result.stderr)
+        self.assertFalse(self.output.exists())
+        path.unlink()
+        if before is not None:
+            path.write_bytes(before)
+
+    def test_kernel_of_another_kind(self):
+        self.refused("Image", gzip.compress(IMAGE), "gzip", "gunzip")
+        for kernel in (self.kernel, b"", IMAGE[1:], b"ARM\x64", bytes(56)):
+            self.refused("Image", kernel, "aarch64")
+        (self.blobs / "Image").unlink()
+        self.refused("bzImage", IMAGE, "aarch64", "--arch")
+
+    def test_programs_of_another_kind(self):
+        for name, machine in (("init", X86_64), ("nsm.ko", X86_64),
+                              ("nsm.ko", ARM), ("init", 243)):
+            self.refused(name, elf(machine), str(machine), "aarch64")
+        for machine in (AARCH64, ARM):
+            (self.blobs / "init").write_bytes(elf(machine))
+            self.build(*self.rootfs)
+        (self.blobs / "Image").unlink()
+        (self.blobs / "bzImage").write_bytes(self.kernel)
+        self.refused("init", elf(AARCH64), "183", "x86_64")
+        for data in (elf(X86_64), elf(I386), elf(AARCH64)[:19], b"#!/bin/sh"):
+            (self.blobs / "init").write_bytes(data)
+            self.build(*self.rootfs)
+
 
 class Modules(build.Case):
     NAMES = "nsm.ko", "virtio_mmio.ko", "lib/modules/vsock/virtio_vsock.ko"
@@ -162,11 +206,20 @@ class Modules(build.Case):
         self.build(*self.rootfs)
         self.assertEqual(set(self.first_ramdisk()), {"dev", "init", "nsm.ko"})
 
+    def test_foreign_module(self):
+        self.order.write_text("nsm.ko\n")
+        (self.blobs / "nsm.ko").write_bytes(elf(AARCH64))
+        result = self.call(*self.rootfs, "--output-file", self.output)
+        self.assertEqual(result.returncode, 52, result.stderr)
+        self.assertIn("nsm.ko: this is not for x86_64", result.stderr)
+
     def test_refused(self):
         (self.blobs / "folder").mkdir()
         for text in ("missing.ko\n", "../secret\n", "a/../nsm.ko\n",
                      "nsm.ko\nnsm.ko\n", "folder\n", "/\n", "nsm.ko/x\n",
-                     "./nsm.ko\n", "\x1b[2J\n"):
+                     "./nsm.ko\n", "\x1b[2J\n", "init\n", "/init", "dev\n",
+                     "modules_load_order", "nsm.ko\0x\n", "x" * 5000,
+                     "nsm.ko \n"):
             self.order.write_text(text)
             result = self.call(*self.rootfs, "--output-file", self.output)
             self.assertEqual(result.returncode, 52, text + result.stderr)

@@ -604,19 +604,24 @@ class Formats(Case):
         self.assertEqual(len(pcrs), 1, pcrs)
 
     def test_written_once(self):
-        """What is not compressed is used where it is."""
+        """What is not compressed is used where it is, and else unpacked into
+        memory."""
         data = os.urandom(1 << 20) * 20
-        archive = self.file("image.tar", docker([tar([entry("a", data)])]))
-        process = self.spawn(
-            harness.NITRO_CLI, "build-enclave", "--docker-archive", archive,
-            "--output-file", self.output, stdout=subprocess.DEVNULL,
-            env={**os.environ, "NITRO_CLI_BLOBS": str(self.blobs)})
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        with open(f"/proc/{process.pid}/io", encoding="ascii") as f:
-            written = int(re.search(r"wchar: (\d+)", f.read())[1])
-        self.assertEqual(process.wait(), 0)
-        self.assertGreater(written, len(data))
-        self.assertLess(written, len(data) * 1.2)
+        layer = tar([entry("a", data)])
+        for archive in (docker([layer]), docker([layer], pack=gzip.compress),
+                        docker([layer], pack=zstd),
+                        gzip.compress(docker([layer]))):
+            process = self.spawn(
+                harness.NITRO_CLI, "build-enclave", "--docker-archive",
+                self.file("image.tar", archive), "--output-file", self.output,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "NITRO_CLI_BLOBS": str(self.blobs)})
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            with open(f"/proc/{process.pid}/io", encoding="ascii") as f:
+                written = int(re.search(r"wchar: (\d+)", f.read())[1])
+            self.assertEqual(process.wait(), 0)
+            self.assertGreater(written, len(data))
+            self.assertLess(written, len(data) * 1.2)
 
     def test_from_a_pipe(self):
         """It can be read once alone, and gives the same."""

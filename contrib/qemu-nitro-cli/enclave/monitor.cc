@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t max_line = 65536;      /* bytes of an answer */
+constexpr size_t digits = 96;           /* of a PCR */
 
 const char *const names[] = {"PCR0", "PCR1", "PCR2", "PCR8"};
 
@@ -29,6 +30,16 @@ std::string questions()
                      {{"path", "/machine"}, {"property", property}}}}.dump();
     }
     return text;
+}
+
+bool is_pcr(const nlohmann::json &value)
+{
+    if (!value.is_string()) {
+        return false;
+    }
+    const std::string &text = value.get_ref<const std::string &>();
+    return text.size() == digits &&
+        text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
 } // namespace
@@ -62,6 +73,9 @@ void Monitor::read_answers()
     }
     line_.append(data, n);
     for (size_t end; fd_ && (end = line_.find('\n')) != std::string::npos;) {
+        if (end > max_line) {
+            return fail();
+        }
         take(line_.substr(0, end));
         line_.erase(0, end + 1);
     }
@@ -86,7 +100,7 @@ void Monitor::take(const std::string &line)
     if (std::ranges::find(names, id) == std::end(names)) {
         return;
     }
-    if (!answer.contains("return") || !answer["return"].is_string()) {
+    if (!answer.contains("return") || !is_pcr(answer["return"])) {
         return fail();
     }
     pcrs_[id] = answer["return"];

@@ -4,6 +4,9 @@
  * All questions are sent at once, before QEMU reads any.  QEMU answers when it
  * has loaded the image, and so the answers also tell that it has.
  *
+ * A guest that has broken out of QEMU writes the answers in its place: they are
+ * hostile input.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef QEMU_NITRO_CLI_ENCLAVE_MONITOR_HH

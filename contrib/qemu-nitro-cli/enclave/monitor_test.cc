@@ -21,6 +21,12 @@ std::string answer(const std::string &id, const json &value)
     return json{{"return", value}, {"id", id}}.dump() + "\r\n";
 }
 
+/* A register of one digit */
+std::string pcr(char digit)
+{
+    return std::string(96, digit);
+}
+
 class MonitorTest : public testing::Test {
 protected:
     MonitorTest()
@@ -73,30 +79,32 @@ TEST_F(MonitorTest, Answers)
 {
     EXPECT_EQ(after(greeting), State::asking);
     EXPECT_EQ(after("{\"return\": {}}\r\n"), State::asking);
-    EXPECT_EQ(after(answer("PCR0", "00aa")), State::asking);
+    EXPECT_EQ(after(answer("PCR0", pcr('a'))), State::asking);
     EXPECT_EQ(after("{\"event\": \"RESUME\"}\r\n"), State::asking);
-    EXPECT_EQ(after(answer("PCR1", "bb") + answer("PCR2", "00")),
+    EXPECT_EQ(after(answer("PCR1", pcr('b')) + answer("PCR2", pcr('0'))),
               State::asking);
     EXPECT_TRUE(monitor.fd());
-    EXPECT_EQ(after(answer("PCR8", "88")), State::answered);
+    EXPECT_EQ(after(answer("PCR8", pcr('8'))), State::answered);
     EXPECT_FALSE(monitor.fd());
     EXPECT_EQ(monitor.measurements().dump(),
-              R"({"HashAlgorithm":"Sha384 { ... }","PCR0":"00aa",)"
-              R"("PCR1":"bb","PCR2":"00","PCR8":"88"})");
+              R"({"HashAlgorithm":"Sha384 { ... }","PCR0":")" + pcr('a')
+              + R"(","PCR1":")" + pcr('b') + R"(","PCR2":")" + pcr('0')
+              + R"(","PCR8":")" + pcr('8') + R"("})");
 }
 
 TEST_F(MonitorTest, UnsignedImage)
 {
-    EXPECT_EQ(after(answer("PCR0", "a") + answer("PCR1", "b")
-                    + answer("PCR2", "c") + answer("PCR8", "0000")),
+    EXPECT_EQ(after(answer("PCR0", pcr('a')) + answer("PCR1", pcr('b'))
+                    + answer("PCR2", pcr('c')) + answer("PCR8", pcr('0'))),
               State::answered);
     EXPECT_FALSE(monitor.measurements().contains("PCR8"));
 }
 
 TEST_F(MonitorTest, InPieces)
 {
-    for (char c : greeting + answer("PCR0", "a") + answer("PCR1", "b")
-                      + answer("PCR2", "c") + answer("PCR8", "d")) {
+    for (char c : greeting + answer("PCR0", pcr('a'))
+                      + answer("PCR1", pcr('b')) + answer("PCR2", pcr('c'))
+                      + answer("PCR8", pcr('d'))) {
         EXPECT_NE(after(std::string(1, c)), State::failed);
     }
     EXPECT_EQ(monitor.state(), State::answered);
@@ -111,7 +119,7 @@ TEST_F(MonitorTest, NothingToRead)
 
 TEST_F(MonitorTest, EndOfQemu)
 {
-    after(answer("PCR0", "a"));
+    after(answer("PCR0", pcr('a')));
     qemu.reset();
     monitor.read_answers();
     EXPECT_FALSE(monitor.fd());
@@ -141,8 +149,13 @@ INSTANTIATE_TEST_SUITE_P(All, BadAnswers, testing::Values(
     "\n", "no JSON\n", "{\"id\": \"PCR0\"\n", "\xff\n",
     std::string(1, 0) + "\n",
     answer("PCR0", nullptr), answer("PCR0", 5), answer("PCR0", {{"a", 1}}),
+    answer("PCR0", ""), answer("PCR0", pcr('a') + "a"),
+    answer("PCR0", pcr('a').substr(1)), answer("PCR0", pcr('A')),
+    answer("PCR0", pcr('x')), "{\"return\": 1e999}\n",
     "{\"id\": \"PCR0\", \"error\": {\"class\": \"GenericError\"}}\r\n",
-    answer("PCR0", "a") + "{\"id\": \"PCR1\"}\n" + answer("PCR2", "b"),
-    std::string(65537, 'x'), std::string(70000, ' ')));
+    answer("PCR0", pcr('a')) + "{\"id\": \"PCR1\"}\n"
+        + answer("PCR2", pcr('b')),
+    std::string(65537, 'x'), std::string(70000, ' '),
+    std::string(65537, ' ') + "{}\n"));
 
 } // namespace

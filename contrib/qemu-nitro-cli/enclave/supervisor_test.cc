@@ -95,7 +95,7 @@ void answer_questions(std::span<char *> words)
     int monitor = accept(listener, nullptr, nullptr);
     std::string text = "{\"QMP\": {}}\n{\"return\": {}}\n";
     for (const char *pcr : {"PCR0", "PCR1", "PCR2", "PCR8"}) {
-        json answer = {{"id", pcr}, {"return", "00"}};
+        json answer = {{"id", pcr}, {"return", std::string(96, '0')}};
 
         if (is_told("qemu-sends-error")) {
             answer = {{"id", pcr}, {"error", {}}};
@@ -298,7 +298,7 @@ TEST_F(Supervision, BootsAndIsTerminated)
     EXPECT_EQ(e.supervisor.pid, pid);
     EXPECT_TRUE(process_id(e.qemu.pid).start);
     EXPECT_TRUE(process_id(e.backend.pid).start);
-    EXPECT_EQ(e.measurements["PCR2"], "00");
+    EXPECT_EQ(e.measurements["PCR2"], std::string(96, '0'));
     EXPECT_FALSE(e.measurements.contains("PCR8"));
     EXPECT_TRUE(e.messages.empty());
     /* Nobody may see the console. */

@@ -10,6 +10,7 @@
 #define QEMU_NITRO_CLI_IMAGE_ARCHITECTURE_HH
 
 #include <cstdint>
+#include <elf.h>
 #include <optional>
 #include <string>
 
@@ -18,10 +19,14 @@ struct Architecture {
     const char *platform;       /* as container engines call it */
     const char *kernel;         /* the kernel's file among the blobs */
     uint16_t flags;             /* of the image's header */
+    /* of programs, and of those that a kernel runs besides */
+    uint16_t elf_machine, elf_machine_32;
 };
 
-constexpr Architecture x86_64 = {"x86_64", "linux/amd64", "bzImage", 0};
-constexpr Architecture aarch64 = {"aarch64", "linux/arm64", "Image", 1};
+constexpr Architecture x86_64 = {"x86_64", "linux/amd64", "bzImage", 0,
+                                 EM_X86_64, EM_386};
+constexpr Architecture aarch64 = {"aarch64", "linux/arm64", "Image", 1,
+                                  EM_AARCH64, EM_ARM};
 
 /* By its name, or the name that container images have for it */
 inline std::optional<Architecture> architecture_of(const std::string &name)

@@ -7,11 +7,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <string_view>
 #include <utility>
 
+#include "image/measurements.hh"
+#include "image/read_ahead.hh"
 #include "support/errors.hh"
 
 namespace {
@@ -110,51 +113,116 @@ private:
 const char *const save_again =
     "Save the container image again, and check that all of it was copied.";
 
+/* Where libarchive, which is C and no exception may cross, gets its bytes */
 struct ArchiveReader::Source {
-    const Blob blob;
-    uint64_t position, left;
-    Bytes piece;
-    Sha256 hash;
+    std::exception_ptr thrown;
 
-    void take(size_t n)
-    {
-        blob.store->read(position, piece.data(), n);
-        position += n;
-        left -= n;
-    }
+    virtual ~Source() = default;
+    /* The next bytes, valid until the next call; none at the end */
+    virtual size_t next(const void **data) = 0;
+    virtual uint64_t skip(uint64_t) { return 0; }
+    /* of all that was read, and of what remains; for messages see name_ */
+    virtual Digests digests() = 0;
+    virtual const Blob *blob() const { return nullptr; }
+
     static la_ssize_t read(archive *a, void *self, const void **data)
     {
-        auto &s = *static_cast<Source *>(self);
-        size_t n = std::min<uint64_t>(s.left, s.piece.size());
+        auto &source = *static_cast<Source *>(self);
 
         try {
-            s.take(n);
-        } catch (const Error &e) {
-            archive_set_error(a, EIO, "%s", e.what());
+            return source.next(data);
+        } catch (...) {
+            source.thrown = std::current_exception();
+            archive_set_error(a, EIO, "cannot be read");
             return ARCHIVE_FATAL;
         }
-        *data = s.piece.data();
-        return n;
     }
-    static la_ssize_t read_hashed(archive *a, void *self, const void **data)
+    static la_int64_t skip_bytes(archive *, void *self, la_int64_t wanted)
     {
-        la_ssize_t n = read(a, self, data);
+        return static_cast<Source *>(self)->skip(std::max<la_int64_t>(wanted,
+                                                                      0));
+    }
+};
 
-        if (n > 0) {
-            static_cast<Source *>(self)->hash.add(*data, n);
+struct ArchiveReader::BlobSource : Source {
+    BlobSource(const Blob &blob, bool is_hashed)
+        : all(blob), position(blob.position), left(blob.size),
+          is_hashed(is_hashed),
+          piece(std::min<uint64_t>(blob.size, piece_size)) {}
+
+    size_t next(const void **data) override
+    {
+        size_t n = std::min<uint64_t>(left, piece.size());
+
+        all.store->read(position, piece.data(), n);
+        position += n;
+        left -= n;
+        if (is_hashed) {
+            hash.add(piece.data(), n);
         }
+        *data = piece.data();
         return n;
     }
-    static la_int64_t skip(archive *, void *self, la_int64_t wanted)
+    uint64_t skip(uint64_t wanted) override
     {
-        auto &s = *static_cast<Source *>(self);
-        uint64_t n = std::min<uint64_t>(s.left, std::max<la_int64_t>(wanted,
-                                                                     0));
+        uint64_t n = std::min(left, wanted);
 
-        s.position += n;
-        s.left -= n;
+        position += n;
+        left -= n;
         return n;
     }
+    Digests digests() override
+    {
+        const void *data;
+
+        while (next(&data)) {
+        }
+        std::string digest = hash.text();
+        return {digest, digest};
+    }
+    const Blob *blob() const override { return &all; }
+
+    const Blob all;
+    uint64_t position, left;
+    const bool is_hashed;
+    Bytes piece;
+    Sha256 hash;
+};
+
+/* What a compressed stream unpacks to; a thread decompresses it. */
+struct ArchiveReader::UnpackedSource : Source {
+    UnpackedSource(std::unique_ptr<ArchiveReader> compressed,
+                   ArchiveReader &owner)
+        : owner(owner), stream(std::move(compressed)),
+          has_data(stream->next()), pieces([this](Bytes &piece) {
+              if (has_data) {
+                  stream->read_block(piece);
+              }
+          }) {}
+
+    size_t next(const void **data) override
+    {
+        const Bytes &piece = pieces.next();
+
+        owner.charge(piece.size());
+        hash.add(piece.data(), piece.size());
+        *data = piece.data();
+        return piece.size();
+    }
+    Digests digests() override
+    {
+        const void *data;
+
+        while (next(&data)) {
+        }
+        return {stream->digests().stored, hash.text()};
+    }
+
+    ArchiveReader &owner;
+    std::unique_ptr<ArchiveReader> stream;
+    const bool has_data;        /* false if it is of no bytes */
+    Sha256 hash;
+    ReadAhead pieces;           /* ends before what its thread uses */
 };
 
 ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
@@ -170,11 +238,13 @@ ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
 }
 
 ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
+                             UnpackLimit &limit)
+    : ArchiveReader(blob, std::move(name), limit, Form::archive) {}
+
+ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
                              UnpackLimit &limit, Form form)
     : name_(std::move(name)), limit_(limit),
-      source_(new Source{blob, blob.position, blob.size,
-                         Bytes(std::min<uint64_t>(blob.size, piece_size)),
-                         {}}),
+      source_(new BlobSource(blob, form != Form::archive)),
       archive_(archive_read_new(), archive_read_free),
       head_(Blob{blob.store, blob.position,
                  std::min<uint64_t>(blob.size, max_head)}.read())
@@ -188,10 +258,41 @@ ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
     } else {
         check(archive_read_support_format_tar(archive_.get()));
     }
-    bool whole = form != Form::archive;
+    open_source(form == Form::archive);
+}
+
+ArchiveReader::ArchiveReader(std::unique_ptr<ArchiveReader> stream)
+    : name_(stream->name_), limit_(stream->limit_),
+      archive_(archive_read_new(), archive_read_free), head_(stream->head_)
+{
+    check(archive_read_support_format_tar(archive_.get()));
+    /* some builders' form of an archive of nothing */
+    check(archive_read_support_format_empty(archive_.get()));
+    source_.reset(new UnpackedSource(std::move(stream), *this));
+    open_source(false);
+}
+
+std::unique_ptr<ArchiveReader> ArchiveReader::layer(const Blob &blob,
+                                                    const std::string &name,
+                                                    UnpackLimit &limit)
+{
+    std::unique_ptr<ArchiveReader> stream(
+        new ArchiveReader(blob, name, limit, Form::stream));
+
+    if (stream->is_compressed()) {
+        return std::unique_ptr<ArchiveReader>(
+            new ArchiveReader(std::move(stream)));
+    }
+    return std::unique_ptr<ArchiveReader>(
+        new ArchiveReader(blob, name, limit, Form::tar));
+}
+
+void ArchiveReader::open_source(bool can_skip)
+{
     check(archive_read_open2(archive_.get(), source_.get(), nullptr,
-                             whole ? Source::read_hashed : Source::read,
-                             whole ? nullptr : Source::skip, nullptr));
+                             Source::read,
+                             can_skip ? Source::skip_bytes : nullptr,
+                             nullptr));
 }
 
 ArchiveReader::~ArchiveReader() = default;
@@ -227,6 +328,9 @@ void ArchiveReader::check(int result) const
 {
     if (result == ARCHIVE_OK || result == ARCHIVE_EOF) {
         return;
+    }
+    if (source_ && source_->thrown) {
+        std::rethrow_exception(source_->thrown);
     }
     std::string text = error_text_of(archive_.get());
     if (text == "Unrecognized archive format") {
@@ -274,7 +378,7 @@ bool ArchiveReader::is_compressed() const
 /* A sparse file has its data in pieces, with a map of them. */
 bool ArchiveReader::is_in_place() const
 {
-    return source_ && !is_compressed() &&
+    return source_ && source_->blob() && !is_compressed() &&
            archive_entry_size_is_set(entry_) &&
            archive_entry_sparse_count(entry_) == 0;
 }
@@ -284,7 +388,7 @@ Blob ArchiveReader::data(const std::shared_ptr<Spool> &spool)
     if (!is_in_place()) {
         return unpack(spool);
     }
-    const Blob &all = source_->blob;
+    const Blob &all = *source_->blob();
     /* The headers have been read; the data comes next. */
     uint64_t at = archive_filter_bytes(archive_.get(), 0);
     uint64_t size = archive_entry_size(entry_);
@@ -294,30 +398,51 @@ Blob ArchiveReader::data(const std::shared_ptr<Spool> &spool)
     return {all.store, all.position + at, size};
 }
 
-std::string ArchiveReader::source_digest()
+ArchiveReader::Digests ArchiveReader::digests()
 {
-    Source &s = *source_;
+    return source_->digests();
+}
 
-    while (s.left) {
-        size_t n = std::min<uint64_t>(s.left, s.piece.size());
+/* The next bytes of a stream: several of the small blocks of libarchive */
+void ArchiveReader::read_block(Bytes &piece)
+{
+    constexpr size_t enough = 256 << 10;
 
-        s.take(n);
-        s.hash.add(s.piece.data(), n);
+    while (piece.size() < enough) {
+        const void *data;
+        size_t n;
+        la_int64_t offset;
+        int result = archive_read_data_block(archive_.get(), &data, &n,
+                                             &offset);
+
+        check(result);
+        if (result == ARCHIVE_EOF) {
+            return;
+        }
+        auto bytes = static_cast<const uint8_t *>(data);
+        piece.insert(piece.end(), bytes, bytes + n);
     }
-    return s.hash.text();
+}
+
+void ArchiveReader::charge(uint64_t bytes)
+{
+    if (bytes > limit_.bytes) {
+        limit_.bytes = 0;
+        fail("more would be unpacked than the allowed 16 GiB", make_smaller);
+    }
+    limit_.bytes -= bytes;
 }
 
 Blob ArchiveReader::unpack(const std::shared_ptr<Spool> &spool)
 {
     uint64_t size = 0;
+    /* All of an unpacked source is charged for, but for the holes. */
+    bool is_charged = source_ && !source_->blob() &&
+                      archive_entry_sparse_count(entry_) == 0;
     auto grow = [&](uint64_t end) {
         uint64_t more = end > size ? end - size : 0;
 
-        if (more > limit_.bytes) {
-            fail("more would be unpacked than the allowed 16 GiB",
-                 make_smaller);
-        }
-        limit_.bytes -= more;
+        charge(is_charged ? 0 : more);
         size += more;
     };
 
@@ -345,20 +470,6 @@ Blob ArchiveReader::unpack(const std::shared_ptr<Spool> &spool)
     Blob blob = {spool, spool->begin(), size};
     spool->finish(size);
     return blob;
-}
-
-Layer decompress(const std::shared_ptr<Spool> &spool, const Blob &blob,
-                 const std::string &name, UnpackLimit &limit)
-{
-    if (!blob.size) {
-        return {blob, {}};
-    }
-    ArchiveReader reader(blob, name, limit, ArchiveReader::Form::stream);
-    if (!reader.is_compressed()) {
-        return {blob, {}};
-    }
-    Blob tar = reader.next() ? reader.data(spool) : Blob{spool, 0, 0};
-    return {tar, reader.source_digest()};
 }
 
 Bytes Blob::read() const

@@ -38,14 +38,12 @@ public:
      * open meanwhile; `name` is for messages. */
     ArchiveReader(const Descriptor &file, std::string name,
                   UnpackLimit &limit);
-    /*
-     * An archive, compressed or not, of which parts are skipped; a tar archive
-     * that is not compressed; or any stream, one entry.  The last two are read
-     * from their first byte to the last.
-     */
-    enum class Form { archive, tar, stream };
-    ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit,
-                  Form form);
+    /* An archive, compressed or not, of which parts are skipped */
+    ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit);
+    /* A layer: a tar archive, read from its first byte to the last */
+    static std::unique_ptr<ArchiveReader> layer(const Blob &blob,
+                                                const std::string &name,
+                                                UnpackLimit &limit);
 
     /*
      * The next entry, or nullptr after the last; throws for what is broken.
@@ -56,12 +54,15 @@ public:
     /* The data of the entry: where it is, or unpacked to the spool */
     Blob data(const std::shared_ptr<Spool> &spool);
 
-    bool is_compressed() const;
     /*
-     * The SHA-256 of all that it reads from, as sha256_of() has it, with what
-     * is behind the last entry; once, for a tar archive or a stream.
+     * Of a layer, with what is behind its last entry: the digests of what is
+     * stored and of the tar archive, which are the same unless the layer is
+     * compressed, as sha256_of() has them; once.
      */
-    std::string source_digest();
+    struct Digests {
+        std::string stored, tar;
+    };
+    Digests digests();
 
     /* Throw an Error with what to do; by default that for damage. */
     [[noreturn]] void fail(const std::string &why) const;
@@ -71,15 +72,27 @@ public:
 
 private:
     struct Source;
+    struct BlobSource;
+    struct UnpackedSource;
+    enum class Form { archive, tar, stream };
 
+    ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit,
+                  Form form);
+    /* The tar archive that a compressed stream holds */
+    explicit ArchiveReader(std::unique_ptr<ArchiveReader> stream);
+
+    void open_source(bool can_skip);
+    void read_block(Bytes &piece);
+    void charge(uint64_t bytes);
     Blob unpack(const std::shared_ptr<Spool> &spool);
+    bool is_compressed() const;
     bool is_in_place() const;
     void support_compression();
     void check(int result) const;
 
     std::string name_;
     UnpackLimit &limit_;
-    std::unique_ptr<Source> source_;
+    std::unique_ptr<Source> source_;        /* none for a Descriptor */
     std::unique_ptr<archive, int (*)(archive *)> archive_;
     archive_entry *entry_ = nullptr;
     Bytes head_;                    /* what it begins with */
@@ -87,15 +100,6 @@ private:
 
 /* What to do about an archive that is damaged */
 extern const char *const save_again;
-
-/* A layer as it is in an archive, and without its compression */
-struct Layer {
-    Blob tar;                       /* may be of no bytes */
-    std::string digest;             /* of the compressed one; or empty */
-};
-
-Layer decompress(const std::shared_ptr<Spool> &spool, const Blob &blob,
-                 const std::string &name, UnpackLimit &limit);
 
 /* "sha256:" and the digest in small letters */
 std::string sha256_of(const Blob &blob);

@@ -10,21 +10,16 @@
 #include <climits>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <set>
-#include <sstream>
 #include <sys/stat.h>
 
+#include "image/blobs.hh"
 #include "image/cpio.hh"
 #include "support/errors.hh"
 #include "support/files.hh"
 
 namespace {
-
-namespace fs = std::filesystem;
 
 /* What Linux gives a new program at most (execve(2), of 8 MiB of stack) */
 constexpr size_t max_item = (128 << 10) - 1;    /* bytes of a word */
@@ -112,75 +107,6 @@ std::string rfc3339(int64_t seconds)
     return text;
 }
 
-bool is_plain_version(const std::string &version)
-{
-    return version.size() < 100 && std::ranges::all_of(version,
-                                                       [](unsigned char c) {
-        return c > ' ' && c < 0x7f;
-    });
-}
-
-/*
- * What a bzImage says of itself, up to the first blank (Linux,
- * Documentation/arch/x86/boot.rst, kernel_version)
- */
-std::string version_of_bzimage(const std::string &path)
-{
-    constexpr size_t magic_at = 0x202, version_at = 0x20e, base = 0x200;
-    std::ifstream file(path, std::ios::binary);
-    std::string head(0x8000, '\0');
-
-    file.read(head.data(), head.size());
-    head.resize(file.gcount());
-    if (head.size() < version_at + 2 || head.compare(magic_at, 4, "HdrS")) {
-        return "unknown";
-    }
-    size_t at = base + static_cast<uint8_t>(head[version_at])
-        + (static_cast<uint8_t>(head[version_at + 1]) << 8);
-    if (at == base || at >= head.size()) {
-        return "unknown";
-    }
-    std::string version = head.substr(at, head.find_first_of(
-        std::string(" \0", 2), at) - at);
-    return is_plain_version(version) ? version : "unknown";
-}
-
-/* An uncompressed kernel has its banner in it (Linux, init/version.c). */
-std::string version_of_image(const std::string &path)
-{
-    const std::string banner = "Linux version ";
-    constexpr size_t piece = 1 << 20, longest = 128;
-    std::ifstream file(path, std::ios::binary);
-    std::string text;
-
-    for (bool more = true; more;) {
-        /* What may be the beginning of the banner stays. */
-        text.erase(0, text.size() - std::min(text.size(), longest));
-        size_t kept = text.size();
-        text.resize(kept + piece);
-        file.read(text.data() + kept, piece);
-        text.resize(kept + file.gcount());
-        more = file.gcount() > 0;
-        size_t at = text.find(banner);
-        if (at != std::string::npos && (!more || text.size() - at > longest)) {
-            at += banner.size();
-            std::string version = text.substr(at, text.find_first_of(
-                std::string(" \0", 2), at) - at);
-            return !version.empty() && is_plain_version(version) ? version
-                                                                 : "unknown";
-        }
-    }
-    return "unknown";
-}
-
-std::string kernel_version(const BuildOptions &options)
-{
-    std::string path = options.blobs + "/" + options.architecture.kernel;
-
-    return options.architecture.flags ? version_of_image(path)
-                                      : version_of_bzimage(path);
-}
-
 std::string make_metadata(const BuildOptions &options)
 {
     nlohmann::ordered_json json = {
@@ -191,7 +117,8 @@ std::string make_metadata(const BuildOptions &options)
             {"BuildTool", "qemu-nitro-cli"},
             {"BuildToolVersion", QEMU_NITRO_CLI_VERSION},
             {"OperatingSystem", "Linux"},
-            {"KernelVersion", kernel_version(options)},
+            {"KernelVersion", kernel_version(options.blobs,
+                                             options.architecture)},
         }},
         {"DockerInfo", nullptr},
         {"CustomMetadata", options.custom},
@@ -200,69 +127,6 @@ std::string make_metadata(const BuildOptions &options)
         json["DockerInfo"] = options.container->info;
     }
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-/*
- * The modules that AWS's init loads, in this order, for kernels that need more
- * than nsm.ko: a path a line, from the root of the first ramdisk
- */
-void add_modules(Cpio &cpio, const std::string &blobs)
-{
-    const std::string list = blobs + "/modules_load_order";
-    std::optional<Bytes> text = read_file_if_there(list);
-    std::set<std::string> seen;
-
-    auto fail = [&](const std::string &line, const std::string &why) {
-        throw Error(Code::blobs, list + ": " + printable(line) + ": " + why,
-                    "Give a path below " + blobs + " in each line.");
-    };
-    std::istringstream lines(text ? std::string(text->begin(), text->end())
-                                  : "nsm.ko\n");
-    for (std::string line; std::getline(lines, line);) {
-        if (!line.empty() && line.back() == '\r') {
-            line.pop_back();
-        }
-        fs::path path = fs::path(line).relative_path();
-        std::string file = blobs + "/" + path.string();
-
-        if (line.empty() || line[0] == '#') {
-            continue;
-        }
-        if (!text && access(file.c_str(), F_OK)) {
-            return;             /* The kernel has the NSM's driver built in. */
-        }
-        if (path.empty() || path != path.lexically_normal() ||
-            *path.begin() == "..") {
-            fail(line, "this is not the path of a file");
-        }
-        if (!fs::is_regular_file(file)) {
-            fail(line, file + " is not a file");
-        }
-        if (!seen.insert(path).second) {
-            fail(line, "this is there twice");
-        }
-        fs::path folder;
-        for (const fs::path &part : path.parent_path()) {
-            folder /= part;
-            if (seen.insert(folder / "").second) {
-                cpio.add(folder, S_IFDIR | 0755);
-            }
-        }
-        cpio.add(path, S_IFREG | 0644, content_of_file(file));
-    }
-    if (text) {
-        cpio.add("modules_load_order", S_IFREG | 0644, content_of_file(list));
-    }
-}
-
-ContentPtr first_ramdisk(const std::string &blobs)
-{
-    Cpio cpio;
-
-    cpio.add("dev", S_IFDIR | 0755);
-    cpio.add("init", S_IFREG | 0755, content_of_file(blobs + "/init"));
-    add_modules(cpio, blobs);
-    return cpio.write();
 }
 
 /*
@@ -366,10 +230,11 @@ EifParts build_parts(const BuildOptions &options)
     }
     return {
         options.architecture,
-        content_of_file(options.blobs + "/" + options.architecture.kernel),
+        kernel_of(options.blobs, options.architecture),
         options.cmdline ? *options.cmdline
                         : first_line(read_file(options.blobs + "/cmdline")),
         make_metadata(options),
-        {first_ramdisk(options.blobs), second_ramdisk(options)},
+        {first_ramdisk(options.blobs, options.architecture),
+         second_ramdisk(options)},
     };
 }

@@ -98,8 +98,7 @@ std::unique_ptr<ArchiveReader> open_archive(const Descriptor &file,
     }
     auto store = std::make_shared<FileStore>(file, path);
     return std::make_unique<ArchiveReader>(Blob{store, 0, store->size()}, path,
-                                           limit,
-                                           ArchiveReader::Form::archive);
+                                           limit);
 }
 
 Files::Files(const Descriptor &file, const std::string &path,
@@ -714,14 +713,12 @@ void apply_layers(const Files &files, const Candidate &image,
         const std::string &file = image.layers[i];
         std::string name = files.path + ": layer " + std::to_string(i + 1);
         Blob blob = files.get(file);
-        Layer layer = decompress(files.spool, blob, name, limit);
-        std::string found = root.apply(layer.tar, name, limit);
+        auto found = root.apply(blob, name, limit);
 
         if (!image.digests.empty()) {
-            files.check_digest(file, image.digests[i], layer.digest.empty() ?
-                               found : layer.digest);
+            files.check_digest(file, image.digests[i], found.stored);
         }
-        if (found != diff_ids[i]) {
+        if (found.tar != diff_ids[i]) {
             files.fail("layer " + std::to_string(i + 1) + " is not the one"
                        " that the image was made of");
         }
@@ -732,9 +729,9 @@ void apply_layers(const Files &files, const Candidate &image,
 } // namespace
 
 Container read_container(const Descriptor &file, const std::string &archive,
-                         const Wanted &wanted, const std::string &room)
+                         const Wanted &wanted, const std::string &room,
+                         UnpackLimit limit)
 {
-    UnpackLimit limit;
     std::shared_ptr<Spool> spool = Spool::create(room);
     Files files(file, archive, spool, limit,
                 wanted.architecture.platform);

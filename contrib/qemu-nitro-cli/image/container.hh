@@ -48,11 +48,12 @@ struct Wanted {
 
 /*
  * Read the image in an archive, open as `file` and called `archive` in
- * messages.  What is unpacked goes to files without a name in the folder
+ * messages.  What is unpacked goes to memory, and to a file in the directory
  * `room`.  Throws Error for what is damaged, hostile, for another
  * architecture, or is not the one image that was asked for.
  */
 Container read_container(const Descriptor &file, const std::string &archive,
-                         const Wanted &wanted, const std::string &room);
+                         const Wanted &wanted, const std::string &room,
+                         UnpackLimit limit = {});
 
 #endif

@@ -186,7 +186,7 @@ void FileStore::read(uint64_t position, uint8_t *data, size_t size) const
     }
 }
 
-std::shared_ptr<Spool> Spool::create(const std::string &dir)
+std::shared_ptr<Spool> Spool::create(const std::string &dir, uint64_t memory)
 {
     Descriptor file = make_nameless_file(dir);
 
@@ -195,12 +195,55 @@ std::shared_ptr<Spool> Spool::create(const std::string &dir)
                     "Give a folder that exists and can be written to with"
                     " --output-file.");
     }
-    return std::shared_ptr<Spool>(new Spool(std::move(file), dir));
+    return std::shared_ptr<Spool>(new Spool(std::move(file), dir, memory));
+}
+
+/*
+ * A chunk in memory, new or not; null once there is none to spare.  Then
+ * chunks_left_ is 0, so that one of which a part is in the file stays there.
+ */
+uint8_t *Spool::chunk(uint64_t number)
+{
+    auto found = chunks_.find(number);
+
+    if (found != chunks_.end()) {
+        return found->second.get();
+    }
+    if (!chunks_left_) {
+        return nullptr;
+    }
+    Pages pages;
+    if (!pages.allocate(chunk_size)) {
+        chunks_left_ = 0;
+        return nullptr;
+    }
+    chunks_left_--;
+    return (chunks_[number] = std::move(pages)).get();
 }
 
 void Spool::write(uint64_t offset, const void *data, size_t size)
 {
-    if (pwrite_fully(file_.get(), data, size, end_ + offset) < 0) {
+    auto bytes = static_cast<const uint8_t *>(data);
+    uint64_t position = end_ + offset;
+
+    while (size) {
+        size_t at = position % chunk_size;
+        size_t n = std::min(size, chunk_size - at);
+
+        if (uint8_t *memory = chunk(position / chunk_size)) {
+            std::copy(bytes, bytes + n, memory + at);
+        } else {
+            write_to_file(position, bytes, n);
+        }
+        position += n;
+        bytes += n;
+        size -= n;
+    }
+}
+
+void Spool::write_to_file(uint64_t position, const uint8_t *data, size_t size)
+{
+    if (pwrite_fully(file_.get(), data, size, position) < 0) {
         throw Error(Code::file, dir_ + ": unpacking: " + error_text(errno),
                     "Make room there, or write the image elsewhere.");
     }
@@ -215,6 +258,25 @@ ContentPtr Spool::finish(uint64_t size)
 }
 
 void Spool::read(uint64_t position, uint8_t *data, size_t size) const
+{
+    while (size) {
+        size_t at = position % chunk_size;
+        size_t n = std::min(size, chunk_size - at);
+        auto found = chunks_.find(position / chunk_size);
+
+        if (found != chunks_.end()) {
+            std::copy_n(found->second.get() + at, n, data);
+        } else {
+            read_from_file(position, data, n);
+        }
+        position += n;
+        data += n;
+        size -= n;
+    }
+}
+
+void Spool::read_from_file(uint64_t position, uint8_t *data,
+                           size_t size) const
 {
     ssize_t n = pread_fully(file_.get(), data, size, position);
 

@@ -12,11 +12,13 @@
 
 #include <ctime>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "descriptor.hh"
 #include "support/bytes.hh"
+#include "support/memory.hh"
 
 /* Gets the bytes, piece after piece */
 using ByteSink = std::function<void(const uint8_t *data, size_t size)>;
@@ -71,13 +73,19 @@ private:
 };
 
 /*
- * A file without a name that holds what was unpacked; its room is free again
- * when nothing refers to it any more, however the program ends.
+ * What was unpacked: in memory as far as that is to spare, and else in a file
+ * without a name, so that most images are written to disk once, as the result.
+ * Its room is free again when nothing refers to it any more, however the
+ * program ends.
  */
 class Spool : public Store {
 public:
-    /* In the folder `dir`, which has room for the result too */
-    static std::shared_ptr<Spool> create(const std::string &dir);
+    /*
+     * With a file in the directory `dir`, which has room for the result too.
+     * At most `memory` bytes are kept in memory, rounded up to whole chunks.
+     */
+    static std::shared_ptr<Spool> create(const std::string &dir,
+                                         uint64_t memory = spare_memory());
 
     /* Where the next content begins */
     uint64_t begin() const { return end_; }
@@ -89,11 +97,20 @@ public:
     void read(uint64_t position, uint8_t *data, size_t size) const override;
 
 private:
-    Spool(Descriptor file, std::string dir)
-        : file_(std::move(file)), dir_(std::move(dir)) {}
+    static constexpr size_t chunk_size = 4 << 20;
+
+    Spool(Descriptor file, std::string dir, uint64_t memory)
+        : file_(std::move(file)), dir_(std::move(dir)),
+          chunks_left_(memory / chunk_size + (memory % chunk_size != 0)) {}
+    uint8_t *chunk(uint64_t number);
+    void write_to_file(uint64_t position, const uint8_t *data, size_t size);
+    void read_from_file(uint64_t position, uint8_t *data, size_t size) const;
 
     Descriptor file_;
     std::string dir_;
+    /* by their number; a chunk that is not there is in the file */
+    std::map<uint64_t, Pages> chunks_;
+    uint64_t chunks_left_;
     uint64_t end_ = 0;
 };
 

@@ -60,9 +60,17 @@ TEST_F(Reading, WhatIsNoFile)
     EXPECT_EQ(code_of([&] { content_of_file(path("none")); }), 19);
 }
 
-TEST_F(Reading, Spool)
+class Spooling : public Reading, public testing::WithParamInterface<uint64_t> {
+};
+
+/* In memory, in a file, and from one to the other */
+INSTANTIATE_TEST_SUITE_P(Memory, Spooling,
+                         testing::Values(0, 1, uint64_t{6} << 20,
+                                         uint64_t{1} << 40));
+
+TEST_P(Spooling, Spool)
 {
-    auto spool = Spool::create(dir);
+    auto spool = Spool::create(dir, GetParam());
     EXPECT_EQ(count(), 0u);
 
     spool->write(0, "one", 3);
@@ -77,7 +85,33 @@ TEST_F(Reading, Spool)
               std::string("ne\0\0", 4));
     spool.reset();                          /* what refers to it keeps it */
     EXPECT_EQ(text_of(read_all(*one)), "one");
-    EXPECT_EQ(code_of([&] { Spool::create(path("none")); }), 19);
+    EXPECT_EQ(code_of([&] { Spool::create(path("none"), GetParam()); }), 19);
+}
+
+TEST_P(Spooling, Large)
+{
+    auto spool = Spool::create(dir, GetParam());
+    Bytes data(19 << 20);
+
+    for (size_t i = 0; i < data.size(); i++) {
+        data[i] = i / 1000;
+    }
+    for (size_t at = 0; at < data.size(); at += data.size() / 19) {
+        spool->write(at, data.data() + at, data.size() / 19);
+    }
+    ContentPtr all = spool->finish(data.size());
+    EXPECT_TRUE(read_all(*all) == data);
+    /* What comes late may stand early. */
+    spool->write(uint64_t{9} << 30, "end", 3);
+    spool->write(5, "begin", 5);
+    ContentPtr sparse = spool->finish((uint64_t{9} << 30) + 3);
+    EXPECT_EQ(sparse->size(), (uint64_t{9} << 30) + 3);
+    EXPECT_EQ(text_of(read_all(*spool->content(data.size() + 4, 7))),
+              std::string("\0begin\0", 7));
+    EXPECT_EQ(text_of(read_all(*spool->content(
+                  data.size() + (uint64_t{9} << 30) - 1, 4))),
+              std::string("\0end", 4));
+    EXPECT_TRUE(read_all(*all) == data);
 }
 
 TEST_F(Reading, Store)

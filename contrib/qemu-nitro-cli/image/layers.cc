@@ -356,19 +356,22 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
     put(reader, path, entry_of(reader, entry, path));
 }
 
-std::string LayeredTree::apply(const Blob &layer, const std::string &name,
-                               UnpackLimit &limit)
+ArchiveReader::Digests LayeredTree::apply(const Blob &layer,
+                                          const std::string &name,
+                                          UnpackLimit &limit)
 {
     layer_++;
     if (!layer.size) {      /* some builders' form of an archive of nothing */
-        return sha256_of(layer);
-    }
-    ArchiveReader reader(layer, name, limit, ArchiveReader::Form::tar);
+        std::string digest = sha256_of(layer);
 
-    while (archive_entry *entry = reader.next()) {
-        apply_entry(reader, entry);
+        return {digest, digest};
     }
-    return reader.source_digest();
+    auto reader = ArchiveReader::layer(layer, name, limit);
+
+    while (archive_entry *entry = reader->next()) {
+        apply_entry(*reader, entry);
+    }
+    return reader->digests();
 }
 
 ContentPtr LayeredTree::file(const std::string &path) const

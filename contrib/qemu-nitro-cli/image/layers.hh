@@ -24,12 +24,12 @@ public:
         : spool_(std::move(spool)) {}
 
     /*
-     * The next layer, a tar archive or no bytes; `name` is for messages.  The
-     * files' data stays where it is.  Returns its digest, as sha256_of() has
-     * it: the tree is good only if that is the right one.
+     * The next layer, a tar archive, compressed or not, or no bytes; `name` is
+     * for messages.  What is not compressed stays where it is.  The tree is
+     * good only if the digests are the right ones.
      */
-    std::string apply(const Blob &layer, const std::string &name,
-                      UnpackLimit &limit);
+    ArchiveReader::Digests apply(const Blob &layer, const std::string &name,
+                                 UnpackLimit &limit);
 
     /* The data of a file, links followed; null if there is no such file. */
     ContentPtr file(const std::string &path) const;

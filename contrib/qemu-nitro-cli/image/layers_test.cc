@@ -18,6 +18,10 @@ namespace {
 
 using Maker = std::unique_ptr<archive, int (*)(archive *)>;
 
+/* "sha256:" and the digest of no bytes */
+const char *const digest_of_nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb924"
+                                      "27ae41e4649b934ca495991b7852b855";
+
 class Unpack : public testing::Test {
 protected:
     Blob keep(const void *data, size_t size)
@@ -84,13 +88,29 @@ TEST_F(Unpack, CompressedStreamIsBounded)
 {
     Blob bomb = tar(1, 1 << 20, true);
     UnpackLimit enough{2 << 20, 10}, less{1 << 20, 10};
+    LayeredTree good(spool), bad(spool);
 
     ASSERT_LT(bomb.size, 10000u);
-    Layer layer = decompress(spool, bomb, "bomb", enough);
-    EXPECT_GT(layer.tar.size, 1u << 20);
-    EXPECT_EQ(layer.digest, sha256_of(bomb));
+    auto found = good.apply(bomb, "bomb", enough);
+    EXPECT_EQ(found.stored, sha256_of(bomb));
+    EXPECT_EQ(found.tar, sha256_of(tar(1, 1 << 20)));
+    EXPECT_EQ(read_all(*good.file("f0")), Bytes(1 << 20));
+    /* Each byte is charged for once. */
     EXPECT_LT(enough.bytes, 1u << 20);
-    EXPECT_THROW(decompress(spool, bomb, "bomb", less), Error);
+    EXPECT_GT(enough.bytes, 900u << 10);
+    EXPECT_THROW(bad.apply(bomb, "bomb", less), Error);
+}
+
+/* More than the thread that decompresses may be ahead */
+TEST_F(Unpack, LargeCompressedLayer)
+{
+    Blob zipped = tar(3, 1 << 20, true);
+    UnpackLimit limit;
+    LayeredTree tree(spool);
+
+    EXPECT_EQ(tree.apply(zipped, "layer", limit).tar,
+              sha256_of(tar(3, 1 << 20)));
+    EXPECT_EQ(read_all(*tree.file("f2")), Bytes(1 << 20));
 }
 
 /* What is not compressed is used where it is, and costs nothing. */
@@ -101,10 +121,9 @@ TEST_F(Unpack, InPlace)
     LayeredTree tree(spool);
     uint64_t before = spool->begin();
 
-    Layer layer = decompress(spool, tar_blob, "layer", limit);
-    EXPECT_EQ(layer.tar.position, tar_blob.position);
-    EXPECT_EQ(layer.digest, "");
-    EXPECT_EQ(tree.apply(layer.tar, "layer", limit), sha256_of(tar_blob));
+    auto found = tree.apply(tar_blob, "layer", limit);
+    EXPECT_EQ(found.stored, sha256_of(tar_blob));
+    EXPECT_EQ(found.tar, found.stored);
     EXPECT_EQ(spool->begin(), before);
     EXPECT_EQ(limit.entries, 0u);
     EXPECT_EQ(read_all(*tree.file("f2")), Bytes(1000));
@@ -133,6 +152,36 @@ TEST_F(Unpack, SparseFilesAreBounded)
     EXPECT_EQ(data[4096], 'x');
     EXPECT_EQ(std::ranges::count(data, 0), (1 << 20) - 512);
     EXPECT_THROW(bad.apply(sparse, "sparse", less), Error);
+}
+
+TEST_F(Unpack, LayersOfNothing)
+{
+    /* gzip's form of no bytes */
+    const uint8_t zipped[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0,
+                              0, 0, 0, 0, 0, 0, 0, 0};
+    UnpackLimit limit;
+    LayeredTree tree(spool);
+
+    EXPECT_EQ(tree.apply(keep("", 0), "layer", limit).tar, digest_of_nothing);
+    Blob blob = keep(zipped, sizeof(zipped));
+    auto found = tree.apply(blob, "layer", limit);
+    EXPECT_EQ(found.tar, digest_of_nothing);
+    EXPECT_EQ(found.stored, sha256_of(blob));
+}
+
+/* Whatever is cut off, the thread that decompresses ends. */
+TEST_F(Unpack, CutShort)
+{
+    Blob zipped = tar(3, 1 << 20, true);
+
+    for (uint64_t size : {1u, 5u, 11u, 100u, 1000u}) {
+        Blob cut = {zipped.store, zipped.position, size};
+        UnpackLimit limit;
+        LayeredTree tree(spool);
+
+        ASSERT_LT(size, zipped.size);
+        EXPECT_THROW(tree.apply(cut, "layer", limit), Error) << size;
+    }
 }
 
 TEST_F(Unpack, FilesAreRead)

@@ -5,6 +5,7 @@
  */
 #include "support/files.hh"
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -116,7 +117,9 @@ ssize_t pwrite_fully(int fd, const void *data, size_t size, off_t position)
 
 std::optional<Bytes> read_file_if_there(const std::string &path)
 {
-    constexpr size_t piece = 64 << 10, max_size = 16 << 20;
+    constexpr size_t max_size = 16 << 20;
+    /* On the stack: most files are small, and some commands read many. */
+    std::array<uint8_t, 16 << 10> piece;
     Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     Bytes data;
 
@@ -127,16 +130,14 @@ std::optional<Bytes> read_file_if_there(const std::string &path)
         throw Error(Code::file, path + ": " + error_text(errno), read_advice);
     }
     while (data.size() <= max_size) {
-        size_t had = data.size();
+        ssize_t n = read_fully(file.get(), piece.data(), piece.size());
 
-        data.resize(had + piece);
-        ssize_t n = read_fully(file.get(), data.data() + had, piece);
         if (n < 0) {
             throw Error(Code::file, path + ": " + error_text(errno),
                         read_advice);
         }
-        data.resize(had + n);
-        if (static_cast<size_t>(n) < piece && data.size() <= max_size) {
+        data.insert(data.end(), piece.data(), piece.data() + n);
+        if (static_cast<size_t>(n) < piece.size() && data.size() <= max_size) {
             return data;
         }
     }

@@ -39,6 +39,9 @@ json parse_any_json(const Bytes &text, const std::string &origin, Code code,
     } catch (const json::parse_error &e) {
         throw Error(code, origin + ": not JSON, wrong at byte "
                     + std::to_string(e.byte), advice);
+    } catch (const json::out_of_range &) {
+        throw Error(code, origin + ": the JSON has a number that is too large",
+                    advice);
     }
     return parsed;
 }

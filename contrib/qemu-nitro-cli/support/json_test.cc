@@ -36,6 +36,15 @@ TEST(Json, Utf8)
     }
 }
 
+TEST(Json, NumbersTooLarge)
+{
+    EXPECT_EQ(code_of([] { parse(R"({"a":1e400})"); }), 35);
+    EXPECT_EQ(code_of([] { parse(R"({"a":[-1e999999999]})"); }), 35);
+    EXPECT_EQ(code_of([] { parse(R"({"a":1e-400})"); }), 0);
+    EXPECT_EQ(code_of([] { parse(R"({"a":)" + std::string(400, '9') + "}"); }),
+              35);
+}
+
 TEST(Json, Depth)
 {
     auto nested = [](size_t depth) {

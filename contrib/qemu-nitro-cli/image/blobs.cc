@@ -1,0 +1,265 @@
+/*
+ * What images are built around: the kernel, the init program, and modules
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/blobs.hh"
+
+#include <algorithm>
+#include <elf.h>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string_view>
+#include <sys/stat.h>
+#include <system_error>
+
+#include "image/cpio.hh"
+#include "support/errors.hh"
+#include "support/files.hh"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const std::string &file, const std::string &why,
+                       const std::string &advice)
+{
+    throw Error(Code::blobs, file + ": " + why, advice);
+}
+
+/* The first bytes of a file, fewer if it is shorter */
+std::string head_of(const std::string &path, size_t size)
+{
+    std::ifstream file(path, std::ios::binary);
+    std::string head(size, '\0');
+
+    file.read(head.data(), head.size());
+    head.resize(file.gcount());
+    return head;
+}
+
+bool is_arm64_kernel(std::string_view head)
+{
+    constexpr size_t magic_at = 56;     /* Documentation/arch/arm64/booting */
+
+    return head.size() > magic_at &&
+        head.substr(magic_at).starts_with("ARM\x64");
+}
+
+/*
+ * A kernel of the wrong kind would be measured, signed and shipped, and would
+ * only then turn out not to boot.
+ */
+void check_kernel(const std::string &path, const Architecture &architecture)
+{
+    std::string head = head_of(path, 64);
+    bool for_arm = architecture.flags & aarch64.flags;
+
+    if (is_arm64_kernel(head) && !for_arm) {
+        fail(path, "this is a kernel for aarch64", "Give a bzImage, or call"
+             " the kernel Image and give --arch aarch64.");
+    }
+    if (for_arm && head.starts_with("\x1f\x8b")) {
+        fail(path, "this kernel is compressed with gzip", "An image for"
+             " aarch64 holds the kernel uncompressed: unpack it with gunzip.");
+    }
+    if (for_arm && !is_arm64_kernel(head)) {
+        fail(path, "this is not a kernel for aarch64: it has no \"ARM\\x64\""
+             " at byte 56", "Give the file arch/arm64/boot/Image of a kernel"
+             " build.");
+    }
+}
+
+/* What is no ELF file may be a script, or a module that is compressed. */
+void check_elf(const std::string &path, const Architecture &architecture,
+               bool may_be_32_bit)
+{
+    std::string head = head_of(path, sizeof(Elf32_Ehdr));
+    constexpr size_t machine_at = offsetof(Elf64_Ehdr, e_machine);
+
+    if (!head.starts_with(ELFMAG) || head.size() < machine_at + 2) {
+        return;
+    }
+    unsigned machine = static_cast<uint8_t>(head[machine_at])
+        + (static_cast<uint8_t>(head[machine_at + 1]) << 8);
+    if (machine != architecture.elf_machine &&
+        !(may_be_32_bit && machine == architecture.elf_machine_32)) {
+        fail(path, std::string("this is not for ") + architecture.name
+             + ": its ELF machine is " + std::to_string(machine) + ", not "
+             + std::to_string(architecture.elf_machine), std::string("Set"
+             " NITRO_CLI_BLOBS to a directory with files for ")
+             + architecture.name + ".");
+    }
+}
+
+bool is_plain_version(const std::string &version)
+{
+    return version.size() < 100 && std::ranges::all_of(version,
+                                                       [](unsigned char c) {
+        return c > ' ' && c < 0x7f;
+    });
+}
+
+/*
+ * What a bzImage says of itself, up to the first blank (Linux,
+ * Documentation/arch/x86/boot.rst, kernel_version)
+ */
+std::string version_of_bzimage(const std::string &path)
+{
+    constexpr size_t magic_at = 0x202, version_at = 0x20e, base = 0x200;
+    std::ifstream file(path, std::ios::binary);
+    std::string head(0x8000, '\0');
+
+    file.read(head.data(), head.size());
+    head.resize(file.gcount());
+    if (head.size() < version_at + 2 || head.compare(magic_at, 4, "HdrS")) {
+        return "unknown";
+    }
+    size_t at = base + static_cast<uint8_t>(head[version_at])
+        + (static_cast<uint8_t>(head[version_at + 1]) << 8);
+    if (at == base || at >= head.size()) {
+        return "unknown";
+    }
+    std::string version = head.substr(at, head.find_first_of(
+        std::string(" \0", 2), at) - at);
+    return is_plain_version(version) ? version : "unknown";
+}
+
+/* An uncompressed kernel has its banner in it (Linux, init/version.c). */
+std::string version_of_image(const std::string &path)
+{
+    const std::string banner = "Linux version ";
+    constexpr size_t piece = 1 << 20, longest = 128;
+    std::ifstream file(path, std::ios::binary);
+    std::string text;
+
+    for (bool more = true; more;) {
+        /* What may be the beginning of the banner stays. */
+        text.erase(0, text.size() - std::min(text.size(), longest));
+        size_t kept = text.size();
+        text.resize(kept + piece);
+        file.read(text.data() + kept, piece);
+        text.resize(kept + file.gcount());
+        more = file.gcount() > 0;
+        size_t at = text.find(banner);
+        if (at != std::string::npos && (!more || text.size() - at > longest)) {
+            at += banner.size();
+            std::string version = text.substr(at, text.find_first_of(
+                std::string(" \0", 2), at) - at);
+            return !version.empty() && is_plain_version(version) ? version
+                                                                 : "unknown";
+        }
+    }
+    return "unknown";
+}
+
+/*
+ * The path of a module that a line of the list names; throws Error for what
+ * cannot be one.
+ */
+fs::path module_path(const std::string &blobs, const std::string &list,
+                     const std::string &line)
+{
+    fs::path path = fs::path(line).relative_path();
+    std::error_code error;
+    auto refuse = [&](const std::string &why) {
+        fail(list, printable(line) + ": " + why, "Give a path below " + blobs
+             + " in each line.");
+    };
+
+    if (path.empty() || path != path.lexically_normal() ||
+        *path.begin() == ".." ||
+        std::ranges::any_of(line, [](unsigned char c) {
+            return c < ' ' || c == 0x7f;
+        })) {
+        refuse("this is not the path of a file");
+    }
+    /* They would replace what is there already. */
+    for (const char *other : {"dev", "init", "modules_load_order"}) {
+        if (path == other) {
+            refuse("this is not a module");
+        }
+    }
+    if (!fs::is_regular_file(blobs + "/" + path.string(), error)) {
+        refuse("no such file in " + blobs + (error ? ": " + error.message()
+                                                   : ""));
+    }
+    return path;
+}
+
+/*
+ * The modules that AWS's init loads, in this order, for kernels that need more
+ * than nsm.ko: a path a line, from the root of the first ramdisk
+ */
+void add_modules(Cpio &cpio, const std::string &blobs,
+                 const Architecture &architecture)
+{
+    const std::string list = blobs + "/modules_load_order";
+    std::optional<Bytes> text = read_file_if_there(list);
+    std::set<fs::path> seen;
+    auto add = [&](const fs::path &path) {
+        std::string file = blobs + "/" + path.string();
+
+        check_elf(file, architecture, false);
+        cpio.add(path, S_IFREG | 0644, content_of_file(file));
+    };
+
+    if (!text) {
+        /* Without it, the kernel has the NSM's driver built in. */
+        if (access((blobs + "/nsm.ko").c_str(), F_OK) == 0) {
+            add("nsm.ko");
+        }
+        return;
+    }
+    std::istringstream lines(std::string(text->begin(), text->end()));
+    for (std::string line; std::getline(lines, line);) {
+        if (line.ends_with('\r')) {
+            line.pop_back();
+        }
+        if (line.empty() || line[0] == '#') {
+            continue;
+        }
+        fs::path path = module_path(blobs, list, line);
+        if (!seen.insert(path).second) {
+            fail(list, printable(line) + ": this is listed twice",
+                 "Give each module once.");
+        }
+        add(path);
+    }
+    cpio.add("modules_load_order", S_IFREG | 0644, content_of_file(list));
+}
+
+} // namespace
+
+ContentPtr kernel_of(const std::string &blobs,
+                     const Architecture &architecture)
+{
+    std::string path = blobs + "/" + architecture.kernel;
+    ContentPtr kernel = content_of_file(path);
+
+    check_kernel(path, architecture);
+    return kernel;
+}
+
+std::string kernel_version(const std::string &blobs,
+                           const Architecture &architecture)
+{
+    std::string path = blobs + "/" + architecture.kernel;
+
+    return architecture.flags & aarch64.flags ? version_of_image(path)
+                                              : version_of_bzimage(path);
+}
+
+ContentPtr first_ramdisk(const std::string &blobs,
+                         const Architecture &architecture)
+{
+    Cpio cpio;
+
+    check_elf(blobs + "/init", architecture, true);
+    cpio.add("dev", S_IFDIR | 0755);
+    cpio.add("init", S_IFREG | 0755, content_of_file(blobs + "/init"));
+    add_modules(cpio, blobs, architecture);
+    return cpio.write();
+}

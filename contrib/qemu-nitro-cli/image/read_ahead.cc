@@ -1,0 +1,82 @@
+/*
+ * Bytes that a thread of its own makes, ahead of who reads them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "image/read_ahead.hh"
+
+#include <system_error>
+
+#include "support/errors.hh"
+
+ReadAhead::ReadAhead(Producer producer) : producer_(std::move(producer))
+{
+    try {
+        thread_ = std::thread(&ReadAhead::run, this);
+    } catch (const std::system_error &e) {
+        throw Error(Code::building, "a thread cannot be started: "
+                    + e.code().message(), "Allow this user more processes, or"
+                    " try again when fewer of them run.");
+    }
+}
+
+ReadAhead::~ReadAhead()
+{
+    {
+        std::lock_guard guard(lock_);
+        stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+}
+
+void ReadAhead::run()
+{
+    std::unique_lock guard(lock_);
+
+    while (!ended_) {
+        changed_.wait(guard, [this] {
+            return stopped_ || ready_.size() < max_ready;
+        });
+        if (stopped_) {
+            return;
+        }
+        Bytes piece;
+        if (!used_.empty()) {
+            piece = std::move(used_.back());
+            used_.pop_back();
+        }
+        piece.clear();
+        guard.unlock();
+        std::exception_ptr thrown;
+        try {
+            producer_(piece);
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        guard.lock();
+        thrown_ = thrown;
+        ended_ = thrown || piece.empty();
+        if (!ended_) {
+            ready_.push_back(std::move(piece));
+        }
+        changed_.notify_all();
+    }
+}
+
+const Bytes &ReadAhead::next()
+{
+    std::unique_lock guard(lock_);
+
+    used_.push_back(std::move(current_));
+    current_.clear();
+    changed_.wait(guard, [this] { return ended_ || !ready_.empty(); });
+    if (!ready_.empty()) {
+        current_ = std::move(ready_.front());
+        ready_.pop_front();
+        changed_.notify_all();
+    } else if (thrown_) {
+        std::rethrow_exception(thrown_);
+    }
+    return current_;
+}

@@ -1,0 +1,85 @@
+/*
+ * How much memory the program may take for a while
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "support/memory.hh"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <sys/mman.h>
+
+namespace {
+
+constexpr uint64_t part = 4;        /* a quarter is taken */
+constexpr uint64_t unlimited = std::numeric_limits<uint64_t>::max();
+
+/* A limit of a control group; some files say "max" or nothing */
+uint64_t limit_in(const std::string &path)
+{
+    std::ifstream file(path);
+    uint64_t bytes;
+
+    return file >> bytes ? bytes : unlimited;
+}
+
+/* Those of all groups that the program is in, from its own up */
+uint64_t group_limit(const std::string &root)
+{
+    const std::string groups = root + "/sys/fs/cgroup";
+    uint64_t least = limit_in(groups + "/memory/memory.limit_in_bytes");
+    std::ifstream file(root + "/proc/self/cgroup");
+
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with("0::/")) {    /* not of version 2 */
+            continue;
+        }
+        std::string path = line.substr(3);
+        for (size_t end = path.size(); end != std::string::npos;
+             end = end ? path.rfind('/', end - 1) : std::string::npos) {
+            least = std::min(least, limit_in(groups + path.substr(0, end)
+                                             + "/memory.max"));
+        }
+    }
+    return least;
+}
+
+uint64_t available(const std::string &root)
+{
+    std::ifstream file(root + "/proc/meminfo");
+
+    for (std::string line; std::getline(file, line);) {
+        const std::string key = "MemAvailable:";
+
+        if (line.starts_with(key)) {
+            return strtoull(line.c_str() + key.size(), nullptr, 10) << 10;
+        }
+    }
+    return 0;
+}
+
+} // namespace
+
+uint64_t spare_memory(const std::string &root)
+{
+    return std::min(available(root), group_limit(root)) / part;
+}
+
+bool Pages::allocate(size_t size)
+{
+    /* All at once: a page fault for each page takes longer than its use. */
+    void *data = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    if (data == MAP_FAILED) {
+        return false;
+    }
+    data_ = decltype(data_)(static_cast<uint8_t *>(data), Unmap{size});
+    return true;
+}
+
+void Pages::Unmap::operator()(uint8_t *data) const
+{
+    munmap(data, size);
+}
