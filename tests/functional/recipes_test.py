@@ -3,9 +3,11 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
+import unittest
 
 import cli_run_test
 import harness
@@ -18,6 +20,11 @@ def recipe(language):
     block, = re.findall(rf"^\.\. code-block:: {language}\n\n((?:  .*\n|\n)+)",
                         PAGE.read_text(encoding="utf-8"), re.M)
     return textwrap.dedent(block)
+
+
+# What the recipe in JavaScript imports, and where npm puts it
+VERIFIER = "@0xsequence/tee-verifier@0.1.2"
+MODULES = harness.BUILD / "npm"
 
 
 class Recipes(cli_run_test.Case):
@@ -36,24 +43,48 @@ class Recipes(cli_run_test.Case):
              "document"], check=False, cwd=self.dir, text=True, timeout=60,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def test_python(self):
+    def javascript(self):
+        # Node.js looks for packages beside the program.
+        program = MODULES / "verify.mjs"
+        program.write_text(recipe("javascript"), encoding="utf-8")
+        return subprocess.run(
+            ["node", program, self.dir / "root.pem", self.dir / "document"],
+            check=False, text=True, timeout=60, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+
+    def check(self, verify):
         pcr0 = self.prepare()
-        result = self.python()
+        result = verify()
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual(result.stdout, pcr0 + "\n")
+        self.assertIn(pcr0, result.stdout)
         # a changed document, and the root of another user
         document = (self.dir / "document").read_bytes()
         for at in (10, 1000, len(document) - 1):
             changed = bytearray(document)
             changed[at] ^= 1
             self.file("document", changed)
-            self.assertNotEqual(self.python().returncode, 0, at)
+            self.assertNotEqual(verify().returncode, 0, at)
         self.file("document", document)
         self.file("root.pem", self.call("attestation-root", env={
             "XDG_DATA_HOME": str(self.dir / "other")}).stdout.encode())
-        result = self.python()
+        result = verify()
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("root", result.stderr)
+
+    def test_python(self):
+        self.check(self.python)
+
+    @unittest.skipUnless(shutil.which("npm") and shutil.which("node"),
+                         "Node.js or npm is not installed")
+    def test_javascript(self):
+        MODULES.mkdir(exist_ok=True)
+        installed = subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--prefix", MODULES,
+             VERIFIER], check=False, text=True, timeout=300,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if installed.returncode:
+            self.skipTest(f"npm cannot install {VERIFIER}")
+        self.check(self.javascript)
 
 
 if __name__ == "__main__":
