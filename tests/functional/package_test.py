@@ -65,7 +65,7 @@ class Package(installed.Checks, harness.Case):
         """Libraries as their packages are called, found by dpkg itself"""
         depends = run("dpkg-deb", "-f", self.package, "Depends")
         for library in (r"libc6\b", r"libcbor0\.\d+", r"libgnutls30",
-                        r"libarchive13"):
+                        r"libarchive13", r"libisal2\b"):
             self.assertRegex(depends, library)
 
     def test_shares_no_file_with_debians_qemu(self):

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include "image/measurements.hh"
+#include "image/gzip_stream.hh"
 #include "image/read_ahead.hh"
 #include "support/errors.hh"
 
@@ -47,6 +47,12 @@ constexpr std::pair<std::string_view, const char *> kinds[] = {
     {"<", "HTML or XML"},
     {"FROM ", "a Dockerfile"},
 };
+
+Bytes head_of(const Blob &blob)
+{
+    return Blob{blob.store, blob.position,
+                std::min<uint64_t>(blob.size, max_head)}.read();
+}
 
 std::string kind_of(const Bytes &head)
 {
@@ -189,16 +195,56 @@ struct ArchiveReader::BlobSource : Source {
     Sha256 hash;
 };
 
+/* A compressed stream that a thread reads */
+struct ArchiveReader::Stream {
+    virtual ~Stream() = default;
+    /* The next bytes, in place of what the piece has; none at the end */
+    virtual void read(Bytes &piece) = 0;
+    /* of all that is stored, once that is read */
+    virtual std::string digest() = 0;
+};
+
+/* A stream that libarchive decompresses */
+struct ArchiveReader::ArchiveStream : Stream {
+    explicit ArchiveStream(std::unique_ptr<ArchiveReader> reader)
+        : reader(std::move(reader)), has_data(this->reader->next()) {}
+
+    void read(Bytes &piece) override
+    {
+        piece.clear();
+        if (has_data) {
+            reader->read_block(piece);
+        }
+    }
+    std::string digest() override { return reader->digests().stored; }
+
+    std::unique_ptr<ArchiveReader> reader;
+    const bool has_data;        /* false if it is of no bytes */
+};
+
+struct ArchiveReader::FastGzip : Stream {
+    FastGzip(const Blob &blob, std::string name, bool is_hashed)
+        : name(std::move(name)), source(blob, is_hashed),
+          stream([this](const void **data) { return source.next(data); }) {}
+
+    void read(Bytes &piece) override
+    {
+        if (const char *error = stream.read(piece)) {
+            throw Error(Code::building, name + ": " + error, save_again);
+        }
+    }
+    std::string digest() override { return source.digests().stored; }
+
+    const std::string name;
+    BlobSource source;
+    GzipStream stream;
+};
+
 /* What a compressed stream unpacks to; a thread decompresses it. */
 struct ArchiveReader::UnpackedSource : Source {
-    UnpackedSource(std::unique_ptr<ArchiveReader> compressed,
-                   ArchiveReader &owner)
+    UnpackedSource(std::unique_ptr<Stream> compressed, ArchiveReader &owner)
         : owner(owner), stream(std::move(compressed)),
-          has_data(stream->next()), pieces([this](Bytes &piece) {
-              if (has_data) {
-                  stream->read_block(piece);
-              }
-          }) {}
+          pieces([this](Bytes &piece) { stream->read(piece); }) {}
 
     size_t next(const void **data) override
     {
@@ -215,12 +261,11 @@ struct ArchiveReader::UnpackedSource : Source {
 
         while (next(&data)) {
         }
-        return {stream->digests().stored, hash.text()};
+        return {stream->digest(), hash.text()};
     }
 
     ArchiveReader &owner;
-    std::unique_ptr<ArchiveReader> stream;
-    const bool has_data;        /* false if it is of no bytes */
+    std::unique_ptr<Stream> stream;
     Sha256 hash;
     ReadAhead pieces;           /* ends before what its thread uses */
 };
@@ -238,16 +283,11 @@ ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
 }
 
 ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
-                             UnpackLimit &limit)
-    : ArchiveReader(blob, std::move(name), limit, Form::archive) {}
-
-ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
                              UnpackLimit &limit, Form form)
     : name_(std::move(name)), limit_(limit),
       source_(new BlobSource(blob, form != Form::archive)),
       archive_(archive_read_new(), archive_read_free),
-      head_(Blob{blob.store, blob.position,
-                 std::min<uint64_t>(blob.size, max_head)}.read())
+      head_(head_of(blob))
 {
     if (form != Form::tar) {
         support_compression();
@@ -261,9 +301,10 @@ ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
     open_source(form == Form::archive);
 }
 
-ArchiveReader::ArchiveReader(std::unique_ptr<ArchiveReader> stream)
-    : name_(stream->name_), limit_(stream->limit_),
-      archive_(archive_read_new(), archive_read_free), head_(stream->head_)
+ArchiveReader::ArchiveReader(std::unique_ptr<Stream> stream, const Blob &blob,
+                             std::string name, UnpackLimit &limit)
+    : name_(std::move(name)), limit_(limit),
+      archive_(archive_read_new(), archive_read_free), head_(head_of(blob))
 {
     check(archive_read_support_format_tar(archive_.get()));
     /* some builders' form of an archive of nothing */
@@ -272,16 +313,48 @@ ArchiveReader::ArchiveReader(std::unique_ptr<ArchiveReader> stream)
     open_source(false);
 }
 
+/* What is quicker than libarchive; null if this is no such file */
+std::unique_ptr<ArchiveReader> ArchiveReader::fast(const Blob &blob,
+                                                   const std::string &name,
+                                                   UnpackLimit &limit,
+                                                   bool is_hashed)
+{
+    Bytes head = head_of(blob);
+
+    if (!GzipStream::is_there || head.size() < 2 || head[0] != 0x1f ||
+        head[1] != 0x8b) {
+        return nullptr;
+    }
+    return std::unique_ptr<ArchiveReader>(new ArchiveReader(
+        std::make_unique<FastGzip>(blob, name, is_hashed), blob, name,
+        limit));
+}
+
+std::unique_ptr<ArchiveReader> ArchiveReader::open(const Blob &blob,
+                                                   const std::string &name,
+                                                   UnpackLimit &limit)
+{
+    if (auto reader = fast(blob, name, limit, false)) {
+        return reader;
+    }
+    return std::unique_ptr<ArchiveReader>(
+        new ArchiveReader(blob, name, limit, Form::archive));
+}
+
 std::unique_ptr<ArchiveReader> ArchiveReader::layer(const Blob &blob,
                                                     const std::string &name,
                                                     UnpackLimit &limit)
 {
+    if (auto reader = fast(blob, name, limit, true)) {
+        return reader;
+    }
     std::unique_ptr<ArchiveReader> stream(
         new ArchiveReader(blob, name, limit, Form::stream));
 
     if (stream->is_compressed()) {
-        return std::unique_ptr<ArchiveReader>(
-            new ArchiveReader(std::move(stream)));
+        return std::unique_ptr<ArchiveReader>(new ArchiveReader(
+            std::make_unique<ArchiveStream>(std::move(stream)), blob, name,
+            limit));
     }
     return std::unique_ptr<ArchiveReader>(
         new ArchiveReader(blob, name, limit, Form::tar));

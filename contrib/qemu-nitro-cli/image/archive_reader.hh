@@ -39,7 +39,9 @@ public:
     ArchiveReader(const Descriptor &file, std::string name,
                   UnpackLimit &limit);
     /* An archive, compressed or not, of which parts are skipped */
-    ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit);
+    static std::unique_ptr<ArchiveReader> open(const Blob &blob,
+                                               const std::string &name,
+                                               UnpackLimit &limit);
     /* A layer: a tar archive, read from its first byte to the last */
     static std::unique_ptr<ArchiveReader> layer(const Blob &blob,
                                                 const std::string &name,
@@ -74,13 +76,21 @@ private:
     struct Source;
     struct BlobSource;
     struct UnpackedSource;
+    struct Stream;
+    struct ArchiveStream;
+    struct FastGzip;
     enum class Form { archive, tar, stream };
 
     ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit,
                   Form form);
     /* The tar archive that a compressed stream holds */
-    explicit ArchiveReader(std::unique_ptr<ArchiveReader> stream);
+    ArchiveReader(std::unique_ptr<Stream> stream, const Blob &blob,
+                  std::string name, UnpackLimit &limit);
 
+    static std::unique_ptr<ArchiveReader> fast(const Blob &blob,
+                                               const std::string &name,
+                                               UnpackLimit &limit,
+                                               bool is_hashed);
     void open_source(bool can_skip);
     void read_block(Bytes &piece);
     void charge(uint64_t bytes);

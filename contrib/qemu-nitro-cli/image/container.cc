@@ -97,8 +97,7 @@ std::unique_ptr<ArchiveReader> open_archive(const Descriptor &file,
         return std::make_unique<ArchiveReader>(file, path, limit);
     }
     auto store = std::make_shared<FileStore>(file, path);
-    return std::make_unique<ArchiveReader>(Blob{store, 0, store->size()}, path,
-                                           limit);
+    return ArchiveReader::open(Blob{store, 0, store->size()}, path, limit);
 }
 
 Files::Files(const Descriptor &file, const std::string &path,

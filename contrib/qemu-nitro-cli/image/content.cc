@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "support/errors.hh"
@@ -198,52 +199,40 @@ std::shared_ptr<Spool> Spool::create(const std::string &dir, uint64_t memory)
     return std::shared_ptr<Spool>(new Spool(std::move(file), dir, memory));
 }
 
-/*
- * A chunk in memory, new or not; null once there is none to spare.  Then
- * chunks_left_ is 0, so that one of which a part is in the file stays there.
- */
-uint8_t *Spool::chunk(uint64_t number)
-{
-    auto found = chunks_.find(number);
+Spool::Spool(Descriptor file, std::string dir, uint64_t memory)
+    : file_(std::move(file)), dir_(std::move(dir)),
+      memory_(memfd_create("qemu-nitro-cli", MFD_CLOEXEC)),
+      memory_size_(memory_ ? memory : 0) {}
 
-    if (found != chunks_.end()) {
-        return found->second.get();
+/* Write what has its place in memory; returns how many bytes that were. */
+size_t Spool::write_to_memory(uint64_t position, const uint8_t *data,
+                              size_t size)
+{
+    if (position >= memory_size_) {
+        return 0;
     }
-    if (!chunks_left_) {
-        return nullptr;
+    size = std::min<uint64_t>(size, memory_size_ - position);
+    if (pwrite_fully(memory_.get(), data, size, position) >= 0) {
+        memory_end_ = std::max(memory_end_, position + size);
+        return size;
     }
-    Pages pages;
-    if (!pages.allocate(chunk_size)) {
-        chunks_left_ = 0;
-        return nullptr;
+    /* There is no memory: what comes from here on goes to the file. */
+    if (position < memory_end_) {
+        throw Error(Code::building, "unpacking to memory: "
+                    + error_text(errno), "Try again with more memory.");
     }
-    chunks_left_--;
-    return (chunks_[number] = std::move(pages)).get();
+    memory_size_ = position;
+    return 0;
 }
 
 void Spool::write(uint64_t offset, const void *data, size_t size)
 {
     auto bytes = static_cast<const uint8_t *>(data);
     uint64_t position = end_ + offset;
+    size_t done = write_to_memory(position, bytes, size);
 
-    while (size) {
-        size_t at = position % chunk_size;
-        size_t n = std::min(size, chunk_size - at);
-
-        if (uint8_t *memory = chunk(position / chunk_size)) {
-            std::copy(bytes, bytes + n, memory + at);
-        } else {
-            write_to_file(position, bytes, n);
-        }
-        position += n;
-        bytes += n;
-        size -= n;
-    }
-}
-
-void Spool::write_to_file(uint64_t position, const uint8_t *data, size_t size)
-{
-    if (pwrite_fully(file_.get(), data, size, position) < 0) {
+    if (pwrite_fully(file_.get(), bytes + done, size - done,
+                     position + done) < 0) {
         throw Error(Code::file, dir_ + ": unpacking: " + error_text(errno),
                     "Make room there, or write the image elsewhere.");
     }
@@ -259,26 +248,17 @@ ContentPtr Spool::finish(uint64_t size)
 
 void Spool::read(uint64_t position, uint8_t *data, size_t size) const
 {
-    while (size) {
-        size_t at = position % chunk_size;
-        size_t n = std::min(size, chunk_size - at);
-        auto found = chunks_.find(position / chunk_size);
+    size_t n = position < memory_size_
+        ? std::min<uint64_t>(size, memory_size_ - position) : 0;
 
-        if (found != chunks_.end()) {
-            std::copy_n(found->second.get() + at, n, data);
-        } else {
-            read_from_file(position, data, n);
-        }
-        position += n;
-        data += n;
-        size -= n;
-    }
+    read_from(memory_, position, data, n);
+    read_from(file_, position + n, data + n, size - n);
 }
 
-void Spool::read_from_file(uint64_t position, uint8_t *data,
-                           size_t size) const
+void Spool::read_from(const Descriptor &file, uint64_t position, uint8_t *data,
+                      size_t size) const
 {
-    ssize_t n = pread_fully(file_.get(), data, size, position);
+    ssize_t n = pread_fully(file.get(), data, size, position);
 
     if (n < 0) {
         fail(dir_, "what was unpacked: " + error_text(errno));

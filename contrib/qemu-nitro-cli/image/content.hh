@@ -12,7 +12,6 @@
 
 #include <ctime>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -82,7 +81,7 @@ class Spool : public Store {
 public:
     /*
      * With a file in the directory `dir`, which has room for the result too.
-     * At most `memory` bytes are kept in memory, rounded up to whole chunks.
+     * At most the first `memory` bytes are kept in memory.
      */
     static std::shared_ptr<Spool> create(const std::string &dir,
                                          uint64_t memory = spare_memory());
@@ -97,20 +96,19 @@ public:
     void read(uint64_t position, uint8_t *data, size_t size) const override;
 
 private:
-    static constexpr size_t chunk_size = 4 << 20;
-
-    Spool(Descriptor file, std::string dir, uint64_t memory)
-        : file_(std::move(file)), dir_(std::move(dir)),
-          chunks_left_(memory / chunk_size + (memory % chunk_size != 0)) {}
-    uint8_t *chunk(uint64_t number);
-    void write_to_file(uint64_t position, const uint8_t *data, size_t size);
-    void read_from_file(uint64_t position, uint8_t *data, size_t size) const;
+    Spool(Descriptor file, std::string dir, uint64_t memory);
+    size_t write_to_memory(uint64_t position, const uint8_t *data,
+                           size_t size);
+    void read_from(const Descriptor &file, uint64_t position, uint8_t *data,
+                   size_t size) const;
 
     Descriptor file_;
     std::string dir_;
-    /* by their number; a chunk that is not there is in the file */
-    std::map<uint64_t, Pages> chunks_;
-    uint64_t chunks_left_;
+    /* The first memory_size_ bytes are in a file of memory: writing to pages
+     * of this process takes longer, as each has to be mapped first. */
+    Descriptor memory_;
+    uint64_t memory_size_;
+    uint64_t memory_end_ = 0;       /* behind what is in memory */
     uint64_t end_ = 0;
 };
 

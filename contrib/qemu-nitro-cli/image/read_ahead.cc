@@ -46,7 +46,6 @@ void ReadAhead::run()
             piece = std::move(used_.back());
             used_.pop_back();
         }
-        piece.clear();
         guard.unlock();
         std::exception_ptr thrown;
         try {

@@ -19,8 +19,8 @@
 
 class ReadAhead {
 public:
-    /* Puts the next bytes into an empty piece, or leaves it empty at the end;
-     * is called in the thread, and what it throws next() throws. */
+    /* Puts the next bytes in place of what a piece has, none at the end; is
+     * called in the thread, and what it throws next() throws. */
     using Producer = std::function<void(Bytes &piece)>;
 
     explicit ReadAhead(Producer producer);

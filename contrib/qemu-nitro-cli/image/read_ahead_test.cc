@@ -35,7 +35,7 @@ TEST(ReadAhead, Throws)
         if (made++) {
             throw Error(Code::file, "what", "advice");
         }
-        piece.push_back(1);
+        piece.assign(1, 1);
     });
 
     EXPECT_EQ(pieces.next(), Bytes(1, 1));
@@ -51,7 +51,7 @@ TEST(ReadAhead, IsBounded)
     {
         ReadAhead pieces([&](Bytes &piece) {
             made++;
-            piece.push_back(0);
+            piece.assign(1, 0);
         });
         pieces.next();
     }

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
-#include <sys/mman.h>
 
 namespace {
 
@@ -64,22 +63,4 @@ uint64_t available(const std::string &root)
 uint64_t spare_memory(const std::string &root)
 {
     return std::min(available(root), group_limit(root)) / part;
-}
-
-bool Pages::allocate(size_t size)
-{
-    /* All at once: a page fault for each page takes longer than its use. */
-    void *data = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-    if (data == MAP_FAILED) {
-        return false;
-    }
-    data_ = decltype(data_)(static_cast<uint8_t *>(data), Unmap{size});
-    return true;
-}
-
-void Pages::Unmap::operator()(uint8_t *data) const
-{
-    munmap(data, size);
 }

@@ -57,16 +57,4 @@ TEST_F(SpareMemory, OfControlGroups)
     EXPECT_EQ(spare_memory(root), 1000u);
 }
 
-TEST(Pages, AreZeros)
-{
-    Pages pages, none;
-
-    EXPECT_FALSE(none);
-    ASSERT_TRUE(pages.allocate(1 << 20));
-    EXPECT_TRUE(pages);
-    EXPECT_EQ(pages.get()[(1 << 20) - 1], 0);
-    EXPECT_FALSE(none.allocate(size_t{1} << 60));
-    EXPECT_FALSE(none);
-}
-
 } // namespace
