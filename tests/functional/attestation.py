@@ -100,19 +100,19 @@ def check_document(document, root_pem):
 # Making
 
 class Authority:
-    """A certificate and its key, which sign others."""
-    curve = ec.SECP384R1()
-
-    def __init__(self, name, issuer=None, ca=True, life=1):
+    """A certificate and its key, which sign others; it is valid from `begin` to
+    `life`, in hours from now."""
+    def __init__(self, name, issuer=None, ca=True, life=1, *, begin=-1,
+                 curve=ec.SECP384R1(), extra=None):
         now = datetime.datetime.utcnow().replace(microsecond=0)
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME,
                                                 name)])
-        self.key = ec.generate_private_key(self.curve)
+        self.key = ec.generate_private_key(curve)
         builder = x509.CertificateBuilder(
             subject_name=subject, public_key=self.key.public_key(),
             issuer_name=issuer.certificate.subject if issuer else subject,
             serial_number=x509.random_serial_number(),
-            not_valid_before=now - datetime.timedelta(hours=1),
+            not_valid_before=now + datetime.timedelta(hours=begin),
             not_valid_after=now + datetime.timedelta(hours=life))
         builder = builder.add_extension(x509.BasicConstraints(ca, None), True)
         builder = builder.add_extension(x509.KeyUsage(
@@ -123,6 +123,8 @@ class Authority:
         builder = builder.add_extension(
             x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()),
             False)
+        if extra:
+            builder = builder.add_extension(extra, critical=True)
         signer = issuer.key if issuer else self.key
         self.certificate = builder.sign(signer, hashes.SHA384())
 
@@ -136,6 +138,15 @@ class Authority:
             serialization.NoEncryption())
 
 
+def sign(leaf, body):
+    """A document of which this is the payload"""
+    r, s = utils.decode_dss_signature(
+        leaf.key.sign(to_sign(body), ec.ECDSA(hashes.SHA384())))
+    size = (leaf.key.curve.key_size + 7) // 8
+    return cbor2.dumps([HEADER, {}, body,
+                        r.to_bytes(size, "big") + s.to_bytes(size, "big")])
+
+
 def make_document(root, leaf, **fields):
     """A document that `leaf` signs; `root` signed the leaf."""
     payload = {
@@ -145,8 +156,4 @@ def make_document(root, leaf, **fields):
         "certificate": der(leaf.certificate),
         "cabundle": [der(root.certificate)],
         "public_key": None, "user_data": None, "nonce": None, **fields}
-    body = cbor2.dumps(payload)
-    r, s = utils.decode_dss_signature(
-        leaf.key.sign(to_sign(body), ec.ECDSA(hashes.SHA384())))
-    return cbor2.dumps([HEADER, {}, body,
-                        r.to_bytes(48, "big") + s.to_bytes(48, "big")])
+    return sign(leaf, cbor2.dumps(payload))

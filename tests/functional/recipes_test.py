@@ -9,6 +9,11 @@ import sys
 import textwrap
 import unittest
 
+import cbor2
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import attestation
 import cli_run_test
 import harness
 
@@ -77,6 +82,11 @@ class Recipes(cli_run_test.Case):
     @unittest.skipUnless(shutil.which("npm") and shutil.which("node"),
                          "Node.js or npm is not installed")
     def test_javascript(self):
+        self.install()
+        self.check(self.javascript)
+
+    def install(self):
+        """tee-verifier, for the recipe in JavaScript"""
         MODULES.mkdir(exist_ok=True)
         installed = subprocess.run(
             ["npm", "install", "--no-audit", "--no-fund", "--prefix", MODULES,
@@ -84,7 +94,77 @@ class Recipes(cli_run_test.Case):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if installed.returncode:
             self.skipTest(f"npm cannot install {VERIFIER}")
-        self.check(self.javascript)
+
+
+def bad_documents(root, leaf):
+    """By what is wrong with them, documents whose signatures are right"""
+    make, authority = attestation.make_document, attestation.Authority
+    document = make(root, leaf)
+    payload = cbor2.loads(cbor2.loads(document)[2])
+    # one pair more than before, which is there already
+    twice = cbor2.dumps(payload)
+    assert twice[0] == 0xa9
+    twice = b"\xaa" + twice[1:] + cbor2.dumps("digest") + cbor2.dumps("SHA384")
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"),
+                                         b"\x05\x00")
+    narrow = x509.NameConstraints(None, [x509.DirectoryName(x509.Name([
+        x509.NameAttribute(x509.NameOID.COMMON_NAME, "leaf")]))])
+    p256 = authority("middle", root, curve=ec.SECP256R1())
+    named = authority("middle", root, extra=narrow)
+
+    def below(middle):
+        return make(root, authority("leaf", middle, ca=False), cabundle=[
+            attestation.der(each.certificate) for each in (root, middle)])
+
+    return {
+        "a key twice": attestation.sign(leaf, twice),
+        "trailing bytes": document + b"\0",
+        "the tag of another kind of COSE": b"\xd1" + document,
+        "an expired certificate": make(
+            root, authority("leaf", root, ca=False, life=-0.5)),
+        "a certificate of tomorrow": make(
+            root, authority("leaf", root, ca=False, begin=24, life=48)),
+        "an authority on P-256": below(p256),
+        "a name that an authority must not give": below(named),
+        "an unknown extension that is critical": make(
+            root, authority("leaf", root, ca=False, extra=strange)),
+        "a certificate of another root": make(
+            root, authority("leaf", authority("root"), ca=False)),
+    }
+
+
+class Compared(Recipes):
+    """What our verifier says of bad documents, and an independent one"""
+    test_python = test_javascript = None
+
+    def refused(self, program, documents):
+        found = []
+        for what, document in documents.items():
+            self.file("document", document)
+            if program().returncode:
+                found.append(what)
+        return found
+
+    def ours(self):
+        return self.call("verify-attestation", "--document",
+                         self.dir / "document", "--root",
+                         self.dir / "root.pem")
+
+    def test_bad_documents(self):
+        root = attestation.Authority("root")
+        leaf = attestation.Authority("leaf", root, ca=False)
+        self.file("root.pem", root.pem())
+        good = {"": attestation.make_document(root, leaf)}
+        bad = bad_documents(root, leaf)
+        self.assertEqual(self.refused(self.ours, good), [])
+        self.assertEqual(self.refused(self.ours, bad), list(bad))
+        self.install()
+        self.assertEqual(self.refused(self.javascript, good), [])
+        # It accepts these three; all that it refuses, ours refuses too.
+        for what in ("a key twice", "an authority on P-256",
+                     "an unknown extension that is critical"):
+            del bad[what]
+        self.assertEqual(self.refused(self.javascript, bad), list(bad))
 
 
 if __name__ == "__main__":
