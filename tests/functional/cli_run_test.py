@@ -961,6 +961,96 @@ class Refused(Case):
                    env={"XDG_RUNTIME_DIR": str(long)})
 
 
+# In QEMU's place: what can it do to the paths and the process that it is told?
+INTRUDER = """#!/usr/bin/python3
+import json, os, signal, socket, sys
+def attempt(call):
+    try:
+        call()
+        return "done"
+    except OSError as e:
+        return os.strerror(e.errno)
+def connect(path):
+    socket.socket(socket.AF_UNIX).connect(path)
+told = json.loads(TOLD)
+image = sys.argv[sys.argv.index("-kernel") + 1]
+vsock, = [word for word in sys.argv if word.startswith("socket,id=vsock")]
+own = vsock.split("path=")[1].split(",")[0]
+print("FOUND " + json.dumps({
+    "image": attempt(lambda: open(image).close()),
+    "own socket": attempt(lambda: connect(own)),
+    "files": [attempt(lambda: open(path).close()) for path in told["files"]],
+    "sockets": [attempt(lambda: connect(path)) for path in told["sockets"]],
+    "traced": attempt(lambda: open(f"/proc/{told['pid']}/mem").close()),
+    "home": os.path.exists("/home"),
+}), file=sys.stderr)
+"""
+
+
+@unittest.skipIf(subprocess.run(
+    ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "true"], check=False,
+    stderr=subprocess.DEVNULL).returncode, "mount namespaces are forbidden here")
+class Confined(Case):
+    """QEMU, if its guest takes it over"""
+
+    def qemu(self):
+        found, = [pid for pid, line in self.processes().items()
+                  if "qemu-system" in line]
+        return pathlib.Path("/proc") / str(found)
+
+    def test_reaches_its_own_enclave_alone(self):
+        other = self.start("--debug-mode")
+        folder = self.folder(other)
+        told = {"files": [str(path) for path in (
+                    folder / "enclave.json", folder / "console.log",
+                    pathlib.Path("/etc/passwd"), self.file("secret", b""))],
+                "sockets": [str(folder / name) for name in (
+                    "qmp.sock", "vsock.sock", "vhost.sock")],
+                "pid": other["ProcessID"]}
+        for path in (*told["files"], *told["sockets"]):
+            self.assertTrue(os.path.exists(path), os.listdir(folder))
+        programs = self.dir / "programs"
+        programs.mkdir()
+        for program in harness.NITRO_CLI, harness.VSOCK:
+            shutil.copy(program, programs)
+        intruder = programs / "qemu-system-x86_64"
+        intruder.write_text(INTRUDER.replace("TOLD", repr(json.dumps(told))),
+                            encoding="utf-8")
+        intruder.chmod(0o755)
+        result = subprocess.run(
+            [programs / "qemu-nitro-cli", "run-enclave", "--eif-path",
+             harness.HELLO, *MEMORY, "--cpu-count", "1"], check=False,
+            env=self.env, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+        self.assertNotEqual(result.returncode, 0)
+        found = json.loads(re.search("FOUND (.*)", result.stderr)[1])
+        self.assertEqual(found["image"], "done")
+        self.assertEqual(found["own socket"], "done")
+        refused = {"No such file or directory", "Permission denied"}
+        for attempt in (*found["files"], *found["sockets"], found["traced"]):
+            self.assertIn(attempt, refused, found)
+        self.assertFalse(found["home"])
+
+    def test_system_calls(self):
+        """What QEMU does without, when it runs"""
+        enclave = self.start()
+        status = (self.qemu() / "status").read_text(encoding="ascii")
+        self.assertRegex(status, r"\nSeccomp:\t2\n")
+        self.assertRegex(status, r"\nNoNewPrivs:\t1\n")
+        limits = (self.qemu() / "limits").read_text(encoding="ascii")
+        self.assertRegex(limits, r"\nMax core file size +0 +0 ")
+        self.assertFalse((self.qemu() / "root/home").exists())
+        self.assertTrue(self.ask(enclave, b"n"))
+
+    def test_off(self):
+        self.start(env={"NITRO_CLI_SANDBOX": "off"})
+        status = (self.qemu() / "status").read_text(encoding="ascii")
+        self.assertRegex(status, r"\nSeccomp:\t0\n")
+        self.fails(3, ["NITRO_CLI_SANDBOX=no"], "run-enclave", "--eif-path",
+                   harness.HELLO, *MEMORY, "--cpu-count", 1,
+                   env={"NITRO_CLI_SANDBOX": "no"})
+
+
 class Users(Case):
     def test_permissions(self):
         """Whatever the umask, nobody else gets at anything."""

@@ -56,7 +56,8 @@ const char *const usage =
     "NITRO_CLI_ACCEL=kvm|tcg in the environment chooses QEMU's accelerator;\n"
     "without it, KVM is taken where it works.  NITRO_CLI_BOOT_TIMEOUT is how\n"
     "many seconds the enclave may take to boot.  NITRO_CLI_CPUS is how many CPUs\n"
-    "the host counts as having, for --cpu-count and --cpu-ids.\n";
+    "the host counts as having, for --cpu-count and --cpu-ids.\n"
+    "NITRO_CLI_SANDBOX=off leaves QEMU unconfined.\n";
 
 /* nitro-cli's own line, which scripts look for, and the path for programs of
  * the parent */

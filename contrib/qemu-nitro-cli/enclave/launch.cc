@@ -26,6 +26,7 @@
 #include "descriptor.hh"
 #include "enclave/accelerator.hh"
 #include "enclave/console_log.hh"
+#include "enclave/sandbox.hh"
 #include "enclave/supervisor.hh"
 #include "image/description.hh"
 #include "support/arguments.hh"
@@ -90,6 +91,19 @@ int boot_seconds(uint64_t image_size)
     return std::min<uint64_t>(boot_seconds_each * pieces, max_boot_seconds);
 }
 
+bool wants_sandbox()
+{
+    const char *text = getenv("NITRO_CLI_SANDBOX");
+    std::string word = text ? text : "";
+
+    if (!word.empty() && word != "on" && word != "off") {
+        throw Error(Code::invalid_argument, "NITRO_CLI_SANDBOX=" + word
+                    + " is neither on nor off", "Set it to one of them, or not"
+                    " at all.");
+    }
+    return word != "off";
+}
+
 uint64_t size_of_image(const std::string &path)
 {
     const char *advice = "Give the enclave image with --eif-path.";
@@ -122,6 +136,8 @@ LaunchPlan make_plan(const RunOptions &options)
     plan.vsock = options.vsock;
     plan.enclave.vsock = options.vsock.description();
     plan.boot_seconds = boot_seconds(size);
+    plan.is_confined = wants_sandbox();
+    plan.has_namespaces = plan.is_confined && namespaces_available();
     plan.enclave.id = new_enclave_id(options);
     plan.enclave.memory_mib = options.memory_mib;
     plan.enclave.debug_mode = options.debug_mode;

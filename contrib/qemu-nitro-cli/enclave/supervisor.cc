@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <poll.h>
@@ -21,6 +22,7 @@
 #include "enclave/heartbeat.hh"
 #include "enclave/monitor.hh"
 #include "enclave/restarts.hh"
+#include "enclave/sandbox.hh"
 #include "support/atomic_file.hh"
 #include "support/errors.hh"
 #include "support/unix_socket.hh"
@@ -91,6 +93,7 @@ private:
     void start_backend();
     void start_qemu();
     std::vector<std::string> qemu_command(int monitor) const;
+    Sandbox qemu_sandbox() const;
     Clock::time_point next_deadline() const;
     int poll_timeout() const;
     void wait_for_events();
@@ -256,7 +259,7 @@ std::vector<std::string> Supervisor::qemu_command(int monitor) const
         machine += ",attestation-ca-cert=" + quoted(plan_.root_certificate)
             + ",attestation-ca-key=" + quoted(plan_.root_key);
     }
-    return {
+    std::vector<std::string> command = {
         plan_.qemu, "-M", machine, "-accel", plan_.accelerator,
         "-cpu", plan_.accelerator == "kvm" ? "host" : "max",
         "-smp", std::to_string(enclave_.cpu_ids.size()),
@@ -269,6 +272,34 @@ std::vector<std::string> Supervisor::qemu_command(int monitor) const
         "-chardev", "socket,id=monitor,server=on,wait=off,fd="
         + std::to_string(monitor), "-mon", "chardev=monitor,mode=control",
     };
+    if (plan_.is_confined) {
+        command.insert(command.end(), {
+            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+            "resourcecontrol=deny"});
+    }
+    return command;
+}
+
+/* What QEMU opens: itself, the image, the root that signs, and the back end's
+ * socket, each time it connects to a new one */
+Sandbox Supervisor::qemu_sandbox() const
+{
+    Sandbox sandbox = sandbox_of_programs();
+    std::error_code error;
+
+    sandbox.namespaces = plan_.has_namespaces;
+    for (const std::string &path : {
+             plan_.qemu, std::filesystem::canonical(plan_.qemu, error).string(),
+             plan_.image, plan_.root_certificate, plan_.root_key}) {
+        if (!path.empty()) {
+            sandbox.readable.push_back(path);
+        }
+    }
+    sandbox.directories.push_back(folder_.path);
+    if (plan_.accelerator == "kvm") {
+        sandbox.devices.emplace_back("/dev/kvm");
+    }
+    return sandbox;
 }
 
 void Supervisor::start_qemu()
@@ -288,7 +319,10 @@ void Supervisor::start_qemu()
     console_pipe_ = make_pipe(&console);
     qemu_.pid = start_bound(qemu_command(listener.get()),
                             {null_.get(), console.get(), output.get(),
-                             {listener.get()}});
+                             {listener.get()}},
+                            plan_.is_confined
+                            ? [this] { return enter_sandbox(qemu_sandbox()); }
+                            : std::function<bool()>());
     if (qemu_.pid < 0) {
         throw Error(Code::boot, "fork: " + error_text(errno), "");
     }

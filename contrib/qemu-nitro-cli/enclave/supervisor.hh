@@ -41,6 +41,9 @@ struct LaunchPlan {
     VsockOptions vsock;
     std::string root_certificate, root_key; /* paths; empty: QEMU's own */
     int boot_seconds;               /* how long the heartbeat may take */
+    /* Whether QEMU reaches its own enclave's files alone (sandbox.hh), and
+     * whether that takes namespaces too */
+    bool is_confined = false, has_namespaces = false;
 };
 
 /* The files of the supervisor */

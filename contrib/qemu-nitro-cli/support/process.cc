@@ -125,7 +125,8 @@ fs::path called_file()
 }
 
 [[noreturn]] void become(std::vector<std::string> command,
-                         const ChildFiles &files, pid_t parent)
+                         const ChildFiles &files,
+                         const std::function<bool()> &confine, pid_t parent)
 {
     std::vector<char *> words;
     sigset_t none;
@@ -133,6 +134,11 @@ fs::path called_file()
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     signal(SIGPIPE, SIG_DFL);
+    if (confine && !confine()) {
+        dprintf(files.err, "%s: it cannot be confined: %s\n",
+                command[0].c_str(), error_text(errno).c_str());
+        _exit(127);
+    }
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent ||
         dup2(files.in, 0) < 0 || dup2(files.out, 1) < 0 ||
         dup2(files.err, 2) < 0) {
@@ -225,13 +231,14 @@ std::string find_program(const std::string &name)
 }
 
 pid_t start_bound(const std::vector<std::string> &command,
-                  const ChildFiles &files)
+                  const ChildFiles &files,
+                  const std::function<bool()> &confine)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
 
     if (pid == 0) {
-        become(command, files, parent);
+        become(command, files, confine, parent);
     }
     return pid;
 }

@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_SUPPORT_PROCESS_HH
 #define QEMU_NITRO_CLI_SUPPORT_PROCESS_HH
 
+#include <functional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -53,9 +54,12 @@ struct ChildFiles {
 
 /*
  * Start a program that is killed when this process ends, however that comes.
- * Returns its number, or -1 with errno set.
+ * Before it starts, the child calls `confine`, if there is one; if that returns
+ * false, the child ends with a message that has errno.  Returns the program's
+ * number, or -1 with errno set.
  */
 pid_t start_bound(const std::vector<std::string> &command,
-                  const ChildFiles &files);
+                  const ChildFiles &files,
+                  const std::function<bool()> &confine = nullptr);
 
 #endif

@@ -1,0 +1,40 @@
+"""The programs are built with what makes a fault harder to use."""
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+import re
+import subprocess
+
+import harness
+
+PROGRAMS = harness.QEMU, harness.VSOCK, harness.NITRO_CLI
+
+
+class Hardening(harness.Case):
+    def each(self, check, *options):
+        """Call `check` with what readelf prints of each program."""
+        for program in PROGRAMS:
+            result = subprocess.run(
+                ["readelf", "--wide", *options, program], check=True,
+                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            with self.subTest(program.name):
+                self.assertTrue(check(result.stdout))
+
+    def test_address_is_random(self):
+        self.each(re.compile(r"Type: +DYN").search, "--file-header")
+
+    def test_relocations_are_read_only(self):
+        self.each(re.compile("GNU_RELRO").search, "--program-headers")
+        self.each(re.compile(r"\(FLAGS\) +BIND_NOW").search, "--dynamic")
+
+    def test_nothing_is_writable_and_executable(self):
+        def check(out):
+            flags = ["".join(line.split()[6:-1]) for line in out.splitlines()
+                     if line.split()[:1] in (["LOAD"], ["GNU_STACK"])]
+            return len(flags) > 3 and not any(
+                "W" in word and "E" in word for word in flags)
+
+        self.each(check, "--program-headers")
+
+
+if __name__ == "__main__":
+    harness.main()
