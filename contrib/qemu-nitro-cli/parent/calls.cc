@@ -283,21 +283,19 @@ void Calls::bind(const Call &call)
     }
     if (s.entry->local.port != VMADDR_PORT_ANY ||
         s.entry->state != SocketState::unconnected) {
-        bool again = s.entry->answer_lost && s.entry->local == address;
+        bool again = s.entry->answer_lost &&
+            (s.entry->local == address || address.port == VMADDR_PORT_ANY);
 
-        s.entry->answer_lost = false;
-        notifications_.answer(call, again ? 0 : EINVAL);
+        s.entry->answer_lost =
+            !notifications_.answer(call, again ? 0 : EINVAL) && again;
         return;
     }
     forget_gone();          /* They may hold the last listener of this port. */
-    bool any = address.port == VMADDR_PORT_ANY;
     error = registry_.bind(s.socket, &address);
     if (!error) {
         s.entry->local = address;
     }
-    if (!notifications_.answer(call, error) && !error) {
-        s.entry->answer_lost = !any;
-    }
+    s.entry->answer_lost = !notifications_.answer(call, error) && !error;
 }
 
 /*
@@ -348,7 +346,8 @@ void Calls::connect(const Call &call)
             attempt_of(s.cookie)->call = call;
             return;
         }
-        error = EALREADY;
+        error = s.entry->answer_lost && same ? EINPROGRESS : EALREADY;
+        s.entry->answer_lost = false;
     } else if (s.entry->state == SocketState::connected) {
         error = s.entry->answer_lost && same ? 0 : EISCONN;
         s.entry->answer_lost = false;
@@ -364,7 +363,8 @@ void Calls::connect(const Call &call)
             return;
         }
     }
-    if (!notifications_.answer(call, error) && !error) {
+    if (!notifications_.answer(call, error) &&
+        (!error || error == EINPROGRESS)) {
         s.entry->answer_lost = true;
     }
 }
@@ -599,11 +599,12 @@ void Calls::get_option(const Call &call)
         notifications_.answer(call, get_vsock_option(call, *s.entry));
         return;
     }
+    int before = s.entry->error;
     int error = get_socket_option(call, &s);
     if (error < 0) {
         notifications_.go_on(call);
-    } else {
-        notifications_.answer(call, error);
+    } else if (!notifications_.answer(call, error)) {
+        s.entry->error = before;        /* The program asks again. */
     }
 }
 

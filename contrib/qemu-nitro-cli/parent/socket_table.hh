@@ -38,10 +38,10 @@ struct VsockSocket {
     State state = State::unconnected;
     VsockAddress local, remote;
     int error = 0;          /* for SO_ERROR */
-    /* The last call succeeded, but a signal took its answer away: the program
-     * makes the call again. */
+    /* The last call had an effect, but a signal prevented its answer: the
+     * program makes the call again. */
     bool answer_lost = false;
-    std::deque<Descriptor> accepted;        /* likewise, by accept() */
+    std::deque<Descriptor> accepted;        /* likewise, of accept() */
     uint64_t buffer_size = default_buffer_size;
     uint64_t min_buffer = min_buffer_size, max_buffer = default_buffer_size;
     std::chrono::microseconds connect_timeout = default_connect_timeout;
