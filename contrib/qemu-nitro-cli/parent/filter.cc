@@ -70,6 +70,9 @@ void FilterDeleter::operator()(void *filter) const
 
 Filter make_filter()
 {
+    /* With user notification, whether the kernel has it or not: load_filter()
+     * returns the kernel's own error. */
+    seccomp_api_set(5);
     Filter filter(seccomp_init(SCMP_ACT_ALLOW));
     int result = filter ? 0 : -ENOMEM;
 
