@@ -1,13 +1,19 @@
 """qemu-nitro-cli parent: programs that know nothing of it use AF_VSOCK."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import errno
+import json
 import os
+import pathlib
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import textwrap
 import time
 
+import application_test
 import cli_run_test
 import harness
 
@@ -67,10 +73,21 @@ class Case(cli_run_test.Case):
         self.assertEqual(result.returncode, status, result.stderr)
         return result.stdout
 
-    def background(self, *words, **kwargs):
-        return self.spawn(*self.command(*words), env=self.env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          **kwargs)
+    def background(self, *words, stdout=subprocess.PIPE, enclave=None,
+                   **kwargs):
+        process = self.spawn(*self.command(*words, enclave=enclave), env=self.env, text=True,
+                             stdout=stdout, stderr=subprocess.PIPE, **kwargs)
+
+        # The supervisor passes the signal on: the program ends as well.
+        def end():
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                pass
+
+        self.addCleanup(end)
+        return process
 
     def start_agent(self, *options):
         return self.start(*options, image=harness.app_image("vsock-agent"))
@@ -393,6 +410,52 @@ class Alone(Case):
         fails(19, ["XDG_RUNTIME_DIR"], "true",
               env={"XDG_RUNTIME_DIR": "/proc/none"})
 
+    def test_refused_by_the_system(self):
+        """A container's seccomp profile may refuse what is needed."""
+        start = textwrap.dedent("""
+            import ctypes, os, sys
+            seccomp = ctypes.CDLL("libseccomp.so.2")
+            seccomp.seccomp_init.restype = ctypes.c_void_p
+            allow, fail = 0x7fff0000, 0x00050000
+            filter = ctypes.c_void_p(seccomp.seccomp_init(allow))
+            number = seccomp.seccomp_syscall_resolve_name(
+                sys.argv[1].encode())
+            assert number >= 0
+            assert seccomp.seccomp_rule_add(filter, fail | int(sys.argv[2]),
+                                            number, 0) == 0
+            assert seccomp.seccomp_load(filter) == 0
+            os.execv(sys.argv[3], sys.argv[3:])
+            """)
+        for call, error in (("seccomp", errno.EPERM),
+                            ("seccomp", errno.ENOSYS),
+                            ("pidfd_open", errno.EPERM),
+                            ("pidfd_getfd", errno.EPERM),
+                            ("pidfd_getfd", errno.ENOSYS),
+                            ("process_vm_readv", errno.EPERM)):
+            with self.subTest(f"{call}: {errno.errorcode[error]}"):
+                result = subprocess.run(
+                    [PYTHON, "-c", start, call, str(error),
+                     *self.command("echo", "started")],
+                    check=False, text=True, env=self.env, timeout=60,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                self.explained(result, 36, [os.strerror(error)])
+                self.assertIn("run-enclave --connect", result.stderr)
+                self.assertEqual(result.stdout, "")
+                self.assertEqual(self.processes(), {})
+
+    def test_descriptors(self):
+        """The supervisor does not keep what the program closes."""
+        for number in 1, 9:
+            reader, writer = os.pipe()
+            program = self.background(
+                "sh", "-c", f"exec {number}>&-; exec sleep 60",
+                preexec_fn=lambda w=writer, n=number: os.dup2(w, n),
+                pass_fds=[number] if number > 2 else [])
+            os.close(writer)
+            with os.fdopen(reader, "rb") as file:
+                self.assertEqual(file.read(), b"")
+            self.assertIsNone(program.poll())
+
     def test_set_uid(self):
         program = self.dir / "program"
         program.write_bytes(open("/bin/echo", "rb").read())
@@ -456,6 +519,40 @@ class WithEnclaves(Case):
             "EINPROGRESS", "True ECONNRESET 0",
             "EINPROGRESS", "True ECONNRESET 0"])
 
+    def test_signals(self):
+        """A signal ends the wait for an answer, and the kernel makes the call
+        again: its result is that of the first time."""
+        enclave = self.start_agent()
+        out = self.python("""
+            cid = int(sys.argv[1])
+            l = listener(7080)
+            l.setblocking(False)
+            signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.siginterrupt(signal.SIGALRM, False)
+            signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+            seen = set()
+            for i in range(100):
+                s = socket.socket(V, S)
+                bound = failure(s.bind, (ANY, ANY))
+                joined = failure(s.connect, (1, 7080))
+                select.select([l], [], [], 60)
+                peer = l.accept()[1][1]
+                seen.add((bound, joined, peer == s.getsockname()[1]))
+                s = socket.socket(V, S | socket.SOCK_NONBLOCK)
+                for port in 5, 9003:
+                    result = failure(s.connect, (cid, port))
+                    select.select([], [s], [], 60)
+                    error = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    # Made again, it may find that it is connected.
+                    begun = result in ("EINPROGRESS", "none")
+                    seen.add((port, begun, errno.errorcode.get(error)))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for line in sorted(seen, key=str):
+                print(*line)
+            """, enclave["EnclaveCID"])
+        self.assertEqual(out.splitlines(), [
+            "none none True", "5 True ECONNRESET", "9003 True None"])
+
     LISTENER = textwrap.dedent("""
         import socket, sys
         s = socket.socket(socket.AF_VSOCK, int(sys.argv[2]))
@@ -492,15 +589,123 @@ class WithEnclaves(Case):
         done = self.enclave_connects(second, 8002, type_=5)
         self.assertEqual(done[:2] + done[3:], ["done", "6", "1"])
 
-        only = self.spawn(
-            *self.command(PYTHON, "-c", self.LISTENER, 8003, 1,
-                          enclave="second"),
-            env=self.env, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE)
+        only = self.background(PYTHON, "-c", self.LISTENER, 8003, 1,
+                               enclave="second")
         self.assertEqual(only.stdout.readline(), "ready\n")
         self.assertEqual(self.enclave_connects(first, 8003)[0], "failed")
         self.assertEqual(self.enclave_connects(second, 8003)[:2],
                          ["done", "6"])
+
+
+class Programs(application_test.Case, Case):
+    """socat, and programs in C, Python and Go, which know nothing of this,
+    on both sides; they are the same files."""
+    NAMES = ("c", "go", "python", "socat")
+    CONTROL = 6000              # the port of the enclave's own program
+    SOURCES = harness.HERE / "parent_programs"
+
+    def make(self):
+        """The files for /app in the enclave, which are run here as well"""
+        files = {"python": (self.SOURCES / "echo.py").read_bytes()}
+        subprocess.run(["cc", "-static", "-Wall", "-Wextra", "-Werror", "-o",
+                        self.dir / "c", self.SOURCES / "echo.c"], check=True)
+        subprocess.run(["go", "build", "-o", self.dir / "go",
+                        self.SOURCES / "echo.go"], check=True,
+                       env={**os.environ, "CGO_ENABLED": "0",
+                            "GO111MODULE": "off",
+                            "GOCACHE": str(harness.BUILD / "go-cache")})
+        socat = shutil.which("socat")
+        listed = subprocess.run(["ldd", socat], check=True, text=True,
+                                stdout=subprocess.PIPE).stdout
+        for path in [socat, *re.findall(r"(/\S+)", listed)]:
+            files[pathlib.Path(path).name] = pathlib.Path(path).read_bytes()
+        for name in "c", "go":
+            files[name] = (self.dir / name).read_bytes()
+        self.file("python", files["python"])
+        return files
+
+    def server(self, name, port, folder):
+        if name == "socat":
+            return [*self.socat(folder), f"VSOCK-LISTEN:{port},fork", "PIPE"]
+        return [*self.start_of(name, folder), "listen", str(port)]
+
+    def client(self, name, cid, port, line, folder):
+        """The words, and what is its standard input"""
+        if name == "socat":
+            return [*self.socat(folder), "-t60", "-",
+                    f"VSOCK-CONNECT:{cid}:{port}"], line + "\n"
+        return [*self.start_of(name, folder), "connect", str(cid), str(port),
+                line], ""
+
+    def socat(self, folder):
+        if folder == self.dir:
+            return ["socat"]
+        # With the libraries of this host's
+        return ["/app/ld-linux-x86-64.so.2", "--library-path", "/app",
+                "/app/socat"]
+
+    def start_of(self, name, folder):
+        return [*([PYTHON] if name == "python" else []), f"{folder}/{name}"]
+
+    def answer(self, server, line, cid):
+        return f"{line}\n" if server == "socat" else f"{server} {line} {cid}\n"
+
+    def in_enclave(self, cid, words, text):
+        """Have the enclave run a client; what it prints"""
+        result = self.python("""
+            s = socket.socket(V, S)
+            s.settimeout(100)
+            s.connect((int(sys.argv[1]), int(sys.argv[2])))
+            f = s.makefile("rw")
+            print(sys.argv[3], file=f, flush=True)
+            print(f.readline(), end="")
+            """, cid, self.CONTROL, json.dumps([words, text]))
+        return json.loads(result)
+
+    def wait_for_control(self, cid):
+        self.python("""
+            end = time.monotonic() + 100
+            while time.monotonic() < end:
+                s = socket.socket(V, S)
+                if failure(s.connect, (int(sys.argv[1]),
+                                       int(sys.argv[2]))) == "none":
+                    sys.exit(0)
+                time.sleep(0.2)
+            sys.exit(1)
+            """, cid, self.CONTROL)
+
+    def test_each_with_each(self):
+        files = self.make()
+        there = [self.server(name, 6001 + i, "/app")
+                 for i, name in enumerate(self.NAMES)]
+        image = self.build({
+            **files, "servers.json": json.dumps(there).encode(),
+            "controller.py": (self.SOURCES / "controller.py").read_bytes()},
+            ["python3", "/app/controller.py"])
+        enclave, _ = self.run_application(image)
+        cid = enclave["EnclaveCID"]
+        for i, name in enumerate(self.NAMES):
+            self.background(*self.server(name, 7001 + i, self.dir),
+                            stdout=subprocess.DEVNULL)
+        self.wait_for_control(cid)
+
+        for i, server in enumerate(self.NAMES):
+            for client in self.NAMES:
+                line = f"from {client}"
+                with self.subTest(f"{client} to {server} in the enclave"):
+                    words, text = self.client(client, cid, 6001 + i, line,
+                                              self.dir)
+                    result = subprocess.run(
+                        self.command(*words), input=text, env=self.env,
+                        check=False, text=True, timeout=120,
+                        stdout=subprocess.PIPE)
+                    self.assertEqual((result.returncode, result.stdout), (
+                        0, self.answer(server, line, 3)))
+                with self.subTest(f"{client} in the enclave to {server}"):
+                    words, text = self.client(client, 3, 7001 + i, line,
+                                              "/app")
+                    self.assertEqual(self.in_enclave(cid, words, text),
+                                     self.answer(server, line, cid))
 
 
 if __name__ == "__main__":
