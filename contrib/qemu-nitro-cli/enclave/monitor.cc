@@ -37,7 +37,7 @@ bool is_pcr(const nlohmann::json &value)
     if (!value.is_string()) {
         return false;
     }
-    const std::string &text = value.get_ref<const std::string &>();
+    const auto &text = value.get_ref<const std::string &>();
     return text.size() == digits &&
         text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }

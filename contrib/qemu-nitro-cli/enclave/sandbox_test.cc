@@ -200,6 +200,6 @@ TEST_P(SandboxTest, LeavesOutWhatIsNotThere)
 }
 
 INSTANTIATE_TEST_SUITE_P(, SandboxTest, testing::Bool(),
-                         [](const testing::TestParamInfo<bool> &info) {
-    return info.param ? "Namespaces" : "LandlockAlone";
+                         [](const testing::TestParamInfo<bool> &kind) {
+    return kind.param ? "Namespaces" : "LandlockAlone";
 });

@@ -45,7 +45,7 @@ bool is_arm64_kernel(std::string_view head)
     constexpr size_t magic_at = 56;     /* Documentation/arch/arm64/booting */
 
     return head.size() > magic_at &&
-        head.substr(magic_at).starts_with("ARM\x64");
+        head.substr(magic_at).starts_with("ARMd");
 }
 
 /*
