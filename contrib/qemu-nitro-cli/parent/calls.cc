@@ -103,8 +103,8 @@ void bind_name(const Descriptor &socket, const std::string &name)
 
     un.sun_family = AF_UNIX;
     name.copy(un.sun_path, sizeof(un.sun_path));
-    ::bind(socket.get(), reinterpret_cast<const sockaddr *>(&un),
-           offsetof(sockaddr_un, sun_path) + name.size());
+    (void)::bind(socket.get(), reinterpret_cast<const sockaddr *>(&un),
+                 offsetof(sockaddr_un, sun_path) + name.size());
 }
 
 /* Does a descriptor of the thread have FD_CLOEXEC? */
@@ -125,7 +125,7 @@ bool closes_on_exec(pid_t thread, int fd)
 void copy_settings(const Descriptor &from, const Descriptor &to)
 {
     for (int name : {SO_SNDTIMEO, SO_RCVTIMEO}) {
-        timeval time = option_of<timeval>(from, name);
+        auto time = option_of<timeval>(from, name);
 
         setsockopt(to.get(), SOL_SOCKET, name, &time, sizeof(time));
     }
@@ -441,7 +441,7 @@ Calls::Attempt Calls::attempt_of(uint64_t cookie)
  */
 void Calls::settle(uint64_t cookie)
 {
-    Attempt attempt = attempt_of(cookie);
+    auto attempt = attempt_of(cookie);
 
     if (attempt == connecting_.end()) {
         return;
@@ -514,7 +514,7 @@ void Calls::accept(const Call &call)
     } else if (!is_blocking(s.socket)) {
         notifications_.answer(call, EAGAIN);
     } else {
-        timeval time = option_of<timeval>(s.socket, SO_RCVTIMEO);
+        auto time = option_of<timeval>(s.socket, SO_RCVTIMEO);
         microseconds wait(time.tv_sec * int64_t{1000000} + time.tv_usec);
 
         accepting_.push_back({call, std::move(s.socket),
@@ -766,7 +766,7 @@ void Calls::progress()
     Clock::time_point now = Clock::now();
 
     for (auto at = connecting_.begin(); at != connecting_.end();) {
-        Attempt attempt = at++;
+        auto attempt = at++;
 
         if (!advance(attempt) && attempt->deadline <= now) {
             finish(attempt, ETIMEDOUT, 0);
@@ -778,11 +778,10 @@ void Calls::progress()
         bool is_over = is_ready(accepting->listener, POLLIN) ||
             (accepting->end && is_ready(accepting->end, POLLIN));
 
-        if (is_over && !notifications_.is_waiting(call)) {
-            accepting_.erase(accepting);
-        } else if (is_over && try_accept(call, accepting->listener,
-                                         call.number == SYS_accept4
-                                         ? argument(call, 3) : 0)) {
+        if (is_over && (!notifications_.is_waiting(call) ||
+                        try_accept(call, accepting->listener,
+                                   call.number == SYS_accept4
+                                   ? argument(call, 3) : 0))) {
             accepting_.erase(accepting);
         } else if (accepting->deadline && *accepting->deadline <= now) {
             notifications_.answer(call, EAGAIN);
