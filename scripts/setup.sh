@@ -1,10 +1,16 @@
 # Sourced by run and check: install what is missing, and set up the build.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-# Install the packages of these lists in scripts/ that are not there.
+# Install the packages of these lists in scripts/ that are not there.  What stands
+# as PACKAGE|COMMAND is there if the command is: it may be somebody else's package,
+# which Debian's conflicts with.
 install_dependencies() {
     missing=
     for p in $(cd "$top/scripts" && sed 's/#.*//' "$@"); do
+        case $p in
+        *'|'*) ! command -v "${p#*|}" > /dev/null || continue ;;
+        esac
+        p=${p%|*}
         dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null |
             grep -q '^install ok installed$' || missing="$missing $p"
     done
