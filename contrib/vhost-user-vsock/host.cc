@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 
 #include "decimal.hh"
+#include "passing.hh"
 
 namespace {
 
@@ -46,29 +47,6 @@ void discard_command(const Descriptor &fd)
     std::array<char, max_command> text;
 
     (void)!recv(fd.get(), text.data(), text.size(), MSG_DONTWAIT);
-}
-
-/* Read a line of this size, with the descriptor that may come along. */
-bool receive_line(int fd, char *text, size_t size, Descriptor *passed)
-{
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
-    iovec iov = {text, size};
-    msghdr message = {};
-
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    cmsghdr *first = n < 0 ? nullptr : CMSG_FIRSTHDR(&message);
-    if (first && first->cmsg_level == SOL_SOCKET &&
-        first->cmsg_type == SCM_RIGHTS) {
-        int received;
-
-        memcpy(&received, CMSG_DATA(first), sizeof(received));
-        passed->reset(received);
-    }
-    return n == static_cast<ssize_t>(size);
 }
 
 /* The type of a connection over a program's socket, if it can be one */
@@ -362,7 +340,8 @@ void Host::read_command(uint64_t id, bool at_end)
         return discard_command(program.fd);
     }
     Descriptor passed;
-    if (receive_line(fd, text.data(), length, &passed)) {
+    if (receive_with_descriptor(fd, text.data(), length, MSG_DONTWAIT, &passed)
+        == static_cast<ssize_t>(length)) {
         open(*port, std::move(program), std::move(passed));
     }
 }

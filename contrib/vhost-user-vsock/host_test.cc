@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "host.hh"
+#include "passing.hh"
 #include "testing/fake_rx_buffers.hh"
 #include "testing/temporary_directory.hh"
 
@@ -95,24 +96,13 @@ protected:
     Descriptor pass_socket(const Descriptor &to, const std::string &line,
                            int type, const std::string &before = "")
     {
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
         int ends[2];
 
         EXPECT_EQ(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
         Descriptor ours(ends[0]), passed(ends[1]);
         send(ours.get(), before.data(), before.size(), 0);
-        iovec iov = {const_cast<char *>(line.data()), line.size()};
-        msghdr message = {};
-        message.msg_iov = &iov;
-        message.msg_iovlen = 1;
-        message.msg_control = control;
-        message.msg_controllen = sizeof(control);
-        cmsghdr *first = CMSG_FIRSTHDR(&message);
-        first->cmsg_level = SOL_SOCKET;
-        first->cmsg_type = SCM_RIGHTS;
-        first->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(first), &ends[1], sizeof(int));
-        EXPECT_EQ(sendmsg(to.get(), &message, 0),
+        EXPECT_EQ(send_with_descriptors(to.get(), line.data(), line.size(),
+                                        {{passed.get()}}),
                   static_cast<ssize_t>(line.size()));
         loop.run_once(0);
         return ours;

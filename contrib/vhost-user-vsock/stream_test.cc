@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "passing.hh"
 #include "stream.hh"
 
 #include <algorithm>
@@ -102,22 +103,9 @@ TEST_F(StreamTest, Drained)
 /* A program's descriptors end a read early; they are not taken. */
 TEST_F(StreamTest, DescriptorsOfAProgram)
 {
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
-    char byte = '1';
-    iovec iov = {&byte, 1};
-    msghdr message = {};
-
     start();
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr *c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    *reinterpret_cast<int *>(CMSG_DATA(c)) = program.get();
-    ASSERT_EQ(sendmsg(program.get(), &message, 0), 1);
+    ASSERT_EQ(send_with_descriptors(program.get(), "1", 1, {{program.get()}}),
+              1);
     send("2");
 
     EXPECT_EQ(read(4), "1");

@@ -29,6 +29,7 @@
 #include <thread>
 
 #include "device.hh"
+#include "passing.hh"
 
 extern "C" {
 #include "target.h"
@@ -164,26 +165,10 @@ void Qemu::drain(int flags)
 void Qemu::send_all(const std::vector<uint8_t> &bytes,
                     const std::vector<int> &fds)
 {
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int)
-                                                 * max_descriptors)> control;
-    iovec iov = {const_cast<uint8_t *>(bytes.data()), bytes.size()};
-    msghdr m = {};
-
-    m.msg_iov = &iov;
-    m.msg_iovlen = 1;
-    if (!fds.empty()) {
-        control.fill(0);
-        m.msg_control = control.data();
-        m.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-        cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-        memcpy(CMSG_DATA(c), fds.data(), fds.size() * sizeof(int));
-    }
     if (!bytes.empty()) {
         /* It may have hung up. */
-        (void)!sendmsg(socket_.get(), &m, MSG_NOSIGNAL);
+        (void)!send_with_descriptors(socket_.get(), bytes.data(), bytes.size(),
+                                     fds);
     }
 }
 

@@ -18,6 +18,8 @@
 #include <sys/un.h>
 
 #include "decimal.hh"
+#include "passing.hh"
+#include "support/alarm.hh"
 #include "vsock_name.hh"
 
 namespace {
@@ -78,22 +80,10 @@ void fill(const Descriptor &socket)
 bool send_request(const Descriptor &control, uint32_t port,
                   const Descriptor &passed)
 {
-    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
     std::string line = "CONNECT " + std::to_string(port) + "\n";
-    iovec iov = {line.data(), line.size()};
-    msghdr message = {};
-    int fd = passed.get();
 
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    message.msg_control = ancillary;
-    message.msg_controllen = sizeof(ancillary);
-    cmsghdr *first = CMSG_FIRSTHDR(&message);
-    first->cmsg_level = SOL_SOCKET;
-    first->cmsg_type = SCM_RIGHTS;
-    first->cmsg_len = CMSG_LEN(sizeof(fd));
-    memcpy(CMSG_DATA(first), &fd, sizeof(fd));
-    return sendmsg(control.get(), &message, MSG_NOSIGNAL)
+    return send_with_descriptors(control.get(), line.data(), line.size(),
+                                 {{passed.get()}})
         == static_cast<ssize_t>(line.size());
 }
 
@@ -536,7 +526,7 @@ bool Calls::try_accept(const Call &call, const Descriptor &listener, int flags)
         made = std::move(entry->accepted.front());
         entry->accepted.pop_front();
     } else if (is_ready(listener, POLLIN)) {
-        Hurry hurry;
+        Alarm alarm(max_wait_ms);
 
         made.reset(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     }

@@ -20,6 +20,7 @@
 #include "parent/filter.hh"
 #include "parent/notifications.hh"
 #include "parent/target.hh"
+#include "passing.hh"
 #include "support/errors.hh"
 
 namespace {
@@ -42,49 +43,21 @@ struct Report {
 
 bool send_report(int channel, int error, int listener)
 {
-    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))] = {};
-    Report report = {error};
-    iovec iov = {&report, sizeof(report)};
-    msghdr message = {};
+    const Report report = {error};
+    std::span<const int> passed(&listener, listener >= 0 ? 1 : 0);
 
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    if (listener >= 0) {
-        message.msg_control = ancillary;
-        message.msg_controllen = sizeof(ancillary);
-        cmsghdr *first = CMSG_FIRSTHDR(&message);
-        first->cmsg_level = SOL_SOCKET;
-        first->cmsg_type = SCM_RIGHTS;
-        first->cmsg_len = CMSG_LEN(sizeof(listener));
-        memcpy(CMSG_DATA(first), &listener, sizeof(listener));
-    }
-    return sendmsg(channel, &message, MSG_NOSIGNAL) == sizeof(report);
+    return send_with_descriptors(channel, &report, sizeof(report), passed)
+        == sizeof(report);
 }
 
 /* False at the end: the child has begun the program, or died. */
 bool receive_report(const Descriptor &channel, int *error,
                     Descriptor *listener)
 {
-    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int))];
     Report report = {};
-    iovec iov = {&report, sizeof(report)};
-    msghdr message = {};
-    ssize_t n;
+    ssize_t n = receive_with_descriptor(channel.get(), &report, sizeof(report),
+                                        0, listener);
 
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    message.msg_control = ancillary;
-    message.msg_controllen = sizeof(ancillary);
-    do {
-        n = recvmsg(channel.get(), &message, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    cmsghdr *first = n < 0 ? nullptr : CMSG_FIRSTHDR(&message);
-    if (first && first->cmsg_type == SCM_RIGHTS) {
-        int fd;
-
-        memcpy(&fd, CMSG_DATA(first), sizeof(fd));
-        listener->reset(fd);
-    }
     *error = report.error;
     return n == sizeof(report);
 }
@@ -173,7 +146,7 @@ Program::Program(std::vector<std::string> words) : words_(std::move(words))
     Descriptor theirs(ends[1]);
     /* The supervisor takes signals by a descriptor; the program does not. */
     sigfillset(&all);
-    for (int s : {SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU}) {
+    for (int s : {SIGTSTP, SIGTTIN, SIGTTOU}) {
         sigdelset(&all, s);
     }
     sigprocmask(SIG_BLOCK, &all, &mask);

@@ -6,18 +6,17 @@
 #include "parent/registry.hh"
 
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include "decimal.hh"
 #include "enclave/runtime.hh"
+#include "support/alarm.hh"
 #include "support/errors.hh"
 #include "support/files.hh"
 #include "support/process.hh"
@@ -29,7 +28,6 @@ namespace fs = std::filesystem;
 constexpr int lock_wait_ms = 2000;
 constexpr uint32_t first_free_port = 1024;
 constexpr int max_tries = 1000;             /* ports, for VMADDR_PORT_ANY */
-constexpr int hurry_ms = 20;
 
 /* connect() and bind(), for a path */
 template <class Call>
@@ -82,24 +80,6 @@ uint32_t random_port()
 }
 
 } // namespace
-
-Hurry::Hurry()
-{
-    const timeval time = {0, hurry_ms * 1000};
-    const itimerval timer = {time, time};
-    struct sigaction action = {};
-
-    action.sa_handler = [](int) {};
-    sigaction(SIGALRM, &action, nullptr);
-    setitimer(ITIMER_REAL, &timer, nullptr);
-}
-
-Hurry::~Hurry()
-{
-    const itimerval none = {};
-
-    setitimer(ITIMER_REAL, &none, nullptr);
-}
 
 std::set<std::string> socket_paths()
 {
@@ -253,7 +233,7 @@ int Registry::connect_to_parent(const Descriptor &socket, uint32_t port) const
 {
     for (const std::string &base : {local_, shared_,
                                     runtime_.parent_vsock()}) {
-        Hurry hurry;
+        Alarm alarm(max_wait_ms);
 
         if (at_path(::connect, socket,
                     base + "_" + std::to_string(port)) == 0) {

@@ -89,15 +89,9 @@ private:
 std::set<std::string> socket_paths();
 
 /*
- * While this exists, a call that blocks ends with EINTR.  The program's socket
- * may be a blocking one, and that cannot be changed for one process only.
+ * How long a call on the program's own socket may wait.  The socket may be a
+ * blocking one, and that cannot be changed for one process only.
  */
-class Hurry {
-public:
-    Hurry();
-    Hurry(const Hurry &) = delete;
-    Hurry &operator=(const Hurry &) = delete;
-    ~Hurry();
-};
+constexpr int max_wait_ms = 20;
 
 #endif

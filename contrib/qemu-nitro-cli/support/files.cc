@@ -8,21 +8,17 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 
+#include "support/alarm.hh"
 #include "support/errors.hh"
 
 namespace {
 
 const char *const read_advice = "Check that the file exists and can be read.";
-
-/* How often waiting for a lock is interrupted, after its time is over */
-constexpr int alarm_ms = 50;
 
 /* Not made of another file's name, which may be as long as names can be */
 constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
@@ -49,46 +45,6 @@ template <typename Step> ssize_t repeat(size_t size, Step step)
     }
     return done;
 }
-
-/*
- * Interrupts a system call that waits, after some time, and again and again:
- * the signal may come just before the call.
- */
-class Alarm {
-public:
-    explicit Alarm(int milliseconds)
-    {
-        struct sigaction action = {};
-        itimerval timer = {time_of(alarm_ms), time_of(milliseconds)};
-        sigset_t set;
-
-        action.sa_handler = [](int) {};
-        sigaction(SIGALRM, &action, &action_);
-        sigemptyset(&set);
-        sigaddset(&set, SIGALRM);
-        sigprocmask(SIG_UNBLOCK, &set, &mask_);
-        setitimer(ITIMER_REAL, &timer, nullptr);
-    }
-    Alarm(const Alarm &) = delete;
-    Alarm &operator=(const Alarm &) = delete;
-    ~Alarm()
-    {
-        itimerval none = {};
-
-        setitimer(ITIMER_REAL, &none, nullptr);
-        sigprocmask(SIG_SETMASK, &mask_, nullptr);
-        sigaction(SIGALRM, &action_, nullptr);
-    }
-
-private:
-    static timeval time_of(int milliseconds)
-    {
-        return {milliseconds / 1000, milliseconds % 1000 * 1000};
-    }
-
-    struct sigaction action_;
-    sigset_t mask_;
-};
 
 } // namespace
 

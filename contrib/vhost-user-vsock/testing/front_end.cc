@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "passing.hh"
 #include "testing/front_end.hh"
 
 #include <algorithm>
@@ -247,22 +248,7 @@ FrontEnd::~FrontEnd()
 void FrontEnd::send_raw(const void *data, size_t size,
                         const std::vector<int> &fds)
 {
-    std::vector<uint8_t> control(CMSG_SPACE(fds.size() * sizeof(int)));
-    iovec iov = {const_cast<void *>(data), size};
-    msghdr message = {};
-
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    if (!fds.empty()) {
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        cmsghdr *c = CMSG_FIRSTHDR(&message);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-        memcpy(CMSG_DATA(c), fds.data(), fds.size() * sizeof(int));
-    }
-    if (sendmsg(socket_.get(), &message, MSG_NOSIGNAL) !=
+    if (send_with_descriptors(socket_.get(), data, size, fds) !=
         static_cast<ssize_t>(size)) {
         fail_errno("sending a vhost-user message");
     }
