@@ -213,7 +213,7 @@ struct ArchiveReader::ArchiveStream : Stream {
     {
         piece.clear();
         if (has_data) {
-            reader->read_block(piece);
+            reader->read_piece(piece);
         }
     }
     std::string digest() override { return reader->digests().stored; }
@@ -476,24 +476,38 @@ ArchiveReader::Digests ArchiveReader::digests()
     return source_->digests();
 }
 
+/* The next block of the entry's data, valid until the next call */
+std::optional<ArchiveReader::Block> ArchiveReader::next_block()
+{
+    const void *data;
+    size_t size;
+    la_int64_t offset;
+    int result = archive_read_data_block(archive_.get(), &data, &size,
+                                         &offset);
+
+    check(result);
+    if (result == ARCHIVE_EOF) {
+        return {};
+    }
+    if (offset < 0) {
+        fail("data at a negative offset");
+    }
+    return Block{{static_cast<const uint8_t *>(data), size},
+                 static_cast<uint64_t>(offset)};
+}
+
 /* The next bytes of a stream: several of the small blocks of libarchive */
-void ArchiveReader::read_block(Bytes &piece)
+void ArchiveReader::read_piece(Bytes &piece)
 {
     constexpr size_t enough = 256 << 10;
 
     while (piece.size() < enough) {
-        const void *data;
-        size_t n;
-        la_int64_t offset;
-        int result = archive_read_data_block(archive_.get(), &data, &n,
-                                             &offset);
+        std::optional<Block> block = next_block();
 
-        check(result);
-        if (result == ARCHIVE_EOF) {
+        if (!block) {
             return;
         }
-        auto bytes = static_cast<const uint8_t *>(data);
-        piece.insert(piece.end(), bytes, bytes + n);
+        piece.insert(piece.end(), block->data.begin(), block->data.end());
     }
 }
 
@@ -519,22 +533,9 @@ Blob ArchiveReader::unpack(const std::shared_ptr<Spool> &spool)
         size += more;
     };
 
-    for (;;) {
-        const void *data;
-        size_t n;
-        la_int64_t offset;
-        int result = archive_read_data_block(archive_.get(), &data, &n,
-                                             &offset);
-
-        check(result);
-        if (result == ARCHIVE_EOF) {
-            break;
-        }
-        if (offset < 0) {
-            fail("data at a negative offset");
-        }
-        grow(static_cast<uint64_t>(offset) + n);
-        spool->write(offset, data, n);
+    while (std::optional<Block> block = next_block()) {
+        grow(block->offset + block->data.size());
+        spool->write(block->offset, block->data.data(), block->data.size());
     }
     /* A sparse file may end in a hole. */
     if (archive_entry_size_is_set(entry_) && archive_entry_size(entry_) > 0) {

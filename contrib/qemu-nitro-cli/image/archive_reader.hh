@@ -11,6 +11,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "descriptor.hh"
@@ -80,6 +82,10 @@ private:
     struct ArchiveStream;
     struct FastGzip;
     enum class Form { archive, tar, stream };
+    struct Block {
+        std::span<const uint8_t> data;
+        uint64_t offset;                /* of the data in the entry */
+    };
 
     ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit,
                   Form form);
@@ -92,7 +98,8 @@ private:
                                                UnpackLimit &limit,
                                                bool is_hashed);
     void open_source(bool can_skip);
-    void read_block(Bytes &piece);
+    std::optional<Block> next_block();
+    void read_piece(Bytes &piece);
     void charge(uint64_t bytes);
     Blob unpack(const std::shared_ptr<Spool> &spool);
     bool is_compressed() const;
