@@ -109,6 +109,7 @@ private:
     void on_end_of_backend(const std::string &how);
     void reap();
     void booted();
+    bool is_removed() const;
     void save_or_throw() const;
     void save();
     void tell(const json &what);
@@ -150,6 +151,14 @@ void Supervisor::save_or_throw() const
     file.commit();
 }
 
+/* Has somebody removed the directory, or begun to? */
+bool Supervisor::is_removed() const
+{
+    struct stat st;
+
+    return fstat(lock_.get(), &st) || st.st_nlink == 0;
+}
+
 /*
  * Write the state file.  An enclave goes on without that, for example on a full
  * file system: others see its last state, and writing is tried again.
@@ -157,6 +166,10 @@ void Supervisor::save_or_throw() const
 void Supervisor::save()
 {
     save_at_.reset();
+    if (is_removed()) {
+        /* A new file would be in the way of who removes the directory. */
+        return;
+    }
     try {
         save_or_throw();
     } catch (const Error &) {
@@ -427,8 +440,6 @@ void Supervisor::check_backend()
 
 void Supervisor::check_time()
 {
-    struct stat st;
-
     check_backend();
     if (save_at_ && Clock::now() >= *save_at_) {
         save();
@@ -436,7 +447,7 @@ void Supervisor::check_time()
     if (phase_ == Phase::booting && Clock::now() >= deadline_) {
         end("the enclave has sent no heartbeat for "
             + std::to_string(plan_.boot_seconds) + " s");
-    } else if (fstat(lock_.get(), &st) || st.st_nlink == 0) {
+    } else if (is_removed()) {
         end("somebody has removed the directory of its state");
     }
 }
