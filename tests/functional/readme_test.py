@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 
+import attestation
 import harness
 
 README = (harness.TOP / "README.md").read_text(encoding="utf-8")
@@ -74,9 +75,16 @@ class Tour(harness.Case):
         self.assertIn('"SignatureCheck": true', said[1])
         self.assertIn("hello: Hello from the enclave!", said[2])
         self.assertIn('"State": "RUNNING"', said[3])
-        self.assertIn('"Verified": true', said[4])
-        self.assertIn('"Terminated": true', said[4])
-        self.assertEqual(os.listdir(self.dir / "RUNT/qemu-nitro"), ["lock"])
+        payload = attestation.check_document(
+            (self.dir / "tour/another-document").read_bytes(),
+            (self.dir / "tour/root.pem").read_bytes())
+        self.assertEqual(payload["nonce"], b"a nonce of 16 by")
+        self.assertIn('"Verified": true', said[5])
+        self.assertIn('"Terminated": true', said[5])
+        self.assertEqual(sorted(os.listdir(self.dir / "RUNT/qemu-nitro")),
+                         ["lock", "parent"])
+        self.assertEqual(os.listdir(self.dir / "RUNT/qemu-nitro/parent"),
+                         ["lock"])
 
 
 if __name__ == "__main__":
