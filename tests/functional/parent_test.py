@@ -75,8 +75,9 @@ class Case(cli_run_test.Case):
 
     def background(self, *words, stdout=subprocess.PIPE, enclave=None,
                    **kwargs):
-        process = self.spawn(*self.command(*words, enclave=enclave), env=self.env, text=True,
-                             stdout=stdout, stderr=subprocess.PIPE, **kwargs)
+        process = self.spawn(*self.command(*words, enclave=enclave),
+                             env=self.env, text=True, stdout=stdout,
+                             stderr=subprocess.PIPE, **kwargs)
 
         # The supervisor passes the signal on: the program ends as well.
         def end():
