@@ -142,14 +142,8 @@ protected:
     }
     void answer(const PacketHeader &to, Op op)
     {
-        PacketHeader h;
+        PacketHeader h = reply_to(to, op);
 
-        h.src_cid = to.dst_cid;
-        h.src_port = to.dst_port;
-        h.dst_cid = to.src_cid;
-        h.dst_port = to.src_port;
-        h.type = to.type;
-        h.op = static_cast<uint16_t>(op);
         h.buf_alloc = 1 << 20;
         m.receive(h, {});
     }

@@ -81,8 +81,6 @@ void Multiplexer::report(ConnectionReport::What what, const Connection &c)
 /* A packet that belongs to no connection */
 void Multiplexer::refuse(const PacketHeader &h)
 {
-    PacketHeader r;
-
     if (static_cast<Op>(h.op) == Op::rst) {
         return;
     }
@@ -97,13 +95,7 @@ void Multiplexer::refuse(const PacketHeader &h)
         observe_({ConnectionReport::What::refused, true, address, h.type, 0,
                   0});
     }
-    r.src_cid = h.dst_cid;
-    r.src_port = h.dst_port;
-    r.dst_cid = h.src_cid;
-    r.dst_port = h.src_port;
-    r.type = h.type;
-    r.op = static_cast<uint16_t>(Op::rst);
-    resets_.push_back(r);
+    resets_.push_back(reply_to(h, Op::rst));
 }
 
 void Multiplexer::receive(const PacketHeader &h, const Iov &payload)

@@ -110,6 +110,20 @@ struct IovArray {
     size_t size = 0;            /* bytes */
 };
 
+/* A packet in the other direction of the same connection, without payload */
+inline PacketHeader reply_to(const PacketHeader &h, Op op)
+{
+    PacketHeader reply;
+
+    reply.src_cid = h.dst_cid;
+    reply.src_port = h.dst_port;
+    reply.dst_cid = h.src_cid;
+    reply.dst_port = h.src_port;
+    reply.type = h.type;
+    reply.op = static_cast<uint16_t>(op);
+    return reply;
+}
+
 /* The header at the beginning of `iov`; empty if that is too short */
 std::optional<PacketHeader> read_header(const Iov &iov);
 

@@ -96,14 +96,8 @@ public:
 private:
     void accept(const PacketHeader &to)
     {
-        PacketHeader h;
+        PacketHeader h = reply_to(to, Op::response);
 
-        h.src_cid = to.dst_cid;
-        h.src_port = to.dst_port;
-        h.dst_cid = to.src_cid;
-        h.dst_port = to.src_port;
-        h.type = to.type;
-        h.op = static_cast<uint16_t>(Op::response);
         h.buf_alloc = 1 << 16;
         multiplexer.receive(h, {});
     }
