@@ -12,31 +12,12 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "hw/core/eif.h"
+#include "eif-expect-error.h"
 #include "eif-image.h"
 
 static char *tmp_dir;
 static char *image_path;
 static G_GNUC_UNUSED char *other_path;  /* of a ramdisk to add, for one */
-
-/*
- * @err must be one line, naming each of @words, which are separated by '|'.
- * Frees it.
- */
-static inline void expect_error(Error **err, const char *words)
-{
-    g_auto(GStrv) list = g_strsplit(words, "|", -1);
-    int i;
-
-    g_assert_nonnull(*err);
-    for (i = 0; list[i]; i++) {
-        if (!strstr(error_get_pretty(*err), list[i])) {
-            g_error("no '%s' in '%s'", list[i], error_get_pretty(*err));
-        }
-    }
-    g_assert_null(strchr(error_get_pretty(*err), '\n'));
-    error_free(*err);
-    *err = NULL;
-}
 
 /* A version 4 image with one section of each kind and two ramdisks more */
 static inline void make_standard(TestEif *eif)

@@ -9,6 +9,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "hw/i386/nitro_enclave_setup.h"
+#include "eif-expect-error.h"
 
 #define KERNEL_SIZE (2 * MiB)
 
@@ -57,21 +58,6 @@ static void put(uint8_t *header, unsigned at, unsigned bytes, uint64_t value)
         header[at++] = value;
         value >>= 8;
     }
-}
-
-static void expect_words(Error **err, const char *words)
-{
-    g_auto(GStrv) list = g_strsplit(words, "|", -1);
-    int i;
-
-    g_assert_nonnull(*err);
-    for (i = 0; list[i]; i++) {
-        if (!strstr(error_get_pretty(*err), list[i])) {
-            g_error("no '%s' in '%s'", list[i], error_get_pretty(*err));
-        }
-    }
-    error_free(*err);
-    *err = NULL;
 }
 
 static void test_good(void)
@@ -177,7 +163,7 @@ static void test_fields(void)
                        fields[i].value, ok ? "ok" : error_get_pretty(err));
         if (fields[i].words) {
             g_assert_false(ok);
-            expect_words(&err, fields[i].words);
+            expect_error(&err, fields[i].words);
         } else {
             g_assert_null(err);
             g_assert_true(ok);
@@ -200,10 +186,10 @@ static void test_size(void)
     g_assert_cmpuint(setup.size, ==, 5 * 512);
     g_assert_false(nitro_enclave_setup_parse(header, 5 * 512 + 0x200, &setup,
                                              &err));
-    expect_words(&err, "no code|2560");
+    expect_error(&err, "no code|2560");
     g_assert_false(nitro_enclave_setup_parse(header, NE_SETUP_HEADER_END,
                                              &setup, &err));
-    expect_words(&err, "no code|656");
+    expect_error(&err, "no code|656");
 }
 
 static uint64_t place(const NitroEnclaveSetup *setup, uint64_t below_4g,
@@ -226,7 +212,7 @@ static void refuse(const NitroEnclaveSetup *setup, uint64_t below_4g,
 
     g_assert_false(nitro_enclave_setup_place(setup, &ram, size, &address,
                                              &err));
-    expect_words(&err, words);
+    expect_error(&err, words);
 }
 
 static void test_place(void)
