@@ -53,7 +53,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "packet.hh"
 #include "stream.hh"

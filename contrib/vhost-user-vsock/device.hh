@@ -16,6 +16,7 @@
 #ifndef VHOST_USER_VSOCK_DEVICE_HH
 #define VHOST_USER_VSOCK_DEVICE_HH
 
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <string>

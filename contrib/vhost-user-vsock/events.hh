@@ -42,6 +42,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "descriptor.hh"
 #include "multiplexer.hh"

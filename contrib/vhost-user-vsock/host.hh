@@ -25,7 +25,11 @@
 #ifndef VHOST_USER_VSOCK_HOST_HH
 #define VHOST_USER_VSOCK_HOST_HH
 
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 

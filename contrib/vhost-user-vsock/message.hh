@@ -14,6 +14,8 @@
 
 #define VIRTIO_RING_NO_LEGACY
 extern "C" {
+#include <cstdint>
+
 #include "libvhost-user.h"
 }
 

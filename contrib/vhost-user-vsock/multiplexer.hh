@@ -14,11 +14,14 @@
 #define VHOST_USER_VSOCK_MULTIPLEXER_HH
 
 #include <array>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <list>
+#include <memory>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "connection.hh"
 #include "loop.hh"

@@ -6,6 +6,7 @@
 #ifndef VHOST_USER_VSOCK_OPTIONS_HH
 #define VHOST_USER_VSOCK_OPTIONS_HH
 
+#include <optional>
 #include <string>
 #include <vector>
 

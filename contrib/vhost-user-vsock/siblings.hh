@@ -12,11 +12,13 @@
 #define VHOST_USER_VSOCK_SIBLINGS_HH
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "loop.hh"
 #include "packet.hh"

@@ -15,6 +15,7 @@
 #include <string>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <utility>
 
 #include "descriptor.hh"
 #include "descriptor_share.hh"

@@ -1,4 +1,5 @@
-"""The directories of qemu-nitro-cli include only what is below them."""
+"""What files of contrib/ include: directories only those below, headers what
+they use of the standard library."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import pathlib
@@ -18,6 +19,35 @@ BELOW = {
     "support": set(),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+
+
+# What a header uses, and where it comes from.  Each GCC's own headers include
+# others of these.
+STANDARD = {
+    "array": r"std::array\b",
+    "chrono": r"std::chrono\b",
+    "cstdint": r"\bu?int(8|16|32|64)_t\b",
+    "deque": r"std::deque\b",
+    "functional": r"std::function\b",
+    "list": r"std::list\b",
+    "map": r"std::map\b",
+    "memory": r"std::(unique_ptr|shared_ptr|make_unique|make_shared)\b",
+    "optional": r"std::(optional|nullopt)\b",
+    "set": r"std::set\b",
+    "span": r"std::span\b",
+    "string": r"std::(string|to_string)\b",
+    "string_view": r"std::string_view\b",
+    "thread": r"std::thread\b",
+    "utility": r"std::(move|exchange|pair|swap|forward)\b",
+    "vector": r"std::vector\b",
+}
+
+
+def missing_includes(text):
+    """The standard headers that the text of a header lacks"""
+    code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    return [name for name, used in STANDARD.items()
+            if re.search(used, code) and f"#include <{name}>" not in code]
 
 
 def wrong_includes(program):
@@ -66,6 +96,16 @@ class Includes(harness.Case):
                 self.write(name, text)
                 self.assertEqual(not list(wrong_includes(self.dir)), good)
                 (self.dir / name).unlink()
+
+    def test_standard(self):
+        headers = list((harness.TOP / "contrib").rglob("*.hh"))
+        self.assertGreater(len(headers), 50)
+        for header in headers:
+            self.assertEqual(missing_includes(header.read_text("utf-8")), [],
+                             header)
+        self.assertEqual(missing_includes("std::span<const uint8_t> f();"),
+                         ["cstdint", "span"])
+        self.assertEqual(missing_includes("/* std::span */"), [])
 
     def test_manual(self):
         """The README lists the same."""

@@ -10,8 +10,10 @@
 #ifndef QEMU_NITRO_CLI_ATTESTATION_CBOR_READER_HH
 #define QEMU_NITRO_CLI_ATTESTATION_CBOR_READER_HH
 
+#include <cstdint>
 #include <span>
 #include <stdexcept>
+#include <vector>
 
 #include "support/bytes.hh"
 

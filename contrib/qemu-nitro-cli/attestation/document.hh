@@ -10,11 +10,13 @@
 #ifndef QEMU_NITRO_CLI_ATTESTATION_DOCUMENT_HH
 #define QEMU_NITRO_CLI_ATTESTATION_DOCUMENT_HH
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "support/bytes.hh"
 

@@ -8,11 +8,13 @@
 #ifndef QEMU_NITRO_CLI_ATTESTATION_DOCUMENT_MAKER_HH
 #define QEMU_NITRO_CLI_ATTESTATION_DOCUMENT_MAKER_HH
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
+#include <vector>
 
 #include "support/bytes.hh"
 

@@ -11,6 +11,11 @@
 #ifndef QEMU_NITRO_CLI_ATTESTATION_VERIFY_HH
 #define QEMU_NITRO_CLI_ATTESTATION_VERIFY_HH
 
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
 #include "attestation/document.hh"
 #include "support/bytes.hh"
 

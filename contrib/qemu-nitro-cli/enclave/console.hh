@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_ENCLAVE_CONSOLE_HH
 #define QEMU_NITRO_CLI_ENCLAVE_CONSOLE_HH
 
+#include <cstdint>
 #include <optional>
 
 #include "enclave/runtime.hh"

@@ -12,9 +12,11 @@
 #ifndef QEMU_NITRO_CLI_ENCLAVE_CONSOLE_LOG_HH
 #define QEMU_NITRO_CLI_ENCLAVE_CONSOLE_LOG_HH
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "descriptor.hh"
 

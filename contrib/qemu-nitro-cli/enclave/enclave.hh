@@ -9,6 +9,7 @@
 #ifndef QEMU_NITRO_CLI_ENCLAVE_ENCLAVE_HH
 #define QEMU_NITRO_CLI_ENCLAVE_ENCLAVE_HH
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>

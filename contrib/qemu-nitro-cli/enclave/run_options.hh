@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_ENCLAVE_RUN_OPTIONS_HH
 #define QEMU_NITRO_CLI_ENCLAVE_RUN_OPTIONS_HH
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>

@@ -27,6 +27,8 @@
 #ifndef QEMU_NITRO_CLI_ENCLAVE_SUPERVISOR_HH
 #define QEMU_NITRO_CLI_ENCLAVE_SUPERVISOR_HH
 
+#include <string>
+
 #include "descriptor.hh"
 #include "enclave/enclave.hh"
 #include "enclave/runtime.hh"

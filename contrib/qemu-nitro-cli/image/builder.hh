@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_BUILDER_HH
 #define QEMU_NITRO_CLI_IMAGE_BUILDER_HH
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

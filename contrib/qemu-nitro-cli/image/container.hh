@@ -10,6 +10,7 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_CONTAINER_HH
 #define QEMU_NITRO_CLI_IMAGE_CONTAINER_HH
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>

@@ -10,6 +10,7 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_CONTENT_HH
 #define QEMU_NITRO_CLI_IMAGE_CONTENT_HH
 
+#include <cstdint>
 #include <ctime>
 #include <functional>
 #include <memory>

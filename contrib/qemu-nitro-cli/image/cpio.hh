@@ -10,6 +10,7 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_CPIO_HH
 #define QEMU_NITRO_CLI_IMAGE_CPIO_HH
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>

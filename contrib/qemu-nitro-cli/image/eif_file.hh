@@ -9,6 +9,7 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_EIF_FILE_HH
 #define QEMU_NITRO_CLI_IMAGE_EIF_FILE_HH
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>

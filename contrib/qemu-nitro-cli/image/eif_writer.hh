@@ -9,8 +9,10 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_EIF_WRITER_HH
 #define QEMU_NITRO_CLI_IMAGE_EIF_WRITER_HH
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "image/architecture.hh"
 #include "image/content.hh"

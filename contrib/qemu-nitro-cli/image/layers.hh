@@ -11,9 +11,11 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_LAYERS_HH
 #define QEMU_NITRO_CLI_IMAGE_LAYERS_HH
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "image/archive_reader.hh"
 #include "image/cpio.hh"

@@ -10,6 +10,7 @@
 #define QEMU_NITRO_CLI_IMAGE_MEASUREMENTS_HH
 
 #include <array>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>

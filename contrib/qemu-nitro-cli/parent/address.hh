@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_PARENT_ADDRESS_HH
 #define QEMU_NITRO_CLI_PARENT_ADDRESS_HH
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <sys/socket.h>

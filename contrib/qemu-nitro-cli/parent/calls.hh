@@ -26,7 +26,9 @@
 #define QEMU_NITRO_CLI_PARENT_CALLS_HH
 
 #include <chrono>
+#include <cstdint>
 #include <list>
+#include <optional>
 #include <poll.h>
 #include <vector>
 

@@ -24,6 +24,7 @@
 #ifndef QEMU_NITRO_CLI_PARENT_REGISTRY_HH
 #define QEMU_NITRO_CLI_PARENT_REGISTRY_HH
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>

@@ -11,6 +11,7 @@
 #ifndef QEMU_NITRO_CLI_SUPPORT_ATOMIC_FILE_HH
 #define QEMU_NITRO_CLI_SUPPORT_ATOMIC_FILE_HH
 
+#include <cstdint>
 #include <string>
 #include <sys/types.h>
 

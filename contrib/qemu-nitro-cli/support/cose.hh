@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_SUPPORT_COSE_HH
 #define QEMU_NITRO_CLI_SUPPORT_COSE_HH
 
+#include <cstdint>
 #include <gnutls/gnutls.h>
 #include <span>
 

@@ -8,6 +8,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 /*
  * nitro-cli's numbers for what goes wrong; also the exit status.  What each

@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_SUPPORT_GNUTLS_HANDLES_HH
 #define QEMU_NITRO_CLI_SUPPORT_GNUTLS_HANDLES_HH
 
+#include <cstdint>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>

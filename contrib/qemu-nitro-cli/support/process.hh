@@ -6,6 +6,7 @@
 #ifndef QEMU_NITRO_CLI_SUPPORT_PROCESS_HH
 #define QEMU_NITRO_CLI_SUPPORT_PROCESS_HH
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <sys/types.h>

@@ -13,7 +13,10 @@
 #ifndef VHOST_USER_VSOCK_TESTING_CONFORMANCE_HH
 #define VHOST_USER_VSOCK_TESTING_CONFORMANCE_HH
 
+#include <cstdint>
 #include <gtest/gtest.h>
+#include <memory>
+#include <string>
 
 #include "testing/guest.hh"
 #include "testing/host_programs.hh"

@@ -6,6 +6,7 @@
 #ifndef VHOST_USER_VSOCK_TESTING_FAKE_RX_BUFFERS_HH
 #define VHOST_USER_VSOCK_TESTING_FAKE_RX_BUFFERS_HH
 
+#include <optional>
 #include <string>
 #include <vector>
 

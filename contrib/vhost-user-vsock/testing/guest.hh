@@ -20,6 +20,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "qemu/compiler.h"
 #include "standard-headers/linux/virtio_vsock.h"
