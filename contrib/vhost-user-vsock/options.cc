@@ -162,7 +162,7 @@ bool set_connect(HostOptions *host, const std::string &value,
     } else {
         *error = option + ": write PORT:unix:PATH or PORT:tcp:HOST:PORT";
     }
-    if (endpoint && !host->connects.emplace(port, *endpoint).second) {
+    if (endpoint && !host->connects.try_emplace(port, *endpoint).second) {
         *error = option + ": port " + std::to_string(port)
             + " has another connect option already; give each port once";
         return false;

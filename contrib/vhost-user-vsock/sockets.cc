@@ -159,8 +159,8 @@ void bind_name(int fd, const std::string &name)
     if (!name.empty() && name.size() <= sizeof(un.sun_path)) {
         un.sun_family = AF_UNIX;
         name.copy(un.sun_path, sizeof(un.sun_path));
-        bind(fd, reinterpret_cast<const sockaddr *>(&un),
-             offsetof(sockaddr_un, sun_path) + name.size());
+        (void)bind(fd, reinterpret_cast<const sockaddr *>(&un),
+                   offsetof(sockaddr_un, sun_path) + name.size());
     }
 }
 

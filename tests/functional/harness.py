@@ -48,8 +48,8 @@ class TapResult(unittest.TestResult):
         self.line("ok", test, f" # SKIP {reason}")
 
     def show(self, test, err):
-        for line in self._exc_info_to_string(err, test).splitlines():
-            print("# " + line)
+        # Of a test that failed, Meson prints what is on standard error.
+        print(self._exc_info_to_string(err, test), file=sys.stderr)
         self.line("not ok", test)
 
     def addSubTest(self, test, subtest, err):

@@ -309,7 +309,7 @@ ArchiveReader::ArchiveReader(std::unique_ptr<Stream> stream, const Blob &blob,
     check(archive_read_support_format_tar(archive_.get()));
     /* some builders' form of an archive of nothing */
     check(archive_read_support_format_empty(archive_.get()));
-    source_.reset(new UnpackedSource(std::move(stream), *this));
+    source_ = std::make_unique<UnpackedSource>(std::move(stream), *this);
     open_source(false);
 }
 

@@ -401,8 +401,8 @@ TEST_P(Layout, WithoutEventIndex)
 }
 
 INSTANTIATE_TEST_SUITE_P(, Layout, testing::Bool(),
-                         [](const testing::TestParamInfo<bool> &info) {
-                             return info.param ? "Indirect" : "Direct";
+                         [](const testing::TestParamInfo<bool> &layout) {
+                             return layout.param ? "Indirect" : "Direct";
                          });
 
 } // namespace
