@@ -27,8 +27,8 @@ install_dependencies() {
     apt-get -q install -y --no-install-recommends $missing >&2
 }
 
-# Build in $build, with progress on the terminal: all, or with "programs" what
-# is run, without tests.
+# Build in $build, and show how far it is: all, or with "programs" what is run,
+# without tests.
 build_project() {
     PATH="/usr/bin:/bin:$PATH"
     export PATH
@@ -42,5 +42,5 @@ build_project() {
         meson configure "$build" -Dtests=true >&2
     fi
     [ "${1-}" = programs ] || touch "$build/with-tests"
-    ninja -C "$build" >&2
+    "$top/scripts/progress" "$build" ninja -C "$build"
 }
