@@ -4,13 +4,19 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import tempfile
 
 import cli_build_test as build
 import harness
 
 PROGRAM = harness.TOP / "ci/qemu-nitro-test"
 STEP = harness.TOP / "ci/action"
+ENTRY = harness.TOP / "ci/container-entry"
+# Mounts of a test's own
+UNSHARE = ["unshare", "--mount"] if os.geteuid() == 0 else \
+    ["unshare", "--map-root-user", "--mount"]
 
 
 class Case(harness.Case):
@@ -34,6 +40,17 @@ class Case(harness.Case):
             [*map(str, args)], cwd=self.dir, env={**self.env, **env},
             check=False, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+
+    def among_mounts(self, mounts, *args, **env):
+        """call(), with these mounts in place: a shell's commands"""
+        return self.call(*UNSHARE, "sh", "-euc", mounts + '\nexec "$@"',
+                         "sh", *args, **env)
+
+    def one_line(self, result, status, *words):
+        self.assertEqual(result.returncode, status, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
 
 
 class Program(Case):
@@ -102,23 +119,146 @@ class Program(Case):
                 ((harness.HELLO, "--lines", "x"), 125, "--lines"),
                 ((harness.HELLO, "--what"), 125, "--what"),
                 ((harness.HELLO, "more"), 125, "--")):
-            result = self.call(PROGRAM, *args)
-            self.assertEqual(result.returncode, status, args)
-            self.assertIn(word, result.stderr)
+            self.one_line(self.call(PROGRAM, *args), status, word)
+
+    def test_does_not_boot(self):
+        """One line; then what it said on its console, if anything"""
+        kernel = harness.bzimage(b"\x0f\x0b")     # an invalid instruction
+        image = self.file("bad.eif", harness.image(kernel))
+        result = self.call(PROGRAM, image, "--", "true",
+                           NITRO_CLI_BOOT_TIMEOUT="5")
+        self.assertEqual(result.returncode, 125, result.stderr)
+        line, _, more = result.stderr.partition("\n")
+        self.assertRegex(line, "^qemu-nitro-test: .*enclave")
+        self.assertTrue(more == "" or more.startswith("--- the end of"), more)
+
+    def test_signal(self):
+        """A container engine's SIGTERM ends the command, then the enclave."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            started = self.dir / "started"
+            script = (f"trap 'echo ended; exit 9' {number.name[3:]};"
+                      f" touch {started}; while :; do sleep 0.1; done")
+            process = self.spawn(PROGRAM, harness.HELLO, "--", "sh", "-c",
+                                 script, cwd=self.dir, env=self.env, text=True,
+                                 stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+            self.wait_for(started, 120)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 128 + number, err)
+            self.assertEqual(out, "ended\n")
+            self.assertEqual(list(self.dir.glob("n.*")), [])
+            started.unlink()
+
+    def test_standard_input(self):
+        """is the command's."""
+        text = self.file("text", b"line\n")
+        with open(text, "rb") as file:
+            result = subprocess.run(
+                [PROGRAM, harness.HELLO, "--", "cat"], env=self.env,
+                check=False, stdin=file, capture_output=True, timeout=300)
+        self.assertEqual((result.returncode, result.stdout), (0, b"line\n"))
+
+    def test_keep(self):
+        """It runs on, until it is ended."""
+        self.one_line(self.call(PROGRAM, harness.HELLO, "--keep"), 125,
+                      "--output")
+        result = self.call(PROGRAM, harness.HELLO, "--output", "out", "--keep")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.addCleanup(self.call, PROGRAM, "--end", "out")
+        env = dict(line.split("=", 1) for line in
+                   (self.dir / "out/enclave.env").read_text().splitlines())
+        self.assertEqual(self.call(
+            harness.TOP / "scripts/attest", env["ENCLAVE_VSOCK"],
+            "document").returncode, 0)
+        self.one_line(self.call(PROGRAM, "--end", "other"), 125, "other")
+        self.assertEqual(self.call(PROGRAM, "--end", "out").returncode, 0)
+        self.assertEqual(list(self.dir.glob("n.*")), [])
+        self.one_line(self.call(PROGRAM, "--end", "out"), 125, "out")
+        (self.dir / "out/enclave.env").write_text("XDG_RUNTIME_DIR=/etc\n")
+        self.one_line(self.call(PROGRAM, "--end", "out"), 125, "/etc")
+
+    def test_keep_after_a_failure(self):
+        """Nobody would end it."""
+        result = self.call(PROGRAM, harness.HELLO, "--output", "out", "--keep",
+                           "--", "false")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(list(self.dir.glob("n.*")), [])
+
+    def test_where_it_cannot_write(self):
+        self.one_line(self.call(PROGRAM, harness.HELLO, "--", "true",
+                                TMPDIR="/proc/none"), 125, "/proc/none")
+        self.one_line(self.call(PROGRAM, harness.HELLO, "--output",
+                                "/proc/none", "--", "true"), 125,
+                      "/proc/none")
 
     def test_full_disk(self):
-        result = self.call(PROGRAM, harness.HELLO, "--", "true",
-                           TMPDIR="/proc/none")
-        self.assertEqual(result.returncode, 125)
-        self.assertIn("/proc/none", result.stderr)
+        # A longer name is not taken: the sockets' paths would be too long.
+        full = tempfile.mkdtemp(prefix="f", dir="/tmp")
+        self.addCleanup(os.rmdir, full)
+        mount = f"mount -t tmpfs -o size=16k tmpfs {full}"
+        self.one_line(self.among_mounts(mount, PROGRAM, harness.HELLO, "--",
+                                        "true", TMPDIR=full), 125, full)
+
+    def test_full_tmp(self):
+        """There is another place, in most containers."""
+        mount = "mount -t tmpfs -o size=16k tmpfs /tmp"
+        command = PROGRAM, harness.HELLO, "--", "sh", "-c", "echo $PCR0"
+        result = self.among_mounts(mount, *command, TMPDIR="", HOME="/none")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len(result.stdout.strip()), 96)
+        mount += "; mount -t tmpfs -o size=16k tmpfs /dev/shm"
+        self.one_line(self.among_mounts(mount, *command, TMPDIR=""), 125,
+                      "/tmp", "TMPDIR")
+
+    def test_read_only(self):
+        """As with the option --read-only of container engines"""
+        mount = "mount -o remount,bind,ro /"
+        if os.path.ismount("/tmp"):
+            mount += "; mount -o remount,bind,ro /tmp"
+        result = self.among_mounts(mount, PROGRAM,
+                                   harness.HELLO, "--", "true", TMPDIR="")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_without_user_namespaces(self):
+        """None is needed: containers may not have any."""
+        result = self.call(
+            "unshare", "--user", "--map-root-user", "sh", "-euc",
+            'echo 0 > /proc/sys/user/max_user_namespaces; ! unshare -U true;'
+            ' exec "$@"', "sh", PROGRAM, harness.HELLO, "--", "true")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+
+class Entry(Case):
+    """The entry point of the container image"""
+
+    def setUp(self):
+        super().setUp()
+        self.env["PATH"] = f"{harness.TOP / 'ci'}:{self.env['PATH']}"
+
+    def test_run(self):
+        result = self.call(ENTRY, "run", harness.HELLO, "--memory", 256,
+                           "--listen", f"unix:{self.dir}/l:9001", "--", "sh", "-c",
+                           f"test -S {self.dir}/l && exit 3")
+        self.assertEqual(result.returncode, 3, result.stderr)
+
+    def test_others(self):
+        self.assertIn("run IMAGE.eif", self.call(ENTRY).stdout)
+        self.assertEqual(self.call(ENTRY, "sh", "-c", "exit 4").returncode, 4)
+        self.one_line(self.call(ENTRY, "not-there"), 127, "not-there")
+        self.one_line(self.call(ENTRY, "run", "/not/there.eif"), 125,
+                      "/not/there.eif")
 
 
 class Action(Case):
     def step(self, **inputs):
         output = self.dir / "output"
-        output.write_text("")
+        for name in ("output", "env", "summary"):
+            (self.dir / name).write_text("")
         result = self.call(
             STEP, GITHUB_OUTPUT=str(output), RUNNER_TEMP=str(self.dir / "RUN"),
+            GITHUB_ENV=str(self.dir / "env"),
+            GITHUB_STEP_SUMMARY=str(self.dir / "summary"),
             **{"INPUT_" + name.upper(): value
                for name, value in inputs.items()})
         return result, dict(line.split("=", 1)
@@ -133,7 +273,8 @@ class Action(Case):
                           step.replace("${option^^}", "CONNECT INPUT_LISTEN"))
         self.assertEqual(
             set(re.findall(r"outputs\.([a-z0-9-]+)", text)),
-            {"pcr0", "pcr1", "pcr2", "root-certificate", "console"})
+            {"pcr0", "pcr1", "pcr2", "root-certificate", "console",
+             "vsock", "cid"})
 
     def test_command(self):
         result, outputs = self.step(
@@ -148,6 +289,28 @@ class Action(Case):
         self.assertIn("BEGIN CERTIFICATE", pathlib.Path(
             outputs["root-certificate"]).read_text())
         self.assertIn("hello:", pathlib.Path(outputs["console"]).read_text())
+        # Of an enclave that has ended, later steps learn nothing more.
+        self.assertNotIn("vsock", outputs)
+        self.assertEqual((self.dir / "env").read_text(), "")
+        summary = (self.dir / "summary").read_text()
+        self.assertIn(f"| PCR0 | `{outputs['pcr0']}` |", summary)
+        self.assertIn("| status | 1 |", summary)
+
+    def test_keep(self):
+        """Later steps find the enclave, in what the runner gives them."""
+        result, outputs = self.step(eif=str(harness.HELLO), keep="true")
+        self.addCleanup(self.call, PROGRAM, "--end",
+                        self.dir / "RUN/nitro-enclave")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        env = dict(line.split("=", 1) for line in
+                   (self.dir / "env").read_text().splitlines())
+        self.assertEqual(env["ENCLAVE_VSOCK"], outputs["vsock"])
+        self.assertEqual(env["PCR0"], outputs["pcr0"])
+        self.assertEqual(self.call(
+            harness.TOP / "scripts/attest", outputs["vsock"],
+            "document").returncode, 0)
+        self.assertEqual(self.call(PROGRAM, "--end", pathlib.Path(
+            outputs["console"]).parent).returncode, 0)
 
     def test_archive(self):
         """A container image becomes an enclave image first."""
@@ -165,6 +328,9 @@ class Action(Case):
     def test_refused(self):
         for inputs in ({}, {"eif": "a", "docker_archive": "b"},
                        {"eif": "a", "debug": "yes"},
+                       {"eif": "a", "keep": "1"},
+                       {"eif": "a", "packages": "/not/there"},
+                       {"eif": "a", "packages": str(self.dir)},
                        {"docker_archive": "/not/there"},
                        {"eif": "/not/there"}):
             result, outputs = self.step(**inputs)

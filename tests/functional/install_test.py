@@ -21,6 +21,22 @@ class Install(installed.Checks, harness.Case):
                        stdout=subprocess.DEVNULL)
         cls.prefix = pathlib.Path(cls.there.name) / "usr/local"
 
+    def test_uninstall(self):
+        """Nothing is left, also of a second installation over the first."""
+        there = self.dir / "there"
+        for _ in range(2):
+            subprocess.run(["meson", "install", "-C", harness.BUILD,
+                            "--no-rebuild", "--quiet", "--destdir", there],
+                           check=True, stdout=subprocess.DEVNULL)
+        self.assertTrue((there / "usr/local/bin/qemu-nitro-cli").is_file())
+        theirs = there / "usr/local/share/doc/other"
+        theirs.mkdir()
+        subprocess.run(["meson", "--internal", "uninstall"], check=True,
+                       cwd=harness.BUILD, stdout=subprocess.DEVNULL)
+        self.assertEqual([p for p in there.rglob("*") if not p.is_dir()], [])
+        self.assertEqual([p for p in there.rglob("*qemu-nitro-enclave*")], [])
+        self.assertTrue(theirs.is_dir())
+
 
 if __name__ == "__main__":
     harness.main()
