@@ -34,6 +34,7 @@ PROGRAMS = {
 
 TESTS = [
     "tests/bench/eif-bench",
+    "tests/bench/nsm-bench",
     "tests/fuzz/fuzz-attestation",
     "tests/fuzz/fuzz-boot",
     "tests/fuzz/fuzz-container",

@@ -47,6 +47,7 @@ def time_qemu(folder):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{vsock}_{HEARTBEAT_PORT}")
         listener.listen()
+        listener.settimeout(60)
         backend = subprocess.Popen(
             [harness.VSOCK, "--vm",
              f"guest-cid=16,socket={vhost},uds-path={vsock}"])
@@ -58,7 +59,10 @@ def time_qemu(folder):
              "-display", "none", "-kernel", harness.HELLO, "-no-reboot",
              "-serial", f"file:{folder}/console", "-chardev",
              f"socket,id=c,path={vhost}"], stdin=subprocess.DEVNULL)
-        guest, _ = listener.accept()
+        try:
+            guest, _ = listener.accept()
+        except TimeoutError:
+            sys.exit("QEMU alone: no heartbeat within 60 s")
         beat = guest.recv(1)
         end = time.perf_counter()
         guest.sendall(beat)
@@ -80,7 +84,8 @@ def time_run_enclave(folder):
                    stderr=subprocess.DEVNULL)
     end = time.perf_counter()
     subprocess.run([harness.NITRO_CLI, "terminate-enclave", "--all"],
-                   check=True, env=env, stdout=subprocess.DEVNULL)
+                   check=True, env=env, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
     return end - begin
 
 
