@@ -33,7 +33,7 @@ _qemu_nitro_cli()
         ;;
     --eif-path | --config | --output | --output-file | --docker-archive | \
         --signing-certificate | --private-key | --input | --document | \
-        --root | --metadata | --console-log)
+        --root | --metadata | --console-log | --vsock-proxy-config)
         if [[ $before != --metadata || ${COMP_WORDS[1]} == build-enclave ]]
         then
             compopt -o filenames
@@ -76,7 +76,7 @@ _qemu_nitro_cli()
         options="--eif-path --memory --cpu-count --cpu-ids --enclave-cid
             --enclave-name --debug-mode --attach-console --parent-role
             --parent-id --console-log --connect --listen --forward-cid
-            --forward-listen --config"
+            --forward-listen --vsock-proxy-config --config"
         ;;
     sign-eif) options="--eif-path --signing-certificate --private-key" ;;
     terminate-enclave) options="--enclave-id --enclave-name --all" ;;

@@ -281,6 +281,27 @@ class Life(Case):
         self.fails(2, ["--listen"], "run-enclave", "--config", config,
                    "--listen", "unix:/a:1")
 
+    def test_proxy_config(self):
+        """Only what vsock-proxy's allow list has can be connected to."""
+        run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
+               "--cpu-count", 1, "--vsock-proxy-config")
+        allowed = self.file("proxy.yaml", b"allowlist:\n"
+                            b"- {address: LocalHost, port: 443}\n")
+        self.fails(3, [allowed, "8001:tcp:localhost:444"], *run, allowed,
+                   "--connect", "8000:tcp:localhost:443",
+                   "--connect", "8001:tcp:localhost:444")
+        self.fails(3, ["proxy2.yaml"], *run, self.file("proxy2.yaml", b"- a"))
+        self.fails(19, ["none"], *run, self.dir / "none")
+        config = self.file("config.json", json.dumps({
+            "eif_path": str(harness.HELLO), "memory_mib": 128, "cpu_count": 1,
+            "connect": ["8000:tcp:other.example:443"],
+            "vsock_proxy_config": str(allowed)}).encode())
+        self.fails(3, ["8000:tcp:other.example:443"], "run-enclave",
+                   "--config", config)
+        self.assertEqual(self.enclaves(), [])
+        self.ok(*run, allowed, "--connect", "8001:unix:/none",
+                "--connect", "8000:tcp:LOCALHOST:443")
+
     def test_forward_cid(self):
         """It boots, or the back end says what the host lacks."""
         run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,

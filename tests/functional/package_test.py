@@ -129,7 +129,8 @@ class Files(harness.Case):
             depends = "".join(run("dpkg-deb", "-f", path, "Depends")
                               for path in packages(suite).values())
             for library in (r"libc6\b", r"libcbor0\.\d+", r"libgnutls30",
-                            r"libarchive13", r"libisal2\b"):
+                            r"libarchive13", r"libisal2\b",
+                            r"libyaml-cpp0\.\d"):
                 self.assertRegex(depends, library)
 
     def test_shares_no_file_with_debians_qemu(self):

@@ -31,6 +31,7 @@ const char *const single_options[] = {
     "eif-path", "memory", "cpu-count", "cpu-ids", "enclave-cid",
     "enclave-name", "debug-mode", "parent-role", "parent-id", "console-log",
     "connect", "listen", "forward-cid", "forward-listen",
+    "vsock-proxy-config",
 };
 
 std::string number(uint64_t n)
@@ -260,6 +261,7 @@ VsockOptions vsock_from_json(const json &file, const std::string &path)
             vsock.add_forward_listen(number(port));
         }
     }
+    get_text_if_there(file, path, "vsock_proxy_config", &vsock.proxy_config);
     return vsock;
 }
 
@@ -321,7 +323,8 @@ std::vector<Option> run_option_list()
             {.name = "cpu-ids", .takes_more = true}, {"enclave-cid"},
             {"enclave-name"}, {"debug-mode", false}, {"attach-console", false},
             {"parent-role"}, {"parent-id"}, {"console-log"}, {"connect"},
-            {"listen"}, {"forward-cid"}, {"forward-listen"}, {"config"}};
+            {"listen"}, {"forward-cid"}, {"forward-listen"},
+            {"vsock-proxy-config"}, {"config"}};
 }
 
 static VsockOptions vsock_options(const Arguments &arguments)
@@ -340,6 +343,7 @@ static VsockOptions vsock_options(const Arguments &arguments)
     for (const std::string &value : arguments.all("forward-listen")) {
         vsock.add_forward_listen(value);
     }
+    vsock.proxy_config = arguments.single("vsock-proxy-config");
     return vsock;
 }
 

@@ -123,7 +123,8 @@ TEST(Config, Vsock)
 {
     RunOptions o = from(good + std::string(R"(, "cpu_count": 1,
         "connect": ["1:unix:/a", "2:tcp:b:3"], "listen": ["tcp::4:5"],
-        "forward_cid": 1, "forward_listen": [6, 7])"));
+        "forward_cid": 1, "forward_listen": [6, 7],
+        "vsock_proxy_config": null)"));
 
     EXPECT_EQ(o.vsock.description().dump(),
               R"({"Connect":["1:unix:/a","2:tcp:b:3"],"Listen":["tcp::4:5"],)"
@@ -131,6 +132,7 @@ TEST(Config, Vsock)
     for (const char *field : {
              R"("connect": "1:unix:/a")", R"("connect": [1])",
              R"("connect": ["x"])", R"("listen": {})", R"("listen": [""])",
+             R"("vsock_proxy_config": ["/dev/null"])",
              R"("forward_cid": "1")", R"("forward_cid": 0)",
              R"("forward_cid": 1, "forward_listen": "6")",
              R"("forward_cid": 1, "forward_listen": [4294967295])"}) {

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "decimal.hh"
+#include "enclave/proxy_allowlist.hh"
 #include "support/arguments.hh"
 #include "support/errors.hh"
 
@@ -93,6 +94,27 @@ std::string check_place(const std::string &place, const std::string &what,
     }
     number_of(*port, 1, UINT16_MAX, what);
     return place;
+}
+
+/* Throws unless the allow list has the host and port of each TCP connection. */
+void check_allowed(const std::vector<std::string> &connect,
+                   const std::string &config)
+{
+    ProxyAllowlist list(config);
+
+    for (const std::string &value : connect) {
+        std::string host = value.substr(value.find(':') + 1);
+        if (!host.starts_with("tcp:")) {
+            continue;
+        }
+        host = host.substr(strlen("tcp:"));
+        std::string port = cut_last(&host).value();
+        if (!list.allows(host, parse_decimal(port, 1, UINT16_MAX).value())) {
+            throw Error(Code::invalid_argument, named("--connect", value)
+                        + ": " + printable(config) + " does not allow this"
+                        " address and port", "Add them to its list.");
+        }
+    }
 }
 
 /* Each once */
@@ -187,6 +209,9 @@ void VsockOptions::check() const
     check_once(ports, "--connect");
     check_once(places, "--listen");
     check_once(forward_listen, "--forward-listen");
+    if (proxy_config) {
+        check_allowed(connect, *proxy_config);
+    }
 }
 
 std::vector<std::string> VsockOptions::arguments() const

@@ -22,6 +22,8 @@ struct VsockOptions {
     std::vector<std::string> connect, listen;   /* paths are absolute */
     std::optional<uint64_t> forward_cid;
     std::vector<uint64_t> forward_listen;       /* ports */
+    /* the path of an allow list, see ProxyAllowlist, for TCP in `connect` */
+    std::optional<std::string> proxy_config;
 
     bool empty() const
     {
@@ -34,7 +36,8 @@ struct VsockOptions {
     void add_listen(const std::string &value);
     void add_forward_listen(const std::string &value);
 
-    /* What they say together; throws Error if that cannot be. */
+    /* Check all together; throws Error if they contradict each other, or the
+     * allow list. */
     void check() const;
 
     /* As words of the back end's command line */
