@@ -91,7 +91,10 @@ class Case(cli_run_test.Case):
         return process
 
     def start_agent(self, *options):
-        return self.start(*options, image=harness.app_image("vsock-agent"))
+        enclave = self.start(*options, image=harness.app_image("vsock-agent"))
+        # The heartbeat comes before the program listens.
+        self.uds_connect(self.folder(enclave) / "vsock.sock", AGENT).close()
+        return enclave
 
     def agent(self, enclave, line):
         """Let the enclave's program do something; what it answers."""
