@@ -180,7 +180,7 @@ class Modules(build.Case):
 
     def test_order_and_modules(self):
         text = "/" + "\n".join(self.NAMES) + "\n"
-        self.order.write_text(text)
+        self.order.write_bytes(text.encode())
         self.build(*self.rootfs)
         found = self.first_ramdisk()
         self.assertEqual(found["modules_load_order"]["data"], text.encode())
@@ -196,7 +196,7 @@ class Modules(build.Case):
         for text, names in (("virtio_mmio.ko", {"virtio_mmio.ko"}),
                             ("# none\r\n\nnsm.ko\r\n", {"nsm.ko"}),
                             ("", set())):
-            self.order.write_text(text)
+            self.order.write_bytes(text.encode())
             self.build(*self.rootfs)
             self.assertEqual(set(self.first_ramdisk()), names | {
                 "dev", "init", "modules_load_order"})
@@ -219,8 +219,8 @@ class Modules(build.Case):
                      "nsm.ko\nnsm.ko\n", "folder\n", "/\n", "nsm.ko/x\n",
                      "./nsm.ko\n", "\x1b[2J\n", "init\n", "/init", "dev\n",
                      "modules_load_order", "nsm.ko\0x\n", "x" * 5000,
-                     "nsm.ko \n"):
-            self.order.write_text(text)
+                     "nsm.ko \n", "nsm.ko\r\n", "# nsm.ko\n"):
+            self.order.write_bytes(text.encode())
             result = self.call(*self.rootfs, "--output-file", self.output)
             self.assertEqual(result.returncode, 52, text + result.stderr)
             self.assertIn("modules_load_order", result.stderr)

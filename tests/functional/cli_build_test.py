@@ -369,8 +369,13 @@ class Rootfs(Case):
         self.build(*self.options)
 
     def test_blobs(self):
-        (self.blobs / "init").unlink()
-        self.fails(19, ["init"], *self.options)
+        for name in "bzImage", "cmdline", "init":
+            (self.blobs / name).rename(self.dir / "kept")
+            self.fails(52, [f"{self.blobs}/{name}"], *self.options)
+            self.assertIn("NITRO_CLI_BLOBS", self.advice)
+            (self.dir / "kept").rename(self.blobs / name)
+        self.fails(52, ["/nonexistent/bzImage"], *self.options,
+                   env={"NITRO_CLI_BLOBS": "/nonexistent"})
         program = self.dir / "qemu-nitro-cli"
         shutil.copy(harness.NITRO_CLI, program)
         result = subprocess.run(

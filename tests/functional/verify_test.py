@@ -101,9 +101,15 @@ class Verify(Case):
             self.assertEqual(said["Document"]["nonce"], "0102")
         broken = base64.b64encode(self.document[:-1])
         self.verify(broken, status=REFUSED, words=["base64"])
-        for other in (b"text", b"{}", b"84", b"-----BEGIN CERTIFICATE-----"):
+        for other in (b"text", b"{}", b"-----BEGIN CERTIFICATE-----",
+                      base64.b64encode(self.document)[:-7],
+                      self.document.hex().encode()[:-1],
+                      b"0x" + self.document.hex().encode(),
+                      b'"' + base64.b64encode(self.document) + b'"'):
             self.verify(other, status=REFUSED,
-                        words=["hex"] if other == b"84" else [])
+                        words=["text, but neither base64 nor hex"])
+        self.verify(b"84", status=REFUSED, words=["hex"])
+        self.verify(b"", status=REFUSED, words=["empty"])
 
     def test_debug_mode(self):
         zeros = {i: bytes(48) for i in range(3)}

@@ -5,7 +5,9 @@
  */
 #include "attestation/document.hh"
 
+#include <algorithm>
 #include <gnutls/gnutls.h>
+#include <span>
 
 #include "attestation/cbor_reader.hh"
 #include "support/cose.hh"
@@ -311,10 +313,16 @@ AttestationDocument decode_attestation(std::span<const uint8_t> bytes)
 Bytes read_writing(const Bytes &text, Writing *writing)
 {
     static const std::string_view spaces = " \t\r\n";
+    static const Bytes mark = {0xef, 0xbb, 0xbf};   /* U+FEFF in UTF-8 */
     std::string word;
+    std::span<const uint8_t> rest = text;
 
+    if (std::ranges::equal(rest.first(std::min(rest.size(), mark.size())),
+                           mark)) {
+        rest = rest.subspan(mark.size());
+    }
     *writing = Writing::bytes;
-    for (uint8_t c : text) {
+    for (uint8_t c : rest) {
         if (c < ' ' ? spaces.find(c) == spaces.npos : c > '~') {
             return text;
         }
@@ -338,5 +346,6 @@ Bytes read_writing(const Bytes &text, Writing *writing)
             return bytes;
         }
     }
+    *writing = Writing::other_text;
     return text;
 }

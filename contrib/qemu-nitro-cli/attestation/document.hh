@@ -48,12 +48,13 @@ struct AttestationDocument {
 bool is_pcr_size(size_t size);
 
 /* How a document was written down */
-enum class Writing { bytes, hex, base64 };
+enum class Writing { bytes, hex, base64, other_text };
 
 /*
  * The bytes of a document that may be written in hex or in base64, of either
- * alphabet (RFC 4648), with white space anywhere.  What is none of these is
- * left as it is.
+ * alphabet (RFC 4648), with white space anywhere, perhaps after a byte order
+ * mark.  What is none of these is left as it is; `writing` says whether it is
+ * text, which a document is not.
  */
 Bytes read_writing(const Bytes &text, Writing *writing);
 

@@ -714,11 +714,19 @@ TEST(AttestationWriting, HexAndBase64)
         EXPECT_EQ(read_writing(bytes(text), &writing), document) << text;
         EXPECT_EQ(writing, Writing::base64);
     }
-    for (const Bytes &other : {document, Bytes(), Bytes{' '}, bytes("84f"),
+    EXPECT_EQ(read_writing(bytes("\xef\xbb\xbfhPv//gA="), &writing), document);
+    EXPECT_EQ(writing, Writing::base64);
+    for (const Bytes &other : {Bytes(), Bytes{' '}, bytes("84f"),
+                               bytes("84fg"), bytes("0x84fb"),
                                bytes("hello"), bytes("hPv//gA=="), bytes("="),
+                               bytes("\"hPv//gA=\""), bytes("hPv/!/gA="),
                                bytes("{\"document\": \"hPv//gA=\"}"),
-                               bytes("00112233"), bytes("hPv//gA=\x7f"),
-                               Bytes{'8', '4', 0}}) {
+                               bytes("00112233"), bytes("\xef\xbb\xbf#")}) {
+        EXPECT_EQ(read_writing(other, &writing), other);
+        EXPECT_EQ(writing, Writing::other_text);
+    }
+    for (const Bytes &other : {document, bytes("hPv//gA=\x7f"),
+                               bytes("\xef\xbb"), Bytes{'8', '4', 0}}) {
         EXPECT_EQ(read_writing(other, &writing), other);
         EXPECT_EQ(writing, Writing::bytes);
     }

@@ -226,7 +226,12 @@ Bytes read_document(const std::string &path)
     data.resize(n);
     Writing writing;
     Bytes bytes = read_writing(data, &writing);
-    if (writing != Writing::bytes) {
+    if (data.empty()) {
+        std::cerr << "--document " << path << " is empty.\n";
+    } else if (writing == Writing::other_text) {
+        std::cerr << "--document " << path << " is text, but neither base64"
+            " nor hex of a document; perhaps a part is missing.\n";
+    } else if (writing != Writing::bytes) {
         std::cerr << "--document " << path << " is in "
                   << (writing == Writing::hex ? "hex" : "base64")
                   << "; what is written there is verified.\n";

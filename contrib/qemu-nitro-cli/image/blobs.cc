@@ -6,6 +6,7 @@
 #include "image/blobs.hh"
 
 #include <algorithm>
+#include <cerrno>
 #include <elf.h>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
 
 #include "image/cpio.hh"
 #include "support/errors.hh"
@@ -27,6 +29,20 @@ namespace fs = std::filesystem;
                        const std::string &advice)
 {
     throw Error(Code::blobs, file + ": " + why, advice);
+}
+
+/* The path of one of the blobs; throws Error if it is not there. */
+std::string blob(const std::string &blobs, const char *name,
+                 const Architecture &architecture)
+{
+    std::string path = blobs + "/" + name;
+
+    if (access(path.c_str(), F_OK) && (errno == ENOENT || errno == ENOTDIR)) {
+        fail(path, error_text(errno), std::string("Set NITRO_CLI_BLOBS to a"
+             " directory with ") + architecture.kernel + ", cmdline and"
+             " init.");
+    }
+    return path;
 }
 
 /* The first bytes of a file, fewer if it is shorter */
@@ -215,10 +231,7 @@ void add_modules(Cpio &cpio, const std::string &blobs,
     }
     std::istringstream lines(std::string(text->begin(), text->end()));
     for (std::string line; std::getline(lines, line);) {
-        if (line.ends_with('\r')) {
-            line.pop_back();
-        }
-        if (line.empty() || line[0] == '#') {
+        if (line.empty()) {
             continue;
         }
         fs::path path = module_path(blobs, list, line);
@@ -236,11 +249,20 @@ void add_modules(Cpio &cpio, const std::string &blobs,
 ContentPtr kernel_of(const std::string &blobs,
                      const Architecture &architecture)
 {
-    std::string path = blobs + "/" + architecture.kernel;
+    std::string path = blob(blobs, architecture.kernel, architecture);
     ContentPtr kernel = content_of_file(path);
 
     check_kernel(path, architecture);
     return kernel;
+}
+
+std::string command_line_of(const std::string &blobs,
+                            const Architecture &architecture)
+{
+    Bytes data = read_file(blob(blobs, "cmdline", architecture));
+    std::string text(data.begin(), data.end());
+
+    return text.substr(0, text.find_first_of("\r\n"));
 }
 
 std::string kernel_version(const std::string &blobs,
@@ -255,11 +277,12 @@ std::string kernel_version(const std::string &blobs,
 ContentPtr first_ramdisk(const std::string &blobs,
                          const Architecture &architecture)
 {
+    std::string init = blob(blobs, "init", architecture);
     Cpio cpio;
 
-    check_elf(blobs + "/init", architecture, true);
+    check_elf(init, architecture, true);
     cpio.add("dev", S_IFDIR | 0755);
-    cpio.add("init", S_IFREG | 0755, content_of_file(blobs + "/init"));
+    cpio.add("init", S_IFREG | 0755, content_of_file(init));
     add_modules(cpio, blobs, architecture);
     return cpio.write();
 }

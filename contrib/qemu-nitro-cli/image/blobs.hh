@@ -18,6 +18,10 @@
 ContentPtr kernel_of(const std::string &blobs,
                      const Architecture &architecture);
 
+/* The first line of the command line's file */
+std::string command_line_of(const std::string &blobs,
+                            const Architecture &architecture);
+
 /* The version that the kernel has in it, or "unknown" */
 std::string kernel_version(const std::string &blobs,
                            const Architecture &architecture);

@@ -206,13 +206,6 @@ ContentPtr second_ramdisk(const BuildOptions &options)
     return cpio.write();
 }
 
-std::string first_line(const Bytes &data)
-{
-    std::string text(data.begin(), data.end());
-
-    return text.substr(0, text.find_first_of("\r\n"));
-}
-
 } // namespace
 
 EifParts build_parts(const BuildOptions &options)
@@ -232,7 +225,7 @@ EifParts build_parts(const BuildOptions &options)
         options.architecture,
         kernel_of(options.blobs, options.architecture),
         options.cmdline ? *options.cmdline
-                        : first_line(read_file(options.blobs + "/cmdline")),
+                        : command_line_of(options.blobs, options.architecture),
         make_metadata(options),
         {first_ramdisk(options.blobs, options.architecture),
          second_ramdisk(options)},

@@ -93,7 +93,16 @@ std::unique_ptr<ArchiveReader> open_archive(const Descriptor &file,
 {
     struct stat st;
 
-    if (fstat(file.get(), &st) || !S_ISREG(st.st_mode)) {
+    if (fstat(file.get(), &st)) {
+        throw Error(Code::file, path + ": " + error_text(errno),
+                    "Check that it can be read.");
+    }
+    if (S_ISDIR(st.st_mode)) {
+        throw Error(Code::file, path + ": " + error_text(EISDIR),
+                    "Give the archive that docker save writes, or use --rootfs"
+                    " for a directory.");
+    }
+    if (!S_ISREG(st.st_mode)) {
         return std::make_unique<ArchiveReader>(file, path, limit);
     }
     auto store = std::make_shared<FileStore>(file, path);
@@ -289,6 +298,7 @@ struct Candidate {
     std::vector<std::string> layers, digests;
     std::vector<std::string> names;
     std::string platform;               /* empty if the image has none */
+    std::string variant;                /* of the architecture, such as v3 */
     std::string other;                  /* what it is, if it is no image */
 };
 
@@ -310,6 +320,15 @@ std::string platform_of(const Files &files, const json &value,
         architecture = "arm64";
     }
     return (os.empty() ? "linux" : os) + "/" + architecture;
+}
+
+/* What an image's configuration says that it is for */
+void add_config(const Files &files, Candidate *c)
+{
+    json config = files.read_json(c->config);
+
+    c->platform = platform_of(files, config, c->config);
+    c->variant = Fields(files, c->config, config).text("variant");
 }
 
 /* One image may be there several times, under another name each time. */
@@ -340,9 +359,9 @@ std::vector<Candidate> docker_candidates(const Files &files, const json &list)
     for (const json &item : list) {
         Fields fields(files, "manifest.json", item);
         Candidate c = {fields.text("Config"), fields.texts("Layers"), {},
-                       fields.texts("RepoTags"), {}, {}};
+                       fields.texts("RepoTags"), {}, {}, {}};
 
-        c.platform = platform_of(files, files.read_json(c.config), c.config);
+        add_config(files, &c);
         add_candidate(found, std::move(c));
     }
     return found;
@@ -433,28 +452,32 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     json said = fields.object("platform");
     std::string its = platform_of(files, said, "platform");
     if (its == "unknown/unknown") {     /* BuildKit's notes about an image */
-        return add_candidate(found, {{}, {}, {}, names, {}, "an attestation"});
+        return add_candidate(found, {{}, {}, {}, names, {}, {}, "an attestation"});
     }
     if (!its.empty() && its != files.platform) {
-        return add_candidate(found, {{}, {}, {}, names, its, {}});
+        return add_candidate(found, {{}, {}, {}, names, its, {}, {}});
     }
     std::string name = files.by_digest(digest);
     json manifest = files.read_json(name);
     Fields parts(files, name, manifest);
     std::string other = other_kind(files, name, parts);
     if (!other.empty()) {
-        return add_candidate(found, {{}, {}, {}, names, {}, other});
+        return add_candidate(found, {{}, {}, {}, names, {}, {}, other});
     }
     json config = parts.object("config");
     Candidate c = {files.by_digest(Fields(files, name, config).text("digest")),
-                   {}, {}, names, {}, {}};
+                   {}, {}, names, {}, {}, {}};
     json layers = parts.items("layers");
 
     for (const json &layer : layers) {
         c.digests.push_back(Fields(files, name, layer).text("digest"));
         c.layers.push_back(files.name_of(c.digests.back()));
     }
-    c.platform = platform_of(files, files.read_json(c.config), c.config);
+    add_config(files, &c);
+    /* Not all builders repeat it in the configuration. */
+    if (c.variant.empty()) {
+        c.variant = Fields(files, "platform", said).text("variant");
+    }
     add_candidate(found, std::move(c));
 }
 
@@ -503,6 +526,7 @@ std::string listed(const std::vector<Candidate> &all)
         text += !c.other.empty() ? " (no image: " + c.other + ")"
             : c.platform.empty() ? " for an architecture that it does not name"
                                  : " for " + c.platform;
+        text += c.variant.empty() ? "" : "/" + c.variant;
     }
     return text.empty() ? "none" : text;
 }
@@ -550,6 +574,13 @@ std::vector<Candidate> images_named(const std::vector<Candidate> &all,
     return found;
 }
 
+/* Is this the variant of an architecture that each of its CPUs runs? */
+bool is_basic(const Candidate &c)
+{
+    return c.variant.empty() || c.variant == "v1" ||
+        (c.platform == aarch64.platform && c.variant == "v8");
+}
+
 Candidate choose(const Files &files, const Wanted &wanted)
 {
     std::string what_to_do = "Save one image for " + files.platform + ", name"
@@ -564,6 +595,12 @@ Candidate choose(const Files &files, const Wanted &wanted)
                        " with --docker-uri, or leave that out if there is one"
                        " image.");
         }
+        auto is_other = [](const Candidate &c) { return !c.other.empty(); };
+        if (!left.empty() && std::ranges::all_of(left, is_other)) {
+            files.fail(*wanted.name + " is no image, but " + left[0].other,
+                       ("Name another with --docker-uri; the archive has: "
+                        + listed(all) + ".").c_str());
+        }
         left = left.empty() ? all : left;
     }
     std::erase_if(left, [](const Candidate &c) { return !c.other.empty(); });
@@ -571,6 +608,9 @@ Candidate choose(const Files &files, const Wanted &wanted)
                          [&](const Candidate &c) {
         return c.platform == files.platform;
     });
+    if (fit.size() > 1 && std::ranges::count_if(fit, is_basic) == 1) {
+        return *std::ranges::find_if(fit, is_basic);
+    }
     if (fit.empty() && left.size() == 1 && left[0].platform.empty()) {
         std::cerr << "warning: " << printable(files.path) << ": the image"
             " does not name its architecture; it is taken to be for "
