@@ -452,7 +452,8 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     json said = fields.object("platform");
     std::string its = platform_of(files, said, "platform");
     if (its == "unknown/unknown") {     /* BuildKit's notes about an image */
-        return add_candidate(found, {{}, {}, {}, names, {}, {}, "an attestation"});
+        return add_candidate(found, {{}, {}, {}, names, {}, {},
+                                     "an attestation"});
     }
     if (!its.empty() && its != files.platform) {
         return add_candidate(found, {{}, {}, {}, names, its, {}, {}});
