@@ -780,6 +780,46 @@ class Formats(Case):
         for other, words in zip(others, (["helm"], ["cosign"], ["spdx"],
                                          ["attestation"])):
             self.refuses(words, oci.archive([other]))
+        name = "org.opencontainers.image.ref.name"
+        archive = oci.archive([
+            {**helm, "annotations": {name: "a:chart"}},
+            {**oci.manifest([self.LAYER]), "annotations": {name: "a:1"}}])
+        self.refuses(["a:chart is not an image", "helm"], archive,
+                     "--docker-uri", "a:chart")
+        self.assertIn("a:1", self.advice)
+        self.same(archive)
+
+    def test_variants(self):
+        """The one that each CPU of the architecture runs is taken."""
+        oci = Oci()
+
+        def manifest(variant, text, said=None):
+            config = json.loads(image_config([self.LAYER]))
+            config["config"]["Cmd"] = [text]
+            if variant:
+                config["variant"] = variant
+            platform = {"os": "linux", "architecture": "amd64"}
+            if said:
+                platform["variant"] = said
+            return oci.manifest(
+                [self.LAYER], platform=platform, more={"config": oci.blob(
+                    json.dumps(config).encode(), "config.v1+json")})
+
+        for basic in (None, "v1"):
+            for others in ([manifest("v3", "3")], [manifest(None, "3", "v3")],
+                           [manifest("v2", "2"), manifest("v4", "4")]):
+                found = self.archive(oci.archive(
+                    [*others, manifest(basic, "basic")]))
+                self.assertEqual(found["cmd"]["data"], b"basic\n")
+        found = self.archive(oci.archive([manifest("v3", "3")]))
+        self.assertEqual(found["cmd"]["data"], b"3\n")
+        self.refuses(["2 images", "linux/amd64/v2", "linux/amd64/v3"],
+                     oci.archive([manifest("v2", "2"), manifest("v3", "3")]))
+
+    def test_directory(self):
+        self.fails(19, [self.dir, "Is a directory"], "--docker-archive",
+                   self.dir)
+        self.assertIn("--rootfs", self.advice)
 
     def test_architecture(self):
         first = self.same(docker([self.LAYER]))

@@ -25,21 +25,18 @@ namespace {
                 " below it \"- {address: HOST, port: PORT}\" for each server.");
 }
 
-/* The form of a host that is compared: the bytes of an address, and a name in
- * lower case, without the dot that may end it */
+/* The form of a host that is compared: an IPv6 address as the library writes
+ * it, a name in lower case and without the dot that may end it */
 std::string comparable(std::string host)
 {
-    in6_addr ipv6;
-    in_addr ipv4;
+    char text[INET6_ADDRSTRLEN];
+    in6_addr address;
 
     if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
         host = host.substr(1, host.size() - 2);
     }
-    if (inet_pton(AF_INET6, host.c_str(), &ipv6) == 1) {
-        return {reinterpret_cast<const char *>(&ipv6), sizeof(ipv6)};
-    }
-    if (inet_pton(AF_INET, host.c_str(), &ipv4) == 1) {
-        return {reinterpret_cast<const char *>(&ipv4), sizeof(ipv4)};
+    if (inet_pton(AF_INET6, host.c_str(), &address) == 1) {
+        return inet_ntop(AF_INET6, &address, text, sizeof(text));
     }
     std::transform(host.begin(), host.end(), host.begin(), [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -47,7 +44,7 @@ std::string comparable(std::string host)
     if (host.ends_with('.')) {
         host.pop_back();
     }
-    return "name " + host;
+    return host;
 }
 
 /* The text of a key of an entry */

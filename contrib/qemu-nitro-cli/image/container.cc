@@ -598,7 +598,8 @@ Candidate choose(const Files &files, const Wanted &wanted)
         }
         auto is_other = [](const Candidate &c) { return !c.other.empty(); };
         if (!left.empty() && std::ranges::all_of(left, is_other)) {
-            files.fail(*wanted.name + " is no image, but " + left[0].other,
+            files.fail(*wanted.name + " is not an image, but "
+                       + left[0].other,
                        ("Name another with --docker-uri; the archive has: "
                         + listed(all) + ".").c_str());
         }
