@@ -5,6 +5,7 @@
  */
 #include "testing/fake_rx_buffers.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <deque>

@@ -7,6 +7,7 @@
 #include "sockets.hh"
 #include "testing/temporary_directory.hh"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>

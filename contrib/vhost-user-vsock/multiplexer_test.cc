@@ -6,6 +6,7 @@
 #include "host.hh"
 #include "testing/fake_rx_buffers.hh"
 
+#include <algorithm>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <sys/socket.h>

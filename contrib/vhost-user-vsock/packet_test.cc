@@ -5,6 +5,7 @@
  */
 #include "packet.hh"
 
+#include <algorithm>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <string>

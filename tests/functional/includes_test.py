@@ -21,9 +21,16 @@ BELOW = {
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
+# Of <algorithm>, what is used here
+ALGORITHM = (r"std::(ranges::(?!begin|end|size|data|range|\w+_range)\w+|"
+             r"(min|max|clamp|sort|find|find_if|all_of|any_of|none_of|count|"
+             r"count_if|copy|copy_if|equal|mismatch|search|transform|fill|"
+             r"reverse|rotate|remove_if|replace|\w+_bound|\w+_element)"
+             r"\s*[(<])")
 # What a header uses, and where it comes from.  Each GCC's own headers include
 # others of these.
 STANDARD = {
+    "algorithm": ALGORITHM,
     "array": r"std::array\b",
     "chrono": r"std::chrono\b",
     "cstdint": r"\bu?int(8|16|32|64)_t\b",
@@ -43,11 +50,11 @@ STANDARD = {
 }
 
 
-def missing_includes(text):
-    """The standard headers that the text of a header lacks"""
+def missing_includes(text, among=tuple(STANDARD)):
+    """The standard headers that the text of a file lacks"""
     code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
-    return [name for name, used in STANDARD.items()
-            if re.search(used, code) and f"#include <{name}>" not in code]
+    return [name for name, used in STANDARD.items() if name in among
+            and re.search(used, code) and f"#include <{name}>" not in code]
 
 
 def wrong_includes(program):
@@ -103,6 +110,14 @@ class Includes(harness.Case):
         for header in headers:
             self.assertEqual(missing_includes(header.read_text("utf-8")), [],
                              header)
+        # Other files have the types from their headers.
+        sources = list((harness.TOP / "contrib").rglob("*.cc"))
+        self.assertGreater(len(sources), 100)
+        for source in sources:
+            self.assertEqual(missing_includes(source.read_text("utf-8"),
+                                              ("algorithm",)), [], source)
+        self.assertEqual(missing_includes("std::min<int>({1, 2, 3});"),
+                         ["algorithm"])
         self.assertEqual(missing_includes("std::span<const uint8_t> f();"),
                          ["cstdint", "span"])
         self.assertEqual(missing_includes("/* std::span */"), [])

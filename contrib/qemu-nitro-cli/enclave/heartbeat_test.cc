@@ -8,6 +8,8 @@
 #include "support/test_support.hh"
 #include "support/unix_socket.hh"
 
+#include <algorithm>
+
 namespace {
 
 class HeartbeatTest : public FolderTest {

@@ -5,6 +5,7 @@
  */
 #include "enclave/monitor.hh"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>

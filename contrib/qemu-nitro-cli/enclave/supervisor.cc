@@ -5,6 +5,7 @@
  */
 #include "enclave/supervisor.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>

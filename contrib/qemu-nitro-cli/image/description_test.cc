@@ -8,6 +8,7 @@
  */
 #include "image/description.hh"
 
+#include <algorithm>
 #include <glib.h>
 
 #include "support/test_support.hh"

@@ -5,6 +5,7 @@
  */
 #include "image/gzip_stream.hh"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <random>
 #include <zlib.h>

@@ -9,6 +9,7 @@
  */
 #include "testing/conformance.hh"
 
+#include <algorithm>
 #include <cstring>
 #include <sys/wait.h>
 

@@ -5,6 +5,7 @@
  */
 #include "testing/conformance.hh"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <sys/socket.h>

@@ -5,6 +5,7 @@
  */
 #include "testing/conformance.hh"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <future>
