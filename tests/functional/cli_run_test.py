@@ -1008,9 +1008,7 @@ print("FOUND " + json.dumps({
 """
 
 
-@unittest.skipIf(subprocess.run(
-    ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "true"], check=False,
-    stderr=subprocess.DEVNULL).returncode, "mount namespaces are forbidden here")
+@harness.needs_mounts
 class Confined(Case):
     """QEMU, if its guest takes it over"""
 

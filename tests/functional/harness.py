@@ -76,6 +76,19 @@ def main():
     sys.exit(not suite.run(TapResult()).wasSuccessful())
 
 
+# A process with mounts of its own
+UNSHARE = ["unshare", "--mount"] if os.geteuid() == 0 else \
+    ["unshare", "--map-root-user", "--mount"]
+
+
+def needs_mounts(test):
+    """Skips a test, or all of a class, where the kernel allows no mounts of
+    one's own, as in a chroot or in many containers."""
+    refused = subprocess.run([*UNSHARE, "true"], check=False,
+                             stderr=subprocess.DEVNULL).returncode
+    return unittest.skipIf(refused, "no mount namespace can be made here")(test)
+
+
 # Images
 
 def eif(sections, version=4, flags=0, crc=None, **header):
