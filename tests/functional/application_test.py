@@ -59,7 +59,13 @@ class Authority:
         self.certificate = self.sign("authority", self.key.public_key(), True)
 
     def sign(self, name, key, is_authority=False):
-        now = datetime.datetime.utcnow()
+        """With the extensions that RFC 5280 wants, which Python 3.13 checks"""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        usage = dict.fromkeys((
+            "digital_signature", "content_commitment", "key_encipherment",
+            "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign",
+            "encipher_only", "decipher_only"), False)
+        usage["key_cert_sign" if is_authority else "digital_signature"] = True
         day = datetime.timedelta(days=1)
         title = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = title if is_authority else self.certificate.subject
@@ -71,6 +77,12 @@ class Authority:
                            critical=False)
             .add_extension(x509.BasicConstraints(is_authority, None),
                            critical=True)
+            .add_extension(x509.KeyUsage(**usage), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key),
+                           critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256()))
 
     def pem(self):
