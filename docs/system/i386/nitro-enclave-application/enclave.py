@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """The application in the enclave.
 
-The parent connects to port 5000 and sends one JSON object on a line: the name
-of an HTTPS server, the path that it is asked for, the certificate that it is
-verified with, and a nonce.  The application asks the server through port 8000
-of the parent, which passes bytes on and cannot read them, and answers with
-what the server said and an attestation document that has the SHA-256 of it.
+The parent connects to port 5000 and sends a line with a JSON object: the name
+of an HTTPS server, the path to request, the certificate to verify the server
+with, and a nonce.  The application connects to the server through port 8000 of
+the parent, which forwards the encrypted bytes.  It sends back the server's
+response, and an attestation document that contains the SHA-256 of the response.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -57,7 +57,7 @@ def attest(user_data, nonce):
 
 
 def ask_server(server, path, authority):
-    """What the server says; its certificate must be of this authority."""
+    """The server's response.  Its certificate must be of this authority."""
     context = ssl.create_default_context(cadata=authority)
     proxy = socket.socket(socket.AF_VSOCK)
     proxy.settimeout(PATIENCE_S)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """The application on the parent instance.
 
-Sends the enclave its configuration, a JSON object from standard input, with a
-nonce of its own; prints what the enclave fetched, and writes the attestation
-document to a file.
+Sends the enclave its configuration: a JSON object from standard input, to which
+it adds a new nonce.  Prints the data that the enclave fetched, and writes the
+attestation document to a file.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -39,14 +39,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cid", type=int, help="the enclave's CID")
     parser.add_argument("document", type=pathlib.Path,
-                        help="where its attestation document goes")
+                        help="the file to write the attestation document to")
     args = parser.parse_args()
     request = {**json.load(sys.stdin), "nonce": os.urandom(16).hex()}
     with connect(args.cid) as enclave, enclave.makefile("rw") as lines:
         print(json.dumps(request), file=lines, flush=True)
         result = json.loads(lines.readline())
     if "error" in result:
-        sys.exit(f"the enclave could not: {result['error']}")
+        sys.exit(f"the enclave sent an error: {result['error']}")
     args.document.write_bytes(bytes.fromhex(result["document"]))
     print(json.dumps({"data": bytes.fromhex(result["data"]).decode(),
                       "nonce": request["nonce"]}))
