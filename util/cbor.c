@@ -1,5 +1,5 @@
 /*
- * CBOR (RFC 8949), for what is read from and written for others
+ * Reading and writing CBOR (RFC 8949)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -87,10 +87,10 @@ static const struct cbor_callbacks callbacks = {
 };
 
 /*
- * What is well-formed, but what libcbor 0.8 takes for an error because it
- * knows no meaning of it: tags of one byte (that of a COSE_Sign1, 18, is one)
- * and unassigned simple values.  Returns how many bytes that are; 0 leaves the
- * head to libcbor.
+ * Decode well-formed heads that libcbor 0.8 rejects, because no meaning is
+ * assigned to them: tags of one byte (such as 18, of a COSE_Sign1) and
+ * unassigned simple values.  Returns the size of the head, or 0 if libcbor
+ * has to decode it.
  */
 static size_t decode_unassigned(const uint8_t *data, size_t size,
                                 CborHead *head)
@@ -105,7 +105,7 @@ static size_t decode_unassigned(const uint8_t *data, size_t size,
         on_simple(head);
         return 1;
     }
-    /* With a second byte; values below 32 have none. */
+    /* The value is in a second byte; values below 32 need no second byte. */
     if (byte == 0xf8 && size >= 2 && data[1] >= 32) {
         on_simple(head);
         return 2;
@@ -114,9 +114,9 @@ static size_t decode_unassigned(const uint8_t *data, size_t size,
 }
 
 /*
- * What libcbor would not see to be cut short: a simple value without its
- * second byte, and lengths that cannot be true.  It has those in a size_t, so
- * that it would take 2^32 + 1 for 1 on some hosts.
+ * Input that is cut short, which libcbor does not notice: a simple value
+ * without its second byte, and lengths that exceed the input.  libcbor stores a
+ * length in a size_t, so on some hosts it would read 2^32 + 1 as 1.
  */
 static bool is_cut_short(const uint8_t *data, size_t size)
 {
@@ -263,7 +263,7 @@ bool cbor_read_string(CborReader *r, CborHead *head, GByteArray *out,
 bool cbor_skip_rest(CborReader *r, CborHead *head, unsigned depth,
                     Error **errp)
 {
-    /* However many tags there are, they cost no stack. */
+    /* A loop, so that any number of tags needs no stack. */
     while (head->kind == CBOR_KIND_TAG) {
         if (!cbor_next(r, head, errp)) {
             return false;
@@ -280,7 +280,7 @@ bool cbor_skip_rest(CborReader *r, CborHead *head, unsigned depth,
                    r->what, CBOR_DEPTH_MAX, r->pos);
         return false;
     }
-    /* However many items it claims: each takes a byte, or this ends. */
+    /* Each item takes at least a byte, so the loop ends with the input. */
     while (cbor_more(r, head)) {
         if (!cbor_skip(r, depth + 1, errp) ||
             (head->kind == CBOR_KIND_MAP && !cbor_skip(r, depth + 1, errp))) {
@@ -297,7 +297,7 @@ bool cbor_skip(CborReader *r, unsigned depth, Error **errp)
     return cbor_next(r, &head, errp) && cbor_skip_rest(r, &head, depth, errp);
 }
 
-/* Read the next key, and tell which of @fields it names: NULL if none. */
+/* Read the next key.  Returns the one of @fields that it names, or NULL. */
 static bool cbor_read_key(CborReader *r, CborField *fields,
                           unsigned num_fields, unsigned depth,
                           CborField **found, Error **errp)
@@ -372,7 +372,7 @@ bool cbor_end(const CborReader *r, Error **errp)
     return true;
 }
 
-/* Writing.  libcbor encodes; what it lacks is an output that grows. */
+/* Writing.  libcbor encodes into a fixed buffer; the output here grows. */
 
 #define HEAD_MAX 9      /* bytes */
 

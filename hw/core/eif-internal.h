@@ -1,5 +1,5 @@
 /*
- * AWS Nitro Enclaves image files (EIF): what the files of the reader share
+ * AWS Nitro Enclaves image files (EIF): declarations for the eif*.c files only
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -2,8 +2,8 @@
  * AWS Nitro Enclaves image files (EIF): measuring and loading
  *
  * The caller's thread reads pieces of the file into a ring of buffers, computes
- * the CRC and calls the sink.  One thread hashes for PCR0 and, as it begins
- * with the same bytes, PCR1; another one hashes for PCR2.
+ * the CRC and calls the sink.  Two other threads hash.  One computes PCR0 and
+ * PCR1, which begin with the same bytes, and the other one computes PCR2.
  *
  * Relies on GnuTLS for hashes and on zlib for the CRC.
  *
@@ -21,9 +21,9 @@
 #include <zlib.h>
 
 /*
- * The ring: pieces large enough that handing them from thread to thread costs
- * little, and enough of them to keep the hashes busy while the scheduler lets
- * somebody else run.
+ * The size of the ring.  With large pieces, passing them between threads costs
+ * little.  With several pieces, the hashing threads still have work while the
+ * reading thread is not scheduled.
  */
 #define RING_PIECES             8
 #define PIECE_SIZE              MiB     /* at most */
@@ -52,7 +52,7 @@ bool eif_measure(const void *data, size_t size, uint8_t pcr[NITRO_PCR_SIZE],
            nitro_pcr_extend(pcr, digest, sizeof(digest), errp);
 }
 
-/* Turn the hash of what is measured into a PCR extended by it; ends @hash. */
+/* Extend @pcr, from zero, with the digest of @hash.  Frees @hash. */
 static bool eif_finish_pcr(gnutls_hash_hd_t *hash, uint8_t pcr[NITRO_PCR_SIZE],
                            Error **errp)
 {
@@ -64,7 +64,7 @@ static bool eif_finish_pcr(gnutls_hash_hd_t *hash, uint8_t pcr[NITRO_PCR_SIZE],
     return nitro_pcr_extend(pcr, digest, sizeof(digest), errp);
 }
 
-/* The running hashes; those of an EifResult's PCRs of the same names. */
+/* The running hashes, for the fields of EifResult with the same names */
 typedef struct Measurement {
     /* Used by the first thread */
     gnutls_hash_hd_t pcr0;
@@ -91,7 +91,7 @@ static bool eif_measurement_start(Measurement *m, Error **errp)
                        "start SHA-384", errp);
 }
 
-/* Let *@hash go on from what @from has hashed so far, if it has not yet. */
+/* If *@hash is NULL, make it a copy of the running hash @from. */
 static bool eif_fork_hash(gnutls_hash_hd_t *hash, gnutls_hash_hd_t from,
                           Error **errp)
 {
@@ -106,9 +106,9 @@ static bool eif_fork_hash(gnutls_hash_hd_t *hash, gnutls_hash_hd_t from,
 }
 
 /*
- * The order of what is measured is that of the file.  PCR1 leaves PCR0's way
- * before the second ramdisk.  A command line may still come after that and
- * then belongs to both.
+ * Sections are measured in the order of the file.  From the second ramdisk on,
+ * PCR1 differs from PCR0, so the hash is copied there.  If the command line
+ * comes after that ramdisk, it goes into both hashes.
  */
 static bool eif_measure_pcr0_pcr1(Measurement *m, const Piece *piece,
                                   Error **errp)
@@ -170,7 +170,7 @@ static void eif_measurement_drop(Measurement *m)
 }
 
 /*
- * The ring between the thread that reads and those that hash
+ * The ring passes pieces from the reading thread to the hashing threads.
  */
 
 typedef struct Ring Ring;
@@ -191,7 +191,7 @@ struct Ring {
     Piece pieces[RING_PIECES];
     uint64_t produced;              /* pieces; number n is pieces[n % size] */
     bool closed;                    /* no further piece will come */
-    bool failed;                    /* the load is over, pieces do not matter */
+    bool failed;                    /* the load failed: ignore the pieces */
     Measurement measurement;
     Hasher hashers[2];
 };
@@ -226,9 +226,10 @@ static void *eif_hasher_thread(void *opaque)
 }
 
 /*
- * End the threads: when they have hashed all there is, if the image is
- * @complete in the ring, at once otherwise.  Fails if a hash did, and if the
- * image is not complete; @errp is set in the first case only.
+ * End the threads.  If the whole image has passed through the ring (@complete),
+ * wait until they have hashed all of it; otherwise end them at once.  Fails and
+ * sets @errp if hashing failed.  Fails and leaves @errp unset if the image is
+ * not @complete.
  */
 static bool eif_ring_finish(Ring *ring, bool complete, EifResult *result,
                             Error **errp)
@@ -245,7 +246,7 @@ static bool eif_ring_finish(Ring *ring, bool complete, EifResult *result,
         if (ring->hashers[i].thread) {
             g_thread_join(ring->hashers[i].thread);
         }
-        error_propagate(&err, ring->hashers[i].err); /* the first one stays */
+        error_propagate(&err, ring->hashers[i].err); /* keeps the first one */
     }
     if (err) {
         error_propagate(errp, err);
@@ -265,7 +266,7 @@ static bool eif_ring_finish(Ring *ring, bool complete, EifResult *result,
     return complete;
 }
 
-/* Small images need small pieces. */
+/* No piece is larger than the largest section, to save memory. */
 static size_t eif_piece_size(const EifImage *image)
 {
     uint64_t largest = MAX(1, image->added_path ? image->added.size : 0);
@@ -297,7 +298,7 @@ static bool eif_ring_start(Ring *ring, size_t piece_size, Error **errp)
     ring->hashers[1].measure = eif_measure_pcr2;
     for (i = 0; i < ARRAY_SIZE(ring->hashers); i++) {
         ring->hashers[i].ring = ring;
-        /* Unlike qemu_thread_create(), this fails without ending QEMU. */
+        /* If this fails, it returns; qemu_thread_create() would end QEMU. */
         ring->hashers[i].thread = g_thread_try_new("eif-hash",
                                                    eif_hasher_thread,
                                                    &ring->hashers[i], &gerr);
@@ -312,8 +313,8 @@ static bool eif_ring_start(Ring *ring, size_t piece_size, Error **errp)
 }
 
 /*
- * Wait for a piece that nobody uses any more.  Returns NULL if a hash failed;
- * eif_ring_finish() has the error.
+ * Wait for a piece that both hashing threads have finished.  Returns NULL if
+ * hashing failed; eif_ring_finish() returns the error.
  */
 static Piece *eif_ring_next(Ring *ring)
 {
@@ -332,7 +333,7 @@ static Piece *eif_ring_next(Ring *ring)
     return piece;
 }
 
-/* Give the piece from eif_ring_next() to the hashes. */
+/* Pass the piece from eif_ring_next() to the hashing threads. */
 static void eif_ring_push(Ring *ring)
 {
     QEMU_LOCK_GUARD(&ring->lock);
@@ -345,8 +346,8 @@ static void eif_ring_push(Ring *ring)
  */
 
 /*
- * Pass @section through the ring.  Returns false with @errp
- * unset if a hash has failed.
+ * Pass @section through the ring.  If hashing has failed, returns false and
+ * leaves @errp unset: eif_ring_finish() returns that error.
  */
 static bool eif_load_section(const EifImage *image, const EifSection *section,
                              bool first_ramdisk, const EifSink *sink,
@@ -388,7 +389,7 @@ static bool eif_load_section(const EifImage *image, const EifSection *section,
     return true;
 }
 
-/* Pass the image through the ring.  Like eif_load_section() in its failures. */
+/* Pass the image through the ring.  Fails in the way of eif_load_section(). */
 static bool eif_load_sections(const EifImage *image, const EifSink *sink,
                               Ring *ring, EifResult *result, Error **errp)
 {

@@ -21,15 +21,15 @@
 
 /* Reading fields, in CBOR */
 
-/* How messages call @what in the image @path; to be freed. */
+/* Returns the name of @what in the image @path for messages, to be freed. */
 static char *eif_part_name(const char *path, const char *what)
 {
     return g_strdup_printf("'%s': %s", path, what);
 }
 
 /*
- * Read bytes into the GByteArray @out: a byte string, or what serializers make
- * of a list of bytes, an array of integers.
+ * Read bytes into the GByteArray @out, from a byte string or from an array of
+ * integers, as which some serializers write a list of bytes.
  */
 static bool eif_read_bytes(CborReader *r, const char *name, void *out,
                            Error **errp)
@@ -113,8 +113,8 @@ static void eif_cose_sign1_clear(EifCoseSign1 *cose)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EifCoseSign1, eif_cose_sign1_clear)
 
 /*
- * The section: an array, of whose items only the first one counts, a map with
- * a certificate in PEM and a serialized COSE_Sign1.
+ * The section is an array.  Only its first item is read: a map with a
+ * certificate in PEM and a serialized COSE_Sign1.
  */
 static bool eif_read_signature_section(const char *path,
                                        const GByteArray *section,
@@ -150,8 +150,8 @@ static bool eif_read_signature_section(const char *path,
 }
 
 /*
- * The header must be exactly {1: algorithm}.  More in it would be parameters
- * that the signer wants to be respected, and that nobody here knows.
+ * The header must be exactly {1: algorithm}.  The signature also covers other
+ * parameters, so a verifier that does not know them must not ignore them.
  */
 static bool eif_read_protected_header(const char *path, EifCoseSign1 *cose,
                                       Error **errp)
@@ -164,7 +164,7 @@ static bool eif_read_protected_header(const char *path, EifCoseSign1 *cose,
     CborHead map = { }, label, alg;
     unsigned i;
 
-    /* An empty map may be written as nothing at all (RFC 9052, 3). */
+    /* An empty map may be encoded as an empty byte string (RFC 9052, 3). */
     if (r.size && !cbor_expect(&r, &map, CBOR_KIND_MAP, "the item", errp)) {
         return false;
     }
@@ -283,7 +283,7 @@ static bool eif_read_cose_sign1(const char *path, const GByteArray *data,
     return cbor_end(&r, errp) && eif_read_protected_header(path, cose, errp);
 }
 
-/* The payload: a map that says which PCR it is about and its value. */
+/* The payload is a map with the index and the value of a PCR. */
 static bool eif_read_payload(const char *path, const GByteArray *payload,
                              uint8_t pcr0[NITRO_PCR_SIZE], Error **errp)
 {
@@ -316,7 +316,7 @@ static bool eif_read_payload(const char *path, const GByteArray *payload,
     return true;
 }
 
-/* The certificate in GnuTLS's terms */
+/* The signing certificate and its key, in GnuTLS's types */
 typedef struct EifCertificate {
     gnutls_x509_crt_t crt;
     gnutls_pubkey_t key;
@@ -372,14 +372,14 @@ static bool eif_read_certificate(EifCertificate *cert, const GByteArray *pem,
                    "validity", path);
         return false;
     }
-    /* What GnuTLS makes of RFC 5280's "99991231235959Z", in the year 2106 */
+    /* GnuTLS returns this time, in 2106, for RFC 5280's "99991231235959Z". */
     if (signature->not_after == GNUTLS_X509_NO_WELL_DEFINED_EXPIRATION) {
         signature->not_after = INT64_MAX;
     }
     return true;
 }
 
-/* GnuTLS would verify with whatever hash the algorithm brings. */
+/* GnuTLS does not check that the algorithm and the key's curve match. */
 static bool eif_check_curve(const char *path, const EifCertificate *cert,
                             const EifCoseSign1 *cose, Error **errp)
 {

@@ -1,9 +1,9 @@
 /*
  * AWS Nitro Enclaves image files (EIF): the header and the sections
  *
- * All that an image holds is hostile input.  The header and the table of
- * sections are checked here, before anything relies on them.  eif-load.c
- * measures and loads the image, eif-signature.c verifies its signature.
+ * An image is not trusted.  This file checks the header and the table of
+ * sections before other code uses them.  eif-load.c measures and loads the
+ * image, and eif-signature.c verifies its signature.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,7 +19,7 @@
 #define EIF_MAX_VERSION         4
 #define EIF_MIN_SECTIONS        2
 
-/* Where the fields of the header are, in bytes from its start. */
+/* Offsets of the header's fields, in bytes */
 #define HEADER_MAGIC            0x000
 #define HEADER_VERSION          0x004
 #define HEADER_FLAGS            0x006
@@ -37,13 +37,13 @@ QEMU_BUILD_BUG_ON(HEADER_SIZES !=
  * Opening: the header and the table of sections
  */
 
-/* Open the regular file @path, and tell its @size in bytes. */
+/* Open the regular file @path, and set @size to its size in bytes. */
 static int eif_open_file(const char *path, uint64_t *size, Error **errp)
 {
     struct stat st;
     int fd;
 
-    /* O_NONBLOCK, as opening a FIFO would wait for somebody to write to it */
+    /* Without O_NONBLOCK, opening a FIFO would wait for a writer. */
     fd = qemu_open(path, O_RDONLY | O_NONBLOCK, errp);
     if (fd < 0) {
         return -1;
@@ -62,7 +62,7 @@ static int eif_open_file(const char *path, uint64_t *size, Error **errp)
     return -1;
 }
 
-/* The file had the bytes when it was examined, but it may have been cut. */
+/* The file may have been truncated since eif_open_file(). */
 bool eif_read_fully(int fd, const char *path, void *buf, size_t size,
                            uint64_t offset, Error **errp)
 {
@@ -140,8 +140,8 @@ static bool eif_read_header(EifImage *image, uint64_t file_size, Error **errp)
 }
 
 /*
- * Check the place of section @i against that of the one before it, which ends
- * at *@end, and against the file.  Moves *@end behind this section.
+ * Check that section @i begins at or after *@end, the end of the section before
+ * it, and that it ends within the file.  Sets *@end to the end of section @i.
  */
 static bool eif_check_extent(const EifImage *image, unsigned i,
                              uint64_t file_size, uint64_t *end, Error **errp)
@@ -180,7 +180,7 @@ static bool eif_check_extent(const EifImage *image, unsigned i,
     return true;
 }
 
-/* Which types there are, from which version on. */
+/* The types of sections, and the first version of the format that has each */
 static const struct {
     const char *name;
     uint16_t version;
@@ -193,7 +193,7 @@ static const struct {
     [EIF_SECTION_METADATA] = { "metadata", 4, false },
 };
 
-/* Read the header of section @i, whose place is known to be good. */
+/* Read the header of section @i, after eif_check_extent(). */
 static bool eif_read_section_header(EifImage *image, unsigned i, Error **errp)
 {
     uint64_t offset = ldq_be_p(image->header + HEADER_OFFSETS + i * 8);
@@ -207,7 +207,7 @@ static bool eif_read_section_header(EifImage *image, unsigned i, Error **errp)
         return false;
     }
     type = lduw_be_p(h);
-    own_size = ldq_be_p(h + 4);     /* behind the flags, which are unused */
+    own_size = ldq_be_p(h + 4);     /* after the flags, which are unused */
 
     if (type >= ARRAY_SIZE(eif_section_types) ||
         !eif_section_types[type].name) {
@@ -237,7 +237,7 @@ static bool eif_read_section_header(EifImage *image, unsigned i, Error **errp)
     return true;
 }
 
-/* Count section @i in, and check what its type demands. */
+/* Add section @i to the @count of its type, and check the type's rules. */
 static bool eif_check_section(EifImage *image, unsigned i,
                               unsigned count[EIF_SECTION_METADATA + 1],
                               Error **errp)
@@ -253,7 +253,7 @@ static bool eif_check_section(EifImage *image, unsigned i,
 
     switch (section->type) {
     case EIF_SECTION_KERNEL:
-        /* The format does not forbid it, but it cannot be meant. */
+        /* The format allows this, but an empty kernel cannot boot. */
         if (!section->size) {
             error_setg(errp, "'%s': the kernel, section %u, is empty",
                        image->path, i);
@@ -270,7 +270,7 @@ static bool eif_check_section(EifImage *image, unsigned i,
                        "it must come after it", image->path, i);
             return false;
         }
-        /* Cannot overflow: the sections lie in the file side by side. */
+        /* Cannot overflow: sections do not overlap, and are in the file. */
         image->ramdisk_size += section->size;
         break;
     case EIF_SECTION_SIGNATURE:
@@ -304,7 +304,7 @@ static bool eif_read_sections(EifImage *image, uint64_t file_size, Error **errp)
         }
     }
     for (i = 0; i < ARRAY_SIZE(needed); i++) {
-        /* Metadata became compulsory in the version that brought it. */
+        /* Metadata is required since version 4, which introduced it. */
         if (!count[needed[i]] &&
             image->version >= eif_section_types[needed[i]].version) {
             error_setg(errp, "'%s' has no %s section among its %u, an image of "

@@ -1,16 +1,15 @@
 /*
  * The nitro-enclave machine: an AWS Nitro Enclave outside EC2
  *
- * A microvm that boots an enclave image file (EIF) as the Nitro hypervisor
- * does: the image is measured and checked while it is placed in guest memory,
- * and the first vCPU starts in the kernel, without firmware.  The guest has a
- * Nitro Secure Module (NSM) that attests those measurements, a vsock, which
- * another process provides through vhost-user, a serial console, and a port to
- * reset itself by.
+ * The machine is derived from microvm and boots an enclave image file (EIF) as
+ * the Nitro hypervisor does.  It checks and measures the image while it loads
+ * it into guest memory, and the first vCPU starts in the kernel, without
+ * firmware.  The guest has a Nitro Secure Module (NSM) that attests the
+ * measurements, a vsock whose back end is another process (vhost-user), a
+ * serial console, and a reset port.
  *
- * This file knows the machine's options and puts the parts together; the file
- * format is known to hw/core/eif.c, and how a kernel is started to
- * nitro_enclave_boot.c.
+ * This file has the machine's options and creates its parts.  hw/core/eif.c
+ * reads the file format, and nitro_enclave_boot.c starts the kernel.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -48,13 +47,15 @@
 #define RTC_IRQ             8       /* also that of virtio-mmio transport 3 */
 
 /*
- * The reset port: what a kernel that reboots with reboot=k looks for.  There
- * is no keyboard controller behind it, and it knows a single command.
+ * The reset port is the command port of a keyboard controller, which a kernel
+ * uses to reboot with reboot=k.  There is no controller, and the port has only
+ * the reset command.
  *
- * Its input buffer is always empty, so that a kernel that reboots need not
- * wait.  Its output buffer is always full, however often it is read: a driver
- * that empties it first, as that of Linux does, sees at once that there is no
- * controller.  With an empty one it would wait half a second for an answer.
+ * The status says that the input buffer is always empty, so a kernel that
+ * reboots does not wait.  It also says that the output buffer is always full,
+ * even after it was read.  Linux's driver reads the buffer until it is empty,
+ * and after some attempts concludes that there is no controller.  If the buffer
+ * was empty, the driver would wait half a second for a response.
  */
 
 #define KBD_RESET               0xfe
@@ -107,7 +108,7 @@ static bool ne_load_piece(void *opaque, const EifSection *section,
     }
 }
 
-/* Place the image in guest memory and measure it, in one pass. */
+/* Load the image into guest memory and measure it, in one pass. */
 static bool ne_load_image(NitroEnclaveMachineState *nems, EifResult *result,
                           Error **errp)
 {
@@ -129,7 +130,7 @@ static bool ne_load_image(NitroEnclaveMachineState *nems, EifResult *result,
     if (!eif_load(nems->image, &sink, result, errp)) {
         return false;
     }
-    /* The section is text, whether it ends in a NUL or not. */
+    /* The text ends at the first NUL, or at the end of the section. */
     g_string_truncate(nems->cmdline, strlen(nems->cmdline->str));
     return true;
 }
@@ -162,7 +163,7 @@ static bool ne_load_image_first(NitroEnclaveMachineState *nems, Error **errp)
     return true;
 }
 
-/* microvm calls this when guest memory is there, if -kernel was given. */
+/* microvm calls this after it created guest memory, if there is -kernel. */
 static void ne_x86_load_linux(X86MachineState *x86ms, FWCfgState *fw_cfg,
                                 int acpi_data_size, bool pvh_enabled)
 {
@@ -170,8 +171,8 @@ static void ne_x86_load_linux(X86MachineState *x86ms, FWCfgState *fw_cfg,
 }
 
 /*
- * Load the image into guest memory again, for another boot.  It must measure
- * as it did the first time.
+ * Load the image into guest memory again, for another boot.  Its measurements
+ * must be those of the first boot.
  */
 static bool ne_reload_image(NitroEnclaveMachineState *nems, Error **errp)
 {
@@ -191,8 +192,9 @@ static bool ne_reload_image(NitroEnclaveMachineState *nems, Error **errp)
 }
 
 /*
- * Tell the guest what it has: its command line (the image's, the user's, and
- * where the devices are), its CPUs and its interrupts.
+ * Write the boot parameters to guest memory.  The command line consists of that
+ * of the image, the text of -append, and the addresses of the virtio-mmio
+ * devices.  The MP table describes CPUs and interrupts.
  */
 static bool ne_finish_boot(NitroEnclaveMachineState *nems, Error **errp)
 {
@@ -244,7 +246,7 @@ static void nitro_enclave_machine_done(Notifier *notifier, void *data)
                                                   NitroEnclaveMachineState,
                                                   machine_done);
 
-    /* Only now are the devices there that the command line announces. */
+    /* The command line lists the devices, and all of them exist now. */
     if (nems->image) {
         ne_finish_boot(nems, &error_fatal);
     }
@@ -260,7 +262,7 @@ static void nitro_enclave_state_change(void *opaque, bool running,
     }
 }
 
-/* Leave vCPU 0 waiting for a startup interrupt that nobody sends. */
+/* Park vCPU 0: it waits for a startup interrupt that nobody sends. */
 static void ne_park_cpu(X86CPU *cpu)
 {
     CPU(cpu)->halted = 1;
@@ -271,7 +273,7 @@ static void ne_park_cpu(X86CPU *cpu)
 #endif
 }
 
-/* Put vCPU 0, which was parked, into the kernel; runs in its thread. */
+/* Start the parked vCPU 0 in the kernel.  Runs in the vCPU's thread. */
 static void ne_start_cpu(CPUState *cs, run_on_cpu_data data)
 {
     NitroEnclaveMachineState *nems = data.host_ptr;
@@ -284,7 +286,7 @@ static void ne_start_cpu(CPUState *cs, run_on_cpu_data data)
         cpu->env.mp_state = KVM_MP_STATE_RUNNABLE;
     }
 #endif
-    /* KVM is given mp_state only together with the state of a reset. */
+    /* QEMU passes mp_state to KVM only with the state after a reset. */
     cpu_synchronize_post_reset(cs);
 }
 
@@ -295,7 +297,7 @@ static void ne_reload_failed(Error *err)
                                            EXIT_FAILURE);
 }
 
-/* The image was loaded again, or could not be; runs in the main loop. */
+/* The reload thread has succeeded or failed.  Runs in the main loop. */
 static void ne_reload_done(void *opaque)
 {
     NitroEnclaveMachineState *nems = opaque;
@@ -304,7 +306,7 @@ static void ne_reload_done(void *opaque)
     g_thread_join(g_steal_pointer(&nems->reload_thread));
     err = g_steal_pointer(&nems->reload_error);
     if (err || !ne_finish_boot(nems, &err)) {
-        /* What was not measured does not run, even if QEMU goes on. */
+        /* vCPU 0 stays parked, so memory that was not measured never runs. */
         ne_reload_failed(err);
         return;
     }
@@ -337,9 +339,9 @@ static void ne_cancel_reload(NitroEnclaveMachineState *nems)
 }
 
 /*
- * Load the image again in a thread: it may take seconds, and neither the
- * monitor nor anybody else who needs the big lock is to wait for it.  No vCPU
- * runs meanwhile, as the first one is parked and starts the others.
+ * Load the image again in a thread, because it may take seconds: the monitor
+ * and other users of the big QEMU lock must not wait so long.  No vCPU runs
+ * meanwhile, because the first one is parked and starts the others.
  */
 static bool ne_start_reload(NitroEnclaveMachineState *nems, Error **errp)
 {
@@ -368,7 +370,7 @@ static void nitro_enclave_reset(MachineState *machine, ResetType type)
     Error *err = NULL;
 
     nemc->parent_reset(machine, type);
-    /* A snapshot brings memory and CPUs of its own. */
+    /* A snapshot contains the state of memory and CPUs. */
     if (!nems->image || type == RESET_TYPE_SNAPSHOT_LOAD) {
         return;
     }
@@ -384,8 +386,8 @@ static void nitro_enclave_reset(MachineState *machine, ResetType type)
 /* Memory */
 
 /*
- * Guest memory that the user gave no backend for: shared, as the vsock back
- * end is another process.
+ * Create guest memory if the user gave no memory backend.  It is shared,
+ * because the vsock back end is another process.
  */
 static bool ne_create_memdev(MachineState *machine, const char *path,
                              Error **errp)
@@ -495,7 +497,7 @@ static bool ne_check_options(NitroEnclaveMachineState *nems, Error **errp)
     return false;
 }
 
-/* The kernel is started in long mode, which not all models have. */
+/* The kernel starts in long mode, which some CPU models do not have. */
 static bool ne_check_cpu(MachineState *machine, Error **errp)
 {
     CPUX86State *env = &X86_CPU(first_cpu)->env;
@@ -544,7 +546,7 @@ static bool ne_create_vsock(NitroEnclaveMachineState *nems, Error **errp)
                                   errp);
 }
 
-/* PCR @index is zero extended by @text, or zero if that was not given. */
+/* PCR @index is extended, from zero, with @text.  Without @text, it is zero. */
 static bool ne_set_text_pcr(VirtIONSM *nsm, unsigned index, const char *text,
                             Error **errp)
 {
@@ -559,8 +561,8 @@ static bool ne_set_text_pcr(VirtIONSM *nsm, unsigned index, const char *text,
 }
 
 /*
- * What the NSM says of the enclave after each reset.  In debug mode it does not
- * vouch for the image, whose console is there for all to read.
+ * Set the values that the PCRs have after each reset.  In debug mode, those of
+ * the image are zero, as on EC2, so the NSM does not attest the image.
  */
 static bool ne_set_start_pcrs(NitroEnclaveMachineState *nems, Error **errp)
 {
@@ -580,7 +582,7 @@ static bool ne_create_nsm(NitroEnclaveMachineState *nems, Error **errp)
 {
     DeviceState *dev = qdev_new(TYPE_VIRTIO_NSM);
 
-    /* A path that users can ask the monitor for: /machine/nsm */
+    /* Users can read its properties in the monitor: /machine/nsm. */
     object_property_add_child(OBJECT(nems), "nsm", OBJECT(dev));
     nems->nsm = VIRTIO_NSM(dev);
     if (nems->id) {
@@ -620,7 +622,7 @@ static void nitro_enclave_init(MachineState *machine)
     memory_region_add_subregion(get_system_io(), NITRO_ENCLAVE_RESET_PORT,
                                 &nems->reset_port);
 
-    /* One transport would share its interrupt with the RTC: leave it empty. */
+    /* One transport would share the RTC's interrupt, so it gets no device. */
     qbus_mark_full(ne_virtio_mmio_bus(RTC_IRQ - mms->virtio_irq_base));
 
     if (machine->kernel_filename) {
@@ -711,7 +713,7 @@ MEASUREMENT(pcr8)
 
 static void nitro_enclave_instance_init(Object *obj)
 {
-    /* microvm's "auto" would mean on. */
+    /* microvm's default is "auto", which means on. */
     X86_MACHINE(obj)->acpi = ON_OFF_AUTO_OFF;
     NITRO_ENCLAVE_MACHINE(obj)->cmdline = g_string_new(NULL);
 }
@@ -807,7 +809,7 @@ static void nitro_enclave_class_init(ObjectClass *oc, void *data)
     mc->is_default = false;
     mc->max_cpus = NITRO_ENCLAVE_MAX_CPUS;
     mc->create_default_memdev = ne_create_memdev;
-    /* Of those that microvm allows, none works without fw_cfg. */
+    /* microvm allows some of these devices, but they need fw_cfg. */
     mc->allowed_dynamic_sysbus_devices = NULL;
 
     compat_props_add(mc->compat_props, compat, G_N_ELEMENTS(compat));

@@ -1,9 +1,9 @@
 /*
  * Starting a 64-bit Linux kernel without firmware
  *
- * The MP table's layout is that of the Intel MultiProcessor Specification,
- * version 1.4, chapter 4.  What the kernel's setup header says, and the zero
- * page, are the affair of nitro_enclave_setup.c.
+ * The MP table has the layout of the Intel MultiProcessor Specification,
+ * version 1.4, chapter 4.  nitro_enclave_setup.c reads the kernel's setup
+ * header and fills the zero page.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,10 +25,10 @@
 #define TSS_LIMIT           0x67
 
 /*
- * Write to the file behind guest memory, which spares the host a page fault
- * for each page, and zeroing what is written at once.  Returns how many bytes
- * were written: none where there is no such file, or one that cannot be written
- * to, as on hugetlbfs.
+ * Write to the file behind guest memory.  This saves a page fault for each
+ * page, and the host does not zero the pages first.  Returns the number of
+ * bytes that were written.  It is 0 if there is no such file, or if the file
+ * does not support write(), as on hugetlbfs.
  */
 static uint64_t ne_write_memory_file(NitroEnclaveBoot *boot, uint64_t address,
                                      const uint8_t *data, uint64_t size)
@@ -104,7 +104,7 @@ bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
         return false;
     }
 
-    /* The header first, which says how much more belongs to the setup. */
+    /* Read the setup header first: it has the size of the setup code. */
     if (boot->header_done < NE_SETUP_HEADER_END) {
         take = MIN(size, NE_SETUP_HEADER_END - boot->header_done);
         memcpy(boot->header + boot->header_done, p, take);
@@ -121,7 +121,7 @@ bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
             return false;
         }
     }
-    /* The rest of the setup is for real mode, which is never entered. */
+    /* Skip the rest of the setup code: it is for real mode, which is unused. */
     if (size && boot->kernel_done < boot->setup.size) {
         take = MIN(size, boot->setup.size - boot->kernel_done);
         boot->kernel_done += take;
@@ -201,8 +201,8 @@ static bool ne_write_descriptors(NitroEnclaveBoot *boot, Error **errp)
 }
 
 /*
- * A kernel that reboots through the BIOS jumps here in real mode, and finds
- * what a PC's firmware would do: a reset through the keyboard controller.
+ * A kernel that reboots through the BIOS jumps here in real mode.  As a PC's
+ * firmware does, this code resets through the keyboard controller.
  */
 static bool ne_write_bios_vector(NitroEnclaveBoot *boot, Error **errp)
 {
@@ -264,7 +264,7 @@ static GByteArray *ne_mp_table(const NitroEnclaveCPU *cpus, unsigned num_cpus,
     stl_le_p(ioapic + 4, IO_APIC_DEFAULT_ADDRESS);
     g_byte_array_append(table, ioapic, sizeof(ioapic));
 
-    /* The timer arrives on pin 2, which leaves none for the cascade. */
+    /* The timer is on pin 2, so the cascaded PIC has no pin. */
     for (i = 0; i < 16; i++) {
         if (i != 2) {
             ne_mp_interrupt(table, ENTRY_INT, TYPE_INT,
@@ -354,8 +354,8 @@ void nitro_enclave_boot_set_cpu(const NitroEnclaveBoot *boot, X86CPU *cpu)
     env->tr.flags = DESC_P_MASK | (11 << DESC_TYPE_SHIFT);
 
     /*
-     * Paging can go on only with CR4.PAE and EFER.LME set, and the helper that
-     * loads CS looks at EFER.LMA, which comes with paging.
+     * The order matters.  Paging needs CR4.PAE and EFER.LME.  It sets EFER.LMA,
+     * which the helper that loads CS reads.
      */
     cpu_x86_update_cr4(env, CR4_PAE_MASK);
     cpu_load_efer(env, env->efer | MSR_EFER_LME);

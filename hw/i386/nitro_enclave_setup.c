@@ -1,5 +1,5 @@
 /*
- * What a bzImage asks of its loader, and what it is told
+ * The setup header of a bzImage, and the zero page of boot parameters
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,7 +10,7 @@
 #include "qapi/error.h"
 #include "hw/i386/nitro_enclave_setup.h"
 
-/* The setup header, the same in a bzImage and in the zero page. */
+/* The setup header, at the same offsets in a bzImage and in the zero page */
 #define HDR_SETUP_SECTS     0x1f1
 #define HDR_SYSSIZE         0x1f4
 #define HDR_JUMP_OFFSET     0x201
@@ -94,7 +94,7 @@ static bool ne_setup_check_kind(const uint8_t *h, NitroEnclaveSetup *setup,
     return true;
 }
 
-/* Is as much code there as the header says? */
+/* Does the kernel contain as much code as the header says? */
 static bool ne_setup_check_code(const uint8_t *h, uint64_t kernel_size,
                                 NitroEnclaveSetup *setup, Error **errp)
 {
@@ -109,8 +109,8 @@ static bool ne_setup_check_code(const uint8_t *h, uint64_t kernel_size,
         return false;
     }
     /*
-     * Code that begins too late is as much too short: what would run then is
-     * somewhere in the middle of it.
+     * If setup_sects is too large, the code would start at a wrong place, in
+     * the middle of the code.  Then fewer bytes follow than syssize says.
      */
     if (code_size > kernel_size - setup->size) {
         error_setg(errp, "the kernel of %" PRIu64 " bytes has %" PRIu64
@@ -128,7 +128,7 @@ static bool ne_setup_check_code(const uint8_t *h, uint64_t kernel_size,
     return true;
 }
 
-/* Can it be where it wants to be, and run there? */
+/* Can the kernel be loaded at its preferred address, and run there? */
 static bool ne_setup_check_place(const uint8_t *h,
                                  const NitroEnclaveSetup *setup, Error **errp)
 {
@@ -146,7 +146,7 @@ static bool ne_setup_check_place(const uint8_t *h,
                    " is not a power of two", alignment);
         return false;
     }
-    /* It would move itself up, and out of the memory that is checked here. */
+    /* Else it would move itself up, beyond the memory that is checked here. */
     if (setup->load_address & (alignment - 1)) {
         error_setg(errp, "the kernel wants to be loaded at 0x%" PRIx64 ", which"
                    " is not a multiple of its kernel_alignment of 0x%" PRIx32,
@@ -182,7 +182,7 @@ bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
     uint64_t need;
 
     *address = 0;
-    /* Enough for the kernel, the ramdisks, and what they unpack to. */
+    /* Enough for the kernel, the ramdisks, and their unpacked content */
     need = ROUND_UP(kernel_end, MiB);
     if (size > (UINT64_MAX - need - MiB) / 2) {
         error_setg(errp, "ramdisks of %" PRIu64 " bytes are too large", size);
@@ -251,13 +251,13 @@ void nitro_enclave_setup_zero_page(const NitroEnclaveSetup *setup,
     stl_le_p(zp + HDR_RAMDISK_SIZE, ramdisk_size);
     stl_le_p(zp + ZP_EXT_RAMDISK_IMAGE, ramdisk_address >> 32);
     stl_le_p(zp + ZP_EXT_RAMDISK_SIZE, ramdisk_size >> 32);
-    /* A loader's, not an image's: which loader, a plain PC, no further data. */
+    /* The boot loader sets these fields, whatever the image has there. */
     stw_le_p(zp + HDR_EXT_LOADER, 0);
     stl_le_p(zp + HDR_SUBARCH, 0);
     stq_le_p(zp + HDR_SUBARCH_DATA, 0);
     stq_le_p(zp + HDR_SETUP_DATA, 0);
 
-    /* Linux takes a map with a single entry for a broken one. */
+    /* Linux ignores a map with a single entry, so there are always three. */
     ne_setup_add_e820(zp, 0, BASE_MEMORY_END, E820_TYPE_RAM);
     ne_setup_add_e820(zp, BASE_MEMORY_END, HIGH_MEMORY - BASE_MEMORY_END,
                       E820_TYPE_RESERVED);

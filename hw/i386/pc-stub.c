@@ -9,8 +9,8 @@
 #include "hw/i386/x86.h"
 
 /*
- * libvirt asks each QEMU for x86 which properties this type has.  Some of its
- * versions (11.3 was seen) end with a null pointer if it is not there.
+ * libvirt asks each QEMU for x86 for the properties of this type.  Without the
+ * type, some versions of libvirt (11.3, for example) crash with a null pointer.
  */
 static const TypeInfo pc_machine_stub_info = {
     .name = TYPE_PC_MACHINE,

@@ -27,7 +27,7 @@
 #include <gnutls/x509.h>
 #include <gnutls/x509-ext.h>
 
-/* Of each subject: these certificates are not AWS's. */
+/* A field of each subject, to show that the certificate is not AWS's */
 #define ORGANIZATION        "QEMU"
 #define ORGANIZATIONAL_UNIT "nitro-enclave emulation"
 #define REGION              ".us-east-1.aws"
@@ -42,10 +42,10 @@
 #define DAY_S               (24 * HOUR_S)
 #define YEAR_S              (365ll * DAY_S)
 
-/* Validity begins so long before now, as a verifier's clock may be behind. */
+/* Validity begins this long before now: a verifier's clock may be behind. */
 #define CLOCK_SKEW_S        (5 * MINUTE_S)
 
-/* A document's last certificate is valid for at least so long. */
+/* The last certificate of a document is valid for at least this long. */
 #define SIGNER_LEFT_S       (1 * HOUR_S)
 
 typedef enum NsmLevel {
@@ -95,7 +95,7 @@ static void nsm_certificate_clear(NsmCertificate *c)
     *c = (NsmCertificate) { };
 }
 
-/* Check @ret, which a function of GnuTLS returned; @what did it do? */
+/* Check @ret of a GnuTLS function; @what names the operation. */
 static bool nsm_ok(int ret, const char *what, Error **errp)
 {
     if (ret < 0) {
@@ -414,7 +414,7 @@ static bool nsm_renew(NsmAttestation *a, int64_t now, Error **errp)
     return true;
 }
 
-/* A root of the user's */
+/* The user's root */
 
 /*
  * Read the file @name, which @option names.  The caller frees @text with

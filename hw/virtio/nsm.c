@@ -3,7 +3,7 @@
  *
  * A request is CBOR (RFC 8949).  nsm_perform() checks that all of it is
  * well-formed, finds the operation, reads its arguments, and runs it.  The
- * guest is not trusted; what follows the first check relies on it.
+ * guest is not trusted, and the later steps rely on the first check.
  *
  * The names of errors are those of AWS's library for the NSM
  * (aws-nitro-enclaves-nsm-api, src/api).
@@ -53,8 +53,8 @@ static bool nsm_is_well_formed(const uint8_t *data, size_t size)
 }
 
 /*
- * The functions below read what is known to be well-formed.  They skip tags,
- * which do not change an item's type.
+ * The functions below need well-formed input.  They skip tags, because a tag
+ * does not change the type of an item.
  */
 static CborHead nsm_next_head(CborReader *r)
 {

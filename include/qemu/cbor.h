@@ -1,14 +1,14 @@
 /*
- * CBOR (RFC 8949), for what is read from and written for others
+ * Reading and writing CBOR (RFC 8949)
  *
- * What is read is hostile.  libcbor's cbor_load() allocates what the head of
- * an item claims and recurses as deep as the input says, so only its decoder
- * of single items is used here: reading is a walk over bytes that are there
- * already, head by head, and allocates nothing that the input does not fill.
- * Every well-formed encoding is taken: any width of numbers, definite and
+ * The input is not trusted.  libcbor's cbor_load() allocates as much as the
+ * head of an item claims, and recurses as deep as the input says.  So only
+ * libcbor's decoder of single items is used here.  The reader goes over the
+ * bytes head by head, and never allocates more than the input contains.  It
+ * accepts every well-formed encoding: any width of numbers, definite and
  * indefinite lengths, unknown tags and simple values.
  *
- * What is written goes to the end of a GByteArray, in the shortest form.
+ * The writer appends to a GByteArray, in the shortest encoding.
  *
  * This header can be included from C++.
  *
@@ -26,7 +26,7 @@ G_BEGIN_DECLS
 
 struct Error;
 
-/* How many arrays and maps may be in each other */
+/* The largest nesting depth of arrays and maps */
 #define CBOR_DEPTH_MAX  16
 
 typedef enum CborKind {
@@ -42,7 +42,7 @@ typedef enum CborKind {
     CBOR_KIND_BREAK,        /* the end of an item of indefinite length */
 } CborKind;
 
-/* The head of an item; a string of definite length comes with it. */
+/* The head of an item, with the bytes of a string of definite length */
 typedef struct CborHead {
     CborKind kind;
     bool indefinite;        /* value is 0: items follow, up to a break */
@@ -57,18 +57,17 @@ typedef enum CborStatus {
 } CborStatus;
 
 /*
- * Decode the @head at the start of the @size bytes at @data; *@used becomes
- * the number of bytes that it takes, a string's included, on success only.
- * An array or a map that claims more items than there can be in @size bytes is
- * cut short.
+ * Decode the @head at the start of the @size bytes at @data.  On success, set
+ * *@used to its size, including the bytes of a string.  If an array or a map
+ * claims more items than @size bytes can contain, the input is cut short.
  */
 CborStatus cbor_decode_head(const uint8_t *data, size_t size, CborHead *head,
                             size_t *used);
 
 /*
- * A walk over the items of some input.  The functions below return false and
- * set @errp, to one line that begins with @what, where they say that they
- * fail; @pos is then that of the item that was no good, or behind it.
+ * A position in the items of some input.  When a function below fails, it
+ * returns false and sets @errp to one line that begins with @what.  Then @pos
+ * is at or after the item that caused the error.
  */
 typedef struct CborReader {
     const char *what;       /* the input's name, for messages */
@@ -80,37 +79,37 @@ typedef struct CborReader {
 /* Read the next head, which may not be a break. */
 bool cbor_next(CborReader *r, CborHead *head, struct Error **errp);
 
-/* Likewise, but only one of @kind will do; @name says what for. */
+/* Likewise, but fail if it is not of @kind; @name is for messages. */
 bool cbor_expect(CborReader *r, CborHead *head, CborKind kind,
                  const char *name, struct Error **errp);
 
 /*
  * Is there one more item (or pair of items) in the array, string or map that
- * began with @head?  Counts @head's value down, or takes the break.  At the
- * end of the input there may seem to be one more, which then fails to be read.
+ * began with @head?  Counts @head's value down, or consumes the break.  If the
+ * input ends too early, this returns true, and reading the next item fails.
  */
 bool cbor_more(CborReader *r, CborHead *head);
 
 /*
- * Append what is in the string that began with @head to @out, if that is not
- * NULL.  The pieces of one of indefinite length must be strings of the same
- * kind, of definite length.
+ * Append the content of the string that began with @head to @out, unless @out
+ * is NULL.  The pieces of a string of indefinite length must be strings of the
+ * same kind and of definite length.
  */
 bool cbor_read_string(CborReader *r, CborHead *head, GByteArray *out,
                       struct Error **errp);
 
 /*
- * Pass over all that belongs to the item that began with @head, which lies in
- * @depth arrays and maps.  Fails if it is not well-formed, or if there are
- * more than CBOR_DEPTH_MAX arrays and maps in each other.
+ * Skip the rest of the item that began with @head and is nested in @depth
+ * arrays and maps.  Fails if the item is not well-formed, or if it is nested
+ * deeper than CBOR_DEPTH_MAX.
  */
 bool cbor_skip_rest(CborReader *r, CborHead *head, unsigned depth,
                     struct Error **errp);
 
-/* Pass over the next item, which lies in @depth arrays and maps. */
+/* Skip the next item, which is nested in @depth arrays and maps. */
 bool cbor_skip(CborReader *r, unsigned depth, struct Error **errp);
 
-/* A field of a map whose keys are names: how its value is read. */
+/* A field of a map whose keys are text: its name, and how to read its value */
 typedef struct CborField {
     const char *name;
     /* Read the value, an item, into @out; @name is for messages. */
@@ -122,17 +121,16 @@ typedef struct CborField {
 } CborField;
 
 /*
- * Read the rest of the map that began with @head and lies in @depth arrays and
- * maps.  Each of the @num_fields @fields is read by its own function; keys that
- * are none of them, of whatever kind, are passed over with their values, and
- * tags before keys are too.  Fails where a field's function does, if a field
- * comes twice, as readers could differ in which one they take, or if one that
- * is not optional is missing.
+ * Read the rest of the map that began with @head and is nested in @depth arrays
+ * and maps.  Calls the function of each of the @num_fields @fields.  Skips
+ * other keys, of any kind, with their values, and skips tags before keys.
+ * Fails if a field's function fails, if a field that is not optional is
+ * missing, or if a field occurs twice: another reader might use the other one.
  */
 bool cbor_read_map(CborReader *r, CborHead *head, CborField *fields,
                    unsigned num_fields, unsigned depth, struct Error **errp);
 
-/* Fails unless all of the input has been read. */
+/* Fail if there is input left. */
 bool cbor_end(const CborReader *r, struct Error **errp);
 
 /* Append an item. */
@@ -142,7 +140,7 @@ void cbor_put_bytes(GByteArray *out, const void *data, size_t size);
 void cbor_put_text(GByteArray *out, const char *text);
 void cbor_put_bool(GByteArray *out, bool value);
 void cbor_put_null(GByteArray *out);
-/* Append the head of an array or a map; its items or pairs follow. */
+/* Append the head of an array or a map.  The caller appends its items. */
 void cbor_put_array(GByteArray *out, size_t items);
 void cbor_put_map(GByteArray *out, size_t pairs);
 

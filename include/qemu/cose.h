@@ -1,5 +1,5 @@
 /*
- * COSE (RFC 9052): what of a COSE_Sign1 message is signed
+ * COSE (RFC 9052): the bytes that a COSE_Sign1 message signs
  *
  * This header can be included from C++.
  *

@@ -1,21 +1,21 @@
 /*
  * AWS Nitro Enclaves image files (EIF): reading, measuring, verifying
  *
- * An EIF holds what an enclave boots: a kernel, its command line, ramdisks,
- * and optionally a signature and metadata.  This reader knows the file format
- * and nothing of machines, so that QEMU's nitro-enclave machine and programs
- * outside QEMU (it can be included from C++) read images in the same way.
+ * An EIF contains a kernel, its command line, ramdisks, and optionally a
+ * signature and metadata.  This reader knows the file format and does not
+ * depend on a machine, so QEMU's nitro-enclave machine and programs outside
+ * QEMU use the same code.  This header can be included from C++.
  *
  * An image is used in three steps.  eif_open() reads and checks the header and
- * the table of sections.  eif_load() then goes through the file once, from
- * front to back: every byte is given to the CRC, to the hashes and to the
- * caller's sink from the same buffer, so what was measured is what was loaded,
- * whatever happens to the file meanwhile.  eif_check_crc() and
- * eif_verify_signature() judge what eif_load() found; they are apart from it
- * because a tool that describes an image goes on where a machine refuses.
+ * the table of sections.  eif_load() reads the file once, from front to back.
+ * The CRC, the hashes and the caller's sink get each byte from the same buffer,
+ * so what was measured is what was loaded, even if the file changes meanwhile.
+ * eif_check_crc() and eif_verify_signature() check the result of eif_load().
+ * They are separate functions, because a tool that describes an image continues
+ * where a machine refuses the image.
  *
- * All functions report failure by NULL or false and one line in @errp, which
- * names the file.  An EifImage may be used by one thread at a time.
+ * On failure, all functions return NULL or false and set @errp to one line,
+ * which names the file.  Only one thread at a time may use an EifImage.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -61,7 +61,7 @@ typedef struct EifImage {
     uint16_t flags;
     uint64_t default_mem;   /* bytes; informative */
     uint64_t default_cpus;  /* informative */
-    uint32_t crc32;         /* as the header claims it */
+    uint32_t crc32;         /* the value in the header */
     unsigned num_sections;
     EifSection sections[EIF_MAX_SECTIONS];  /* in the order of the file */
     uint64_t kernel_size;   /* bytes, at least 1 */
@@ -69,22 +69,22 @@ typedef struct EifImage {
     uint64_t ramdisk_size;  /* bytes, all ramdisks together, added ones too */
     char *added_path;       /* eif_add_ramdisk()'s file, or NULL */
     int added_fd;           /* -1 without one */
-    EifSection added;       /* its extent: the whole file */
+    EifSection added;       /* the whole file */
 
     /*
-     * What eif_open() read and checked, kept for the CRC: a file whose headers
-     * change afterwards cannot get a CRC for anything but these.
+     * The headers that eif_open() read and checked.  The CRC is computed over
+     * this copy, so it covers what was checked even if the file changes later.
      */
     uint8_t header[EIF_HEADER_SIZE];
     uint8_t section_headers[EIF_MAX_SECTIONS][EIF_SECTION_HEADER_SIZE];
 } EifImage;
 
 /*
- * Open @path, and check its header and its table of sections.  Returns NULL
- * and sets @errp if it is not an enclave image.  Whether a machine can boot it
- * depends on its flags too.  Only regular files are taken; opening anything
- * else does not block.  The file stays open until eif_close(), which accepts
- * NULL; it is never mapped, so a file that somebody cuts short is an error and
+ * Open @path, and check its header and its table of sections.  Returns NULL and
+ * sets @errp if it is not an enclave image.  The caller checks the flags, which
+ * name the architecture.  @path must be a regular file; opening another kind of
+ * file fails and does not block.  The file stays open until eif_close(), which
+ * accepts NULL.  The file is never mapped, so truncating it causes an error and
  * not a SIGBUS.
  */
 EifImage *eif_open(const char *path, struct Error **errp);
@@ -92,24 +92,23 @@ void eif_close(EifImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EifImage, eif_close)
 
 /*
- * Let the file @path follow the image's own ramdisks, as a further one: it is
- * given to the sink after them and measured into @pcr0 and @pcr2.  It never
- * counts as the first ramdisk, which is a part of the signed image: @pcr1 is
- * the same with it and without, even if the image has no ramdisk of its own.
- * The signature stays that of the image alone.  At most one; the file stays
- * open until eif_close().
+ * Add the file @path as one more ramdisk, after those of the image.  The sink
+ * gets it last, and it is measured into @pcr0 and @pcr2.  It never changes
+ * @pcr1, even if the image has no ramdisk: the first ramdisk is always a part
+ * of the signed image.  The signature covers the image without it.  Only one
+ * file can be added.  It stays open until eif_close().
  */
 bool eif_add_ramdisk(EifImage *image, const char *path, struct Error **errp);
 
 /*
- * Where the sections' data goes.  @data is called in the thread of eif_load(),
- * in file order, with pieces of at most a few MiB that follow each other
- * without a gap; @offset is that of the piece in its section.  @section is an
- * element of the image's @sections or its @added.  Called for every section
- * (the signature too); an added ramdisk comes last.  An empty section gets one
- * call with @size 0.  The bytes are valid during the call and may not be
- * changed: the hashes read them at the same time.  Returning false, with
- * @errp set, ends the load.
+ * The receiver of the sections' data.  eif_load() calls @data in its own
+ * thread, for every section (the signature too) in file order, and last for an
+ * added ramdisk.  Each call has a piece of at most a few MiB, without gaps
+ * between the pieces; @offset is the offset of the piece in its section.
+ * @section is an element of the image's @sections, or its @added.  An empty
+ * section gets one call with @size 0.  The bytes are valid only during the call
+ * and must not be changed, because other threads hash them at the same time.
+ * If @data returns false and sets @errp, the load fails.
  */
 typedef struct EifSink {
     bool (*data)(void *opaque, const EifSection *section, uint64_t offset,
@@ -118,8 +117,8 @@ typedef struct EifSink {
 } EifSink;
 
 /*
- * What one pass over the file found.  A measurement m of some bytes is
- * SHA-384(48 zero bytes, SHA-384(the bytes)): a PCR extended once.
+ * The result of eif_load().  The measurement of some bytes is
+ * SHA-384(48 zero bytes, SHA-384(the bytes)): a PCR that was extended once.
  */
 typedef struct EifResult {
     uint32_t crc32;                     /* computed over the file */
@@ -132,11 +131,11 @@ typedef struct EifResult {
 } EifResult;
 
 /*
- * Read, measure and hand out the whole image.  @sink may be NULL.  @result
- * need not be initialized; on success it is the caller's to clear, on failure
- * nothing is left in it.  May be called again, to load the image once more.
- * Neither a wrong CRC nor a bad signature makes it fail.  Two threads help;
- * both have ended when it returns.
+ * Read and measure the whole image, and pass it to @sink, which may be NULL.
+ * @result need not be initialized.  On success, the caller has to clear it; on
+ * failure, it is empty.  May be called again, to load the image once more.
+ * Does not check the CRC or the signature.  Uses two more threads, which have
+ * ended when it returns.
  */
 bool eif_load(EifImage *image, const EifSink *sink, EifResult *result,
               struct Error **errp);
@@ -144,7 +143,7 @@ bool eif_load(EifImage *image, const EifSink *sink, EifResult *result,
 void eif_result_clear(EifResult *result);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EifResult, eif_result_clear)
 
-/* Is the CRC that the header claims that of the file? */
+/* Is the CRC in the header right? */
 bool eif_check_crc(const EifImage *image, const EifResult *result,
                    struct Error **errp);
 
@@ -155,7 +154,7 @@ typedef enum EifAlgorithm {
     EIF_ALGORITHM_ES512 = -36,          /* with a P-521 key */
 } EifAlgorithm;
 
-/* The image's signature: who signed what */
+/* The image's signature: the signer and the signed PCR0 */
 typedef struct EifSignature {
     char *path;                         /* of the image, for messages */
     EifAlgorithm algorithm;
@@ -166,13 +165,13 @@ typedef struct EifSignature {
 } EifSignature;
 
 /*
- * Decode the signature section in @result and verify that the key of the
- * certificate in it made the signature; there is no way to get at one that
- * does not verify.  Whether it covers this image and whether the certificate
- * is valid are questions for the functions below; whether the certificate is
- * to be trusted is none at all, as a guest shows its hash (PCR8) to whoever
- * trusts it.  Fails for an unsigned image.  The result is the caller's, to be
- * freed with eif_signature_free(), which accepts NULL.
+ * Decode the signature section in @result, and verify that the key of its
+ * certificate made the signature.  Fails if it did not, or if the image is not
+ * signed.  The functions below check whether the signature covers this image
+ * and whether the certificate is valid.  No function checks whether the
+ * certificate is trusted: others decide that from its hash, PCR8, in the
+ * guest's attestation documents.  The caller frees the result with
+ * eif_signature_free(), which accepts NULL.
  */
 EifSignature *eif_signature_parse(const EifImage *image,
                                   const EifResult *result,
@@ -180,7 +179,7 @@ EifSignature *eif_signature_parse(const EifImage *image,
 void eif_signature_free(EifSignature *signature);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EifSignature, eif_signature_free)
 
-/* Does @signature cover the image whose own measurement is @image_pcr0? */
+/* Does @signature cover the image with @image_pcr0, of EifResult? */
 bool eif_signature_covers(const EifSignature *signature,
                           const uint8_t image_pcr0[NITRO_PCR_SIZE]);
 
@@ -189,17 +188,17 @@ bool eif_signature_check_validity(const EifSignature *signature, int64_t now,
                                   struct Error **errp);
 
 /*
- * All that a machine asks before it boots an image: the signature verifies,
- * covers @image_pcr0, and its certificate is valid at @now (in seconds since
- * 1970, UTC).  Then sets @pcr8 of @result.  An unsigned image passes, with
- * @pcr8 zero.
+ * Check what a machine needs before it boots an image: the signature verifies
+ * and covers @image_pcr0, and its certificate is valid at @now (in seconds
+ * since 1970, UTC).  Then set @pcr8 of @result.  Succeeds for an unsigned
+ * image, and leaves @pcr8 zero.
  */
 bool eif_verify_signature(const EifImage *image, EifResult *result,
                           int64_t now, struct Error **errp);
 
 /*
- * Measure @size bytes at @data: extend a PCR of zeros with their SHA-384.
- * This is how PCR8 comes from a certificate in DER.
+ * Measure @size bytes at @data: extend a zero PCR with their SHA-384.  PCR8 is
+ * the measurement of the certificate in DER.
  */
 bool eif_measure(const void *data, size_t size, uint8_t pcr[NITRO_PCR_SIZE],
                  struct Error **errp);

@@ -1,8 +1,8 @@
 /*
  * What AWS Nitro Enclaves image files and the Nitro Secure Module share
  *
- * Platform configuration registers (PCRs), in which both measure with SHA-384,
- * and how messages write them and dates.  This header can be included from C++.
+ * Both extend platform configuration registers (PCRs) with SHA-384, and both
+ * print PCRs and dates in messages.  This header can be included from C++.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,10 +27,10 @@ struct Error;
 bool nitro_pcr_extend(uint8_t pcr[NITRO_PCR_SIZE], const void *data,
                       size_t size, struct Error **errp);
 
-/* @pcr in lower-case hexadecimal digits; to be freed. */
+/* Returns @pcr in lower-case hexadecimal digits, to be freed. */
 char *nitro_pcr_to_hex(const uint8_t pcr[NITRO_PCR_SIZE]);
 
-/* @seconds since 1970, UTC, in the form of RFC 3339; to be freed. */
+/* Returns @seconds since 1970, UTC, in the form of RFC 3339, to be freed. */
 char *nitro_time_to_text(int64_t seconds);
 
 G_END_DECLS

@@ -16,10 +16,10 @@
 OBJECT_DECLARE_TYPE(NitroEnclaveMachineState, NitroEnclaveMachineClass,
                     NITRO_ENCLAVE_MACHINE)
 
-/* Fewer than microvm's: APIC ids have eight bits in the MP table. */
+/* Fewer than microvm has: an APIC id in the MP table has eight bits. */
 #define NITRO_ENCLAVE_MAX_CPUS 128
 
-/* The keyboard controller's command port, for resets alone. */
+/* The keyboard controller's command port, used only for resets */
 #define NITRO_ENCLAVE_RESET_PORT 0x64
 
 struct NitroEnclaveMachineClass {

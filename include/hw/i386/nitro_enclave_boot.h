@@ -1,14 +1,15 @@
 /*
  * Starting a 64-bit Linux kernel without firmware
  *
- * Places a bzImage and its ramdisks in guest memory and hands vCPU 0 over to
- * the kernel in long mode, as the Linux/x86 64-bit boot protocol has it (Linux,
- * Documentation/arch/x86/boot.rst), with an MP table (Intel MultiProcessor
- * Specification 1.4) for a guest that has no ACPI.
+ * Loads a bzImage and its ramdisks into guest memory and starts vCPU 0 in the
+ * kernel, in long mode, by the 64-bit boot protocol of Linux (Linux,
+ * Documentation/arch/x86/boot.rst).  The guest has no ACPI, so it gets an MP
+ * table (Intel MultiProcessor Specification 1.4).
  *
- * This knows guest memory and boot parameters, and nothing of files: the image
- * comes in pieces, in the order kernel, ramdisks, and every piece goes to guest
- * memory at once.  Everything in it is taken for hostile.
+ * This file knows guest memory and boot parameters.  It does not know files:
+ * the caller passes the image in pieces, first the kernel and then the
+ * ramdisks, and each piece is written to guest memory at once.  The image is
+ * not trusted.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,7 +20,7 @@
 #include "hw/i386/nitro_enclave_setup.h"
 #include "target/i386/cpu.h"
 
-/* Everything below 640 KiB and 1 MiB that the hand-over needs, in bytes. */
+/* Addresses below 1 MiB of the structures that the kernel needs at start */
 #define NE_BOOT_GDT         0x6000
 #define NE_BOOT_TSS         0x6800
 #define NE_BOOT_ZERO_PAGE   0x7000
@@ -46,7 +47,7 @@ typedef struct NitroEnclaveBoot {
     uint64_t ramdisk_done;      /* bytes received */
 } NitroEnclaveBoot;
 
-/* What the MP table tells of a CPU. */
+/* The fields of a CPU in the MP table */
 typedef struct NitroEnclaveCPU {
     uint8_t apic_id;
     uint32_t signature;         /* CPUID leaf 1, EAX */
@@ -54,27 +55,27 @@ typedef struct NitroEnclaveCPU {
 } NitroEnclaveCPU;
 
 /*
- * Begin to place an image with a kernel of @kernel_size bytes and ramdisks of
- * @ramdisk_size bytes in @as, which has @below_4g bytes of RAM from 0 and
- * @above_4g from 4 GiB.  @fresh memory has been used by no CPU and no device
- * yet, and may be written past QEMU's view of it.  Called again, it begins
- * anew.
+ * Start loading an image with a kernel of @kernel_size bytes and ramdisks of
+ * @ramdisk_size bytes into @as, which has @below_4g bytes of RAM from 0 and
+ * @above_4g from 4 GiB.  If memory is @fresh, no CPU and no device has used it
+ * yet, so the file behind it may be written directly.  Can be called again, to
+ * start from the beginning.
  */
 void nitro_enclave_load_begin(NitroEnclaveBoot *boot, AddressSpace *as,
                               bool fresh, uint64_t below_4g,
                               uint64_t above_4g, uint64_t kernel_size,
                               uint64_t ramdisk_size);
 
-/* The next @size bytes of the kernel. */
+/* Load the next @size bytes of the kernel. */
 bool nitro_enclave_load_kernel(NitroEnclaveBoot *boot, const void *data,
                                size_t size, Error **errp);
 
-/* The next @size bytes of the ramdisks, after the whole kernel. */
+/* Load the next @size bytes of the ramdisks, after the whole kernel. */
 bool nitro_enclave_load_ramdisk(NitroEnclaveBoot *boot, const void *data,
                                 size_t size, Error **errp);
 
 /*
- * Write what the kernel is told, once kernel and ramdisks are in place: zero
+ * Write the boot parameters, after the kernel and the ramdisks are loaded: zero
  * page, @cmdline, page tables, descriptors, the code at the BIOS vector, and an
  * MP table of @num_cpus @cpus, the first of which is the boot processor.  The
  * interrupts in @level_irqs (bit n: ISA interrupt n) are level-triggered.
@@ -83,7 +84,7 @@ bool nitro_enclave_load_finish(NitroEnclaveBoot *boot, const char *cmdline,
                                const NitroEnclaveCPU *cpus, unsigned num_cpus,
                                uint16_t level_irqs, Error **errp);
 
-/* Put the freshly reset @cpu at the kernel's 64-bit entry point. */
+/* Set @cpu, after its reset, to the kernel's 64-bit entry point. */
 void nitro_enclave_boot_set_cpu(const NitroEnclaveBoot *boot, X86CPU *cpu);
 
 #endif

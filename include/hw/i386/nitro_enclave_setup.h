@@ -1,10 +1,10 @@
 /*
- * What a bzImage asks of its loader, and what it is told
+ * The setup header of a bzImage, and the zero page of boot parameters
  *
- * The setup header is in the image and so comes from whoever made it.  It is
- * checked here before anything relies on it, field by field, as the manual has
- * it (docs/system/i386/nitro-enclave-image.rst).  This knows neither guest
- * memory nor CPUs: bytes in, numbers out.
+ * The setup header is a part of the image, which is not trusted.  This file
+ * checks it, field by field, before other code uses it; the manual describes
+ * the checks (docs/system/i386/nitro-enclave-image.rst).  It does not access
+ * guest memory or CPUs.
  *
  * Format: Linux, Documentation/arch/x86/boot.rst and zero-page.rst.
  *
@@ -13,12 +13,12 @@
 #ifndef HW_I386_NITRO_ENCLAVE_SETUP_H
 #define HW_I386_NITRO_ENCLAVE_SETUP_H
 
-/* How much of a kernel nitro_enclave_setup_parse() looks at, in bytes */
+/* The bytes at the start of a kernel that nitro_enclave_setup_parse() reads */
 #define NE_SETUP_HEADER_END 0x290
 
 #define NE_SETUP_ZERO_PAGE_SIZE 0x1000
 
-/* What the setup header says, once it is known to be good. */
+/* The checked content of the setup header */
 typedef struct NitroEnclaveSetup {
     uint32_t size;              /* bytes before the code */
     uint32_t header_end;        /* of the setup header in the kernel */
@@ -29,32 +29,32 @@ typedef struct NitroEnclaveSetup {
     bool initrd_above_4g;       /* or anywhere above 4 GiB */
 } NitroEnclaveSetup;
 
-/* The guest's memory: bytes of RAM from 0 and from 4 GiB */
+/* The guest's RAM: bytes from address 0, and bytes from 4 GiB */
 typedef struct NitroEnclaveRam {
     uint64_t below_4g, above_4g;
 } NitroEnclaveRam;
 
 /*
- * Check @header, the first NE_SETUP_HEADER_END bytes of a kernel of
- * @kernel_size bytes, which is not less, and fill @setup.
+ * Check @header, the first NE_SETUP_HEADER_END bytes of a kernel, and fill
+ * @setup.  The whole kernel has @kernel_size bytes, at least as many.
  */
 bool nitro_enclave_setup_parse(const uint8_t *header, uint64_t kernel_size,
                                NitroEnclaveSetup *setup, Error **errp);
 
 /*
- * Find the @address for ramdisks of @size bytes together: as high as they may
- * be below 4 GiB, where the kernel leaves them alone longest, else above 4 GiB
- * if the kernel can find them there.  Sets 0 if @size is.  Fails if memory is
- * too small for the kernel, the ramdisks and what they unpack to.
+ * Find the @address for ramdisks of @size bytes in total: as high as possible
+ * below 4 GiB, far from the memory that the kernel uses first, or else above 4
+ * GiB if the kernel supports this.  Sets @address to 0 if @size is 0.  Fails if
+ * memory is too small for the kernel, the ramdisks and their unpacked content.
  */
 bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
                                const NitroEnclaveRam *ram, uint64_t size,
                                uint64_t *address, Error **errp);
 
 /*
- * Fill the zero page, of NE_SETUP_ZERO_PAGE_SIZE bytes, from the @header that
- * nitro_enclave_setup_parse() has taken: the places of the command line and of
- * the ramdisks, and a map of memory.
+ * Fill the @zero_page of NE_SETUP_ZERO_PAGE_SIZE bytes: with the setup header
+ * in @header, which nitro_enclave_setup_parse() has accepted, the addresses of
+ * the command line and the ramdisks, and the memory map (e820).
  */
 void nitro_enclave_setup_zero_page(const NitroEnclaveSetup *setup,
                                    const uint8_t *header,

@@ -26,7 +26,7 @@ typedef struct NsmAttestation NsmAttestation;
 typedef int64_t NsmClock(void *opaque);
 
 typedef struct NsmAttestationConfig {
-    /* Is in the certificates' subjects; at most NSM_MODULE_ID_MAX bytes. */
+    /* A part of the certificates' subjects; at most NSM_MODULE_ID_MAX bytes */
     const char *module_id;
 
     /*
@@ -42,9 +42,9 @@ typedef struct NsmAttestationConfig {
 
 /*
  * The content of a document; the bytes belong to the caller.  public_key,
- * user_data and nonce have no limit of their own.  AWS's specification has
- * limits, but EC2 accepted a nonce of 1025 bytes.  NSM_PAYLOAD_MAX bounds them
- * together.
+ * user_data and nonce have no limits of their own: AWS's specification has
+ * limits, but EC2 accepted a nonce of 1025 bytes.  NSM_PAYLOAD_MAX is the limit
+ * of the whole payload.
  */
 typedef struct NsmDocument {
     const char *module_id;
