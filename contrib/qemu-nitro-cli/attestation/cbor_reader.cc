@@ -1,5 +1,5 @@
 /*
- * Reading CBOR (RFC 8949) that nobody vouches for
+ * Reading untrusted CBOR (RFC 8949)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +11,7 @@ namespace {
 
 using Kind = CborItem::Kind;
 
-/* The kind of an item, but for that of a break, which is none */
+/* The kind of the item that begins with `head`, which is not a break */
 Kind kind_of(const CborHead &head)
 {
     switch (head.kind) {
@@ -41,7 +41,7 @@ bool is_break(const CborHead &head)
     return head.kind == CBOR_KIND_BREAK;
 }
 
-/* What comes with the head of a string of definite length */
+/* The bytes of a string of definite length, which `head` has */
 std::span<const uint8_t> data_of(const CborHead &head)
 {
     return head.data ? std::span{head.data, size_t{head.value}}
@@ -95,7 +95,7 @@ private:
         }
     }
 
-    /* What belongs to `head`, which has been read */
+    /* Read the rest of the item that began with `head`. */
     CborItem rest(const CborHead &head, unsigned depth)
     {
         CborItem item;
@@ -126,7 +126,7 @@ private:
         return item;
     }
 
-    /* The pieces of a string: of its kind, and of definite length */
+    /* The pieces of a string must have its kind and a definite length. */
     void chunks(CborItem &item)
     {
         for (CborHead head = next(); !is_break(head); head = next()) {
@@ -138,7 +138,7 @@ private:
         }
     }
 
-    /* However many items `head` claims: each takes a byte, or this fails. */
+    /* Each item takes at least a byte, so the loop ends with the input. */
     void contents(const CborHead &head, CborItem &item, unsigned depth)
     {
         bool is_map = head.kind == CBOR_KIND_MAP;

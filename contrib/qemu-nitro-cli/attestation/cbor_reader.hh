@@ -1,9 +1,9 @@
 /*
- * Reading CBOR (RFC 8949) that nobody vouches for
+ * Reading untrusted CBOR (RFC 8949)
  *
- * What is read becomes a tree of items, each of which took at least a byte of
- * the input: a limit on the input is one on the memory.  QEMU's qemu/cbor.h
- * decodes single items.
+ * The result is a tree of items.  Each item took at least a byte of the input,
+ * so a limit on the size of the input also limits the memory.  QEMU's
+ * qemu/cbor.h decodes single items.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,7 +32,7 @@ struct CborItem {
         other,          /* booleans, floating-point numbers, simple values */
     };
 
-    /* What a kind is called, with its article */
+    /* The name of a kind for messages, with its article */
     static const char *name(Kind kind);
 
     Kind kind = Kind::other;
@@ -42,14 +42,14 @@ struct CborItem {
                                        tagged item */
 };
 
-/* What is not well-formed, and at which byte */
+/* The message says what is not well-formed, and at which byte. */
 struct CborError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
 /*
- * Read one item, of definite or indefinite length, that takes all of `input`
- * and nests no deeper than cbor_depth_max.  Throws CborError.
+ * Read one item, of definite or indefinite length.  It must take all of `input`
+ * and must not be nested deeper than cbor_depth_max.  Throws CborError.
  */
 CborItem read_cbor(std::span<const uint8_t> input);
 

@@ -1,5 +1,5 @@
 /*
- * Attestation documents of a Nitro Secure Module, taken apart
+ * Decoding attestation documents of a Nitro Secure Module
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -98,7 +98,7 @@ void decode_cose(CborItem item, AttestationDocument &document)
     }
 }
 
-/* The payload's values, each by the rule of its name */
+/* Read the payload's values; each function has the name of its rule. */
 
 void decode_module_id(CborItem &item, AttestationDocument &document)
 {
@@ -188,7 +188,7 @@ void decode_cabundle(CborItem &item, AttestationDocument &document)
 
 /*
  * AWS publishes limits of 1024 bytes for a public key, and of 512 for the
- * others; but its modules sign what is longer.
+ * others.  But its modules also sign longer values, so there is no limit here.
  */
 std::optional<Bytes> decode_optional(CborItem &item, const char *rule)
 {
@@ -241,8 +241,8 @@ size_t find_key(const CborItem &item)
             return i;
         }
     }
-    /* Its name is not repeated: it may be anything. */
-    throw Violation(rule, "a key that is none of a document's");
+    /* The message does not have the key, which can be any text. */
+    throw Violation(rule, "a key that no document has");
 }
 
 void decode_payload(AttestationDocument &document)
@@ -270,10 +270,10 @@ void decode_payload(AttestationDocument &document)
     }
 }
 
-/* What a COSE_Sign1 begins with: an array of four, or the tag 18 before it */
+/* The first byte of a COSE_Sign1: an array of four, or the tag 18 before it */
 constexpr uint8_t cose_array = 0x84, cose_tag = 0xd2;
 
-/* The bytes that `decode` finds in a text; none if it is no such text */
+/* Decode a text with `decode`.  Returns no bytes if that fails. */
 Bytes decode_text(const std::string &text,
                   int (*decode)(const gnutls_datum_t *, gnutls_datum_t *))
 {
@@ -330,7 +330,7 @@ Bytes read_writing(const Bytes &text, Writing *writing)
             word += c == '-' ? '+' : c == '_' ? '/' : static_cast<char>(c);
         }
     }
-    /* Hex is base64 too, but of nothing that begins like a document. */
+    /* Hex is valid base64, too, but then does not begin like a document. */
     std::string padded = word;
     while (padded.size() % 4) {
         padded += '=';

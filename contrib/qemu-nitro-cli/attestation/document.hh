@@ -1,9 +1,9 @@
 /*
- * Attestation documents of a Nitro Secure Module, taken apart
+ * Decoding attestation documents of a Nitro Secure Module
  *
  * A document is a COSE_Sign1 (RFC 9052, 4.2) whose payload is a map with the
- * keys that AWS publishes.  Here only its form is checked; whether it deserves
- * belief is attestation_verify.hh's.
+ * keys that AWS publishes.  This file checks only the form.  verify.hh checks
+ * certificates, the signature and the values.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@ constexpr size_t document_max = 64 * 1024;      /* bytes; an NSM's response has
 constexpr size_t certificate_max = 1024;        /* bytes of DER */
 constexpr unsigned pcr_count = 32;
 
-/* A rule that a document breaks: its name, and how */
+/* The name of the first rule that a document breaks, and the reason */
 struct Violation : std::runtime_error {
     Violation(const char *rule, const std::string &reason)
         : std::runtime_error(reason), rule(rule) {}
@@ -36,29 +36,28 @@ struct AttestationDocument {
     std::string module_id, digest;
     uint64_t timestamp = 0;                     /* ms since the epoch */
     std::map<unsigned, Bytes> pcrs;
-    Bytes certificate;                          /* DER: of who signed this */
+    Bytes certificate;                          /* DER: its key signed this */
     std::vector<Bytes> cabundle;                /* DER: root first */
     std::optional<Bytes> public_key, user_data, nonce;
 
-    Bytes protected_header, payload;            /* as they were signed */
+    Bytes protected_header, payload;            /* the signed bytes */
     Bytes signature;                            /* r, s: of 48 bytes each */
 };
 
-/* Is `size` that of a register: of SHA-256, SHA-384 or SHA-512? */
+/* Is `size` the size of a SHA-256, SHA-384 or SHA-512 digest? */
 bool is_pcr_size(size_t size);
 
-/* How a document was written down */
+/* The encoding of a document in a file */
 enum class Writing { bytes, hex, base64, other_text };
 
 /*
- * The bytes of a document that may be written in hex or in base64, of either
- * alphabet (RFC 4648), with white space anywhere, perhaps after a byte order
- * mark.  What is none of these is left as it is; `writing` says whether it is
- * text, which a document is not.
+ * Decode a document from hex or from base64, of either alphabet (RFC 4648),
+ * with white space anywhere, perhaps after a byte order mark.  Returns other
+ * input unchanged; `writing` says whether it is text, which a document is not.
  */
 Bytes read_writing(const Bytes &text, Writing *writing);
 
-/* Throws Violation of the first rule that the form of `bytes` breaks. */
+/* Throws Violation if the form of `bytes` breaks a rule. */
 AttestationDocument decode_attestation(std::span<const uint8_t> bytes);
 
 #endif

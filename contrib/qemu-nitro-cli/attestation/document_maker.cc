@@ -114,8 +114,8 @@ void set_extensions(gnutls_x509_crt_t x509, const CertificateSpec &spec)
 }
 
 /*
- * Sign a certificate in the name of an issuer that is made up for it: GnuTLS
- * takes the issuer's name from a certificate.
+ * Sign a certificate with another issuer name.  GnuTLS takes the name from a
+ * certificate, so this makes one with that name.
  */
 void sign(gnutls_x509_crt_t x509, const CertificateSpec &spec,
           const CertificateSpec &issuer)
@@ -190,7 +190,7 @@ Key make_key(gnutls_ecc_curve_t curve)
 
 AttestationMaker::AttestationMaker(size_t authorities)
 {
-    static std::vector<Key> keys;       /* making them takes most of a test */
+    static std::vector<Key> keys;       /* shared: making keys is slow */
 
     for (size_t i = 0; i <= authorities; i++) {
         bool leaf = i == authorities;

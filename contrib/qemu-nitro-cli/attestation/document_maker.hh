@@ -1,7 +1,7 @@
 /*
- * Documents for the tests of the verifier, right or wrong in every part
+ * Documents for the tests of the verifier, in which each part can be wrong
  *
- * Shares no code with the verifier: CBOR is written by hand.
+ * This code shares nothing with the verifier, and encodes CBOR itself.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@
 
 #include "support/bytes.hh"
 
-/* CBOR: the encodings of single items, to be put after each other */
+/* CBOR: encodings of single items, which can be concatenated */
 namespace cbor {
 
 Bytes head(unsigned major, uint64_t number);
@@ -37,7 +37,7 @@ using Key = std::shared_ptr<gnutls_privkey_st>;
 
 Key make_key(gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_SECP384R1);
 
-/* What a certificate says, and by whom it is signed */
+/* The content of a certificate, and its issuer */
 struct CertificateSpec {
     std::string name;
     Key key;
@@ -57,9 +57,9 @@ struct Pair {
 };
 
 /*
- * A document: what it is after construction is right in every part.  Change
- * the specifications of certificates before prepare(), which makes the payload;
- * change that before document().
+ * A document.  After construction, all of it is right.  To make a wrong one,
+ * change the specifications of certificates before prepare(), which makes the
+ * payload, or change the payload before document().
  */
 class AttestationMaker {
 public:
@@ -76,12 +76,12 @@ public:
     /* The value of a key of the payload */
     Bytes &value(const std::string &key);
 
-    Bytes prefix;                               /* before all: a tag */
+    Bytes prefix;                               /* a tag before the document */
     Bytes protected_header = {0xa1, 0x01, 0x38, 0x22};
     Bytes unprotected_header = {0xa0};          /* CBOR */
     Key signer;                                 /* if not chain's last */
 
-    /* What prepare() made, signed */
+    /* Sign the payload. */
     Bytes document();
 };
 

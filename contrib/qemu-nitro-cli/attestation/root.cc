@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 constexpr int lock_wait_ms = 60000;
 constexpr time_t skew = 5 * 60;             /* of a verifier's clock */
 constexpr time_t life = 30 * 365 * 86400L;  /* that of AWS's root */
-/* What is left of a life is too short for the certificates below it. */
+/* A root with less time left cannot issue the certificates below it. */
 constexpr time_t renewal = 30 * 86400L;
 
 const char *const advice = "Check the folder $XDG_DATA_HOME/qemu-nitro"
@@ -39,7 +39,7 @@ void check(int result, const char *what)
     }
 }
 
-/* The data folder by the rules of the XDG Base Directory Specification */
+/* The data directory of the XDG Base Directory Specification */
 std::string data_folder()
 {
     const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
@@ -65,7 +65,7 @@ void make_folder(const std::string &path)
     make_private_directory(path);
 }
 
-/* When a certificate ends */
+/* The end of a certificate's validity */
 time_t end_of(const std::string &path)
 {
     CertificateHandle certificate;
@@ -75,7 +75,7 @@ time_t end_of(const std::string &path)
     check(gnutls_x509_crt_init(&certificate.value), "certificate");
     if (gnutls_x509_crt_import(certificate.value, &data,
                                GNUTLS_X509_FMT_PEM) < 0) {
-        throw Error(Code::file, path + ": this is no certificate in PEM",
+        throw Error(Code::file, path + ": this is not a certificate in PEM",
                     advice);
     }
     return gnutls_x509_crt_get_expiration_time(certificate.value);
@@ -102,7 +102,7 @@ void set_numbers(gnutls_x509_crt_t certificate)
     time_t begin = time(nullptr) - skew;
 
     check(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial)), "serial");
-    /* Positive, and of the same length whatever the chance */
+    /* A random serial number: positive, and always of the same length */
     serial[0] = (serial[0] & 0x7f) | 0x40;
     check(gnutls_x509_crt_set_serial(certificate, serial, sizeof(serial)),
           "serial");
@@ -166,7 +166,7 @@ void make(const AttestationRoot &root)
                                             &key_text.value), "key");
     check(gnutls_x509_crt_export2(certificate.value, GNUTLS_X509_FMT_PEM,
                                   &text.value), "certificate");
-    /* The certificate comes last: where it is, its key is. */
+    /* Write the certificate last: if it exists, its key exists. */
     fs::remove(root.certificate);
     write(root.key, key_text.value);
     gnutls_memset(key_text.value.data, 0, key_text.value.size);

@@ -2,8 +2,8 @@
  * The root certificate of this user's enclaves
  *
  * It is made when it is first needed and kept, so that verifiers can pin it
- * once.  Whoever has its key can make documents that say anything: it is this
- * user's alone, and never anything but a root for tests.
+ * once.  Anybody who has its key can sign any document.  So only this user can
+ * read the key, and the root must be trusted only in tests.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,9 +17,9 @@ struct AttestationRoot {
 };
 
 /*
- * $XDG_DATA_HOME/qemu-nitro/attestation-root.pem and .key, made if they are
- * not there, and anew, with a word on stderr, if they have expired.  Throws
- * Error if they cannot be used.
+ * Returns the paths of $XDG_DATA_HOME/qemu-nitro/attestation-root.pem and .key.
+ * Makes the files if they do not exist.  If the certificate has expired, makes
+ * new ones and prints a message on stderr.  Throws Error on failure.
  */
 AttestationRoot attestation_root();
 

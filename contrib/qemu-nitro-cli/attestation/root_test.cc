@@ -1,5 +1,5 @@
 /*
- * Tests of attestation_root.cc: one root for each user, kept and private
+ * Tests of root.cc: one root for each user, kept and private
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -53,7 +53,7 @@ TEST_F(Root, Private)
     EXPECT_EQ(code_of([] { attestation_root(); }), 19);
 }
 
-/* Whoever comes first makes it, and the others have the same one. */
+/* Of several processes, the first makes the root and all get the same one. */
 TEST_F(Root, ManyAtOnce)
 {
     for (int i = 0; i < 8; i++) {
@@ -72,7 +72,7 @@ TEST_F(Root, ManyAtOnce)
     }
 }
 
-/* One whose making was interrupted has a key and no certificate. */
+/* If making a root is interrupted, there is a key without a certificate. */
 TEST_F(Root, MadeAgainIfHalf)
 {
     attestation_root();

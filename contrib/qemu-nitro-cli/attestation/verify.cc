@@ -1,10 +1,10 @@
 /*
- * Does an attestation document deserve belief?
+ * Verifying attestation documents
  *
- * The certificates are taken in the order in which they sign each other: the
- * root, the others of cabundle, the document's.  Each rule is held against all
- * of them before the next rule is, so that a verdict does not depend on where
- * in the chain something is wrong.
+ * The chain is in the order in which the certificates sign each other: the
+ * root, the others of cabundle, and the document's certificate.  Each rule is
+ * checked for the whole chain before the next rule.  So the verdict does not
+ * depend on which certificate of the chain is wrong.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,11 +19,11 @@
 
 namespace {
 
-/* How far the clocks of an enclave's host and of a verifier may be apart */
+/* The largest difference between the clocks of host and verifier */
 constexpr int64_t clock_skew_s = 5 * 60;
 
 struct Certificate {
-    std::string name;                   /* its place in the document */
+    std::string name;                   /* its field in the document */
     CertificateHandle x509;
 };
 
@@ -121,20 +121,20 @@ void check_basic_constraints(const Chain &chain)
 
         if (ret < 0 && ret != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
             throw Violation("basic-constraints", c.name
-                            + " has basic constraints that make no sense");
+                            + " has invalid basic constraints");
         }
         if (is_leaf(chain, c) && is_ca) {
             throw Violation("basic-constraints", c.name
-                            + " is that of a certificate authority");
+                            + " is a certificate of an authority");
         }
         if (!is_leaf(chain, c) && !is_ca) {
             throw Violation("basic-constraints", c.name
-                            + " is not that of a certificate authority");
+                            + " is not a certificate of an authority");
         }
     }
 }
 
-/* RFC 5280, 4.2.1.9: how many authorities may come below one, but the leaf */
+/* RFC 5280, 4.2.1.9: the limit counts authorities below, without the leaf. */
 void check_path_lengths(const Chain &chain)
 {
     for (size_t i = 0; i + 1 < chain.size(); i++) {
@@ -161,7 +161,7 @@ void check_key_usage(const Chain &chain)
         unsigned needed = is_leaf(chain, c) ? GNUTLS_KEY_DIGITAL_SIGNATURE
                                             : GNUTLS_KEY_KEY_CERT_SIGN;
 
-        /* Whoever trusts a root that says nothing knows what for. */
+        /* A trusted root needs no keyUsage. */
         if (ret == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE && &c == &chain[0]) {
             continue;
         }
@@ -173,7 +173,7 @@ void check_key_usage(const Chain &chain)
     }
 }
 
-/* RFC 5280, 4.2: what is critical and not understood is to be refused. */
+/* RFC 5280, 4.2: a verifier rejects critical extensions it does not know. */
 void check_critical_extensions(const Chain &chain)
 {
     static const char *const known[] = {
@@ -226,7 +226,7 @@ void check_certificate_signatures(const Chain &chain)
             throw Violation("certificate-signature", chain[i].name
                             + " is not signed by ECDSA with SHA-384");
         }
-        /* Of the rest, which has its own rules here, GnuTLS knows no time. */
+        /* Other rules of this file check the times. */
         if (gnutls_x509_crt_verify(x509, &issuer, 1,
                                    GNUTLS_VERIFY_DISABLE_TIME_CHECKS,
                                    &status) < 0 || status) {
@@ -243,7 +243,7 @@ void check_timestamp(const AttestationDocument &document, const Chain &chain,
     gnutls_x509_crt_t leaf = chain.back().x509.value;
     int64_t begin = gnutls_x509_crt_get_activation_time(leaf);
     int64_t end = gnutls_x509_crt_get_expiration_time(leaf);
-    /* What was cut off lets a document of the last second pass. */
+    /* Rounding down accepts a document of the last valid second. */
     int64_t signed_at = document.timestamp / 1000;
 
     if (signed_at < begin || signed_at > end) {
@@ -257,7 +257,7 @@ void check_timestamp(const AttestationDocument &document, const Chain &chain,
     }
 }
 
-/* Half of a COSE signature, as GnuTLS wants it: without zeros in front */
+/* r or s of a COSE signature for GnuTLS, which wants no leading zeros */
 gnutls_datum_t integer(std::span<const uint8_t> bytes)
 {
     while (bytes.size() > 1 && bytes[0] == 0) {
@@ -293,7 +293,7 @@ void check_expected(const char *rule, const std::optional<Bytes> &expected,
                     const std::optional<Bytes> &found)
 {
     if (expected && expected != found) {
-        throw Violation(rule, found ? "it is not the one that is expected"
+        throw Violation(rule, found ? "it is not the expected value"
                                     : "one is expected, and there is none");
     }
 }
@@ -310,7 +310,7 @@ void check_pcrs(const AttestationDocument &document,
         }
         if (found->second != expected) {
             throw Violation("expected-pcr", "PCR" + std::to_string(index)
-                            + " is not the one that is expected");
+                            + " is not the expected value");
         }
     }
 }

@@ -1,10 +1,10 @@
 /*
- * Does an attestation document deserve belief?
+ * Verifying attestation documents
  *
- * It does if it has the form that AWS publishes, if a chain of certificates
- * leads from a root that the caller trusts to the key that signed it, and if it
- * says what the caller expects.  Each thing that is checked is a rule with a
- * name; the verdict names the first that is broken.
+ * A document verifies if it has the form that AWS publishes, if a certificate
+ * chain leads from a root that the caller trusts to the key that signed it, and
+ * if it has the values that the caller expects.  Each check is a rule with a
+ * name.  The verdict names the first rule that the document breaks.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,24 +24,24 @@ struct AttestationPolicy {
     int64_t at = 0;                     /* seconds since the epoch: when the
                                            certificates have to be valid */
 
-    /* What the document has to say, where it matters */
+    /* The values that the document must have, if they are set */
     std::map<unsigned, Bytes> pcrs;
     std::optional<Bytes> nonce, user_data, public_key;
     std::optional<int64_t> max_age;     /* in seconds, at `at` */
 };
 
 /*
- * Check all but the form of `document`, which has it if decode_attestation()
- * made it.  Throws Violation of the first rule that it breaks.
+ * Check `document`, except its form, which decode_attestation() has checked.
+ * Throws Violation with the first rule that it breaks.
  */
 void verify_attestation(const AttestationDocument &document,
                         const AttestationPolicy &policy);
 
-/* PCR0, PCR1 and PCR2 are zero, which is debug mode: the document does not say
- * which image runs. */
+/* Are PCR0, PCR1 and PCR2 zero, as in debug mode?  Then the document does not
+ * identify the image. */
 bool is_debug_mode(const AttestationDocument &document);
 
-/* What there is to say of a certificate */
+/* The fields of a certificate that are printed */
 struct CertificateSummary {
     std::string subject;                /* as RFC 4514 writes it */
     int64_t not_before, not_after;      /* seconds since the epoch */

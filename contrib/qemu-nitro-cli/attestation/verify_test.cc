@@ -1,6 +1,6 @@
 /*
- * Tests of attestation_document.cc and attestation_verify.cc: each rule is
- * broken alone, and is the one that the verdict names
+ * Tests of document.cc and verify.cc: each test breaks one rule, and expects
+ * that the verdict names this rule
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,7 +31,7 @@ class Attestation : public testing::Test {
 protected:
     explicit Attestation(size_t authorities = 4) : maker(authorities) {}
 
-    /* Make and verify what `maker` has, trusting its root */
+    /* Make the document of `maker`, and verify it with its root */
     std::string made()
     {
         maker.prepare();
@@ -59,7 +59,7 @@ protected:
                              .public_key = {}, .max_age = {}};
 };
 
-/* As little as there can be, for what takes many verifications */
+/* The smallest document, for tests with many verifications */
 class ShortAttestation : public Attestation {
 protected:
     ShortAttestation() : Attestation(1) {}
@@ -116,7 +116,7 @@ TEST_F(ShortAttestation, ProtectedHeader)
         EXPECT_EQ(made(), "protected-header")
             << testing::PrintToString(header);
     }
-    /* Another way to write the same */
+    /* Other encodings of the same values */
     maker.protected_header = {0xbf, 0x18, 0x01, 0x39, 0, 34, 0xff};
     EXPECT_EQ(made(), verified);
 }
@@ -379,7 +379,7 @@ TEST_F(Attestation, AnotherRoot)
     Bytes first = maker.certificates[0];
     Bytes document = maker.document();
 
-    /* The same name and key: only another serial number and signature */
+    /* The same name and key, but another serial number and signature */
     maker.prepare();
     ASSERT_NE(maker.certificates[0], first);
     policy.root = maker.certificates[0];
@@ -390,7 +390,7 @@ TEST_F(Attestation, AnotherRoot)
     EXPECT_EQ(verdict(document, policy), verified);
 }
 
-/* The root, but not where it belongs */
+/* The root, but not in the first place */
 TEST_F(Attestation, RootIsNotFirst)
 {
     maker.prepare();
@@ -404,7 +404,7 @@ TEST_F(Attestation, RootIsNotFirst)
 
 TEST_F(Attestation, OrderOfCabundle)
 {
-    /* Without limits: those would be the first to be broken. */
+    /* Without path length limits, which would be the first violation */
     for (auto &spec : maker.chain) {
         spec.path_length = -1;
     }
@@ -568,7 +568,7 @@ TEST_F(Attestation, SignedWithAnotherDigest)
         }
         maker.chain[i].digest = GNUTLS_DIG_SHA384;
     }
-    /* A root is trusted for itself, not for its signature. */
+    /* The user trusts the root, so its own signature is not checked. */
     maker.chain[0].digest = GNUTLS_DIG_SHA512;
     EXPECT_EQ(made(), verified);
 }
@@ -582,7 +582,7 @@ TEST_F(ShortAttestation, Timestamp)
     EXPECT_EQ(with("timestamp", cbor::number(0)), "timestamp");
     EXPECT_EQ(with("timestamp", cbor::number(1)), "timestamp");
     EXPECT_EQ(with("timestamp", cbor::number(UINT64_MAX)), "timestamp");
-    /* In seconds, as who forgets the unit would have it */
+    /* In seconds, which is the wrong unit */
     EXPECT_EQ(with("timestamp", cbor::number(now)), "timestamp");
     EXPECT_EQ(with("timestamp", cbor::number((now - 100) * 1000)), verified);
     EXPECT_EQ(with("timestamp", cbor::number((now - 101) * 1000)),
@@ -613,7 +613,7 @@ TEST_F(ShortAttestation, SignatureOfNumbersOutOfRange)
     }
 }
 
-/* One in 128 signatures has such a number. */
+/* One in 128 signatures has such an r or s. */
 TEST_F(ShortAttestation, SignatureOfSmallNumbers)
 {
     bool small_r = false, small_s = false;
@@ -667,7 +667,7 @@ TEST_F(ShortAttestation, ExpectedFields)
             EXPECT_EQ(with(c.key, cbor::bytes(other)), c.rule);
         }
         EXPECT_EQ(with(c.key, cbor::null()), c.rule);
-        /* Nothing is not the same as none. */
+        /* An empty value is not the same as no value. */
         c.expected = Bytes{};
         EXPECT_EQ(with(c.key, cbor::bytes({})), verified);
         EXPECT_EQ(with(c.key, cbor::null()), c.rule);

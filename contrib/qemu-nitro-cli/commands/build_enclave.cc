@@ -32,35 +32,35 @@ const char *const build_usage =
     "the same measurements anywhere; with SOURCE_DATE_EPOCH set, it gives the\n"
     "same bytes.  SOURCE is one of:\n"
     "\n"
-    "  --rootfs DIR           a folder, which becomes the root; needs --cmd\n"
-    "  --docker-archive FILE  a container image: what docker save writes, or an\n"
-    "                         OCI archive, as it is or compressed; with\n"
-    "                         --docker-uri NAME, that one of the images in it\n"
+    "  --rootfs DIR           a directory, which becomes the root; needs --cmd\n"
+    "  --docker-archive FILE  a container image: the output of docker save, or\n"
+    "                         an OCI archive, which may be compressed;\n"
+    "                         --docker-uri NAME chooses one of its images\n"
     "  --docker-uri NAME      an image that docker or podman has or can pull\n"
     "  --docker-uri NAME --docker-dir DIR\n"
-    "                         one that they build from DIR\n"
+    "                         an image that they build from DIR\n"
     "\n"
-    "  --cmd WORD             of the command that runs; once for each.  A\n"
-    "                         container image's own is its Cmd, or else its\n"
-    "                         Entrypoint, never both, as on EC2.\n"
-    "  --env NAME=VALUE       of its environment; once for each.  It replaces a\n"
-    "                         variable of the container image.\n"
-    "  --output-file FILE     where the image goes\n"
-    "  --name, --version TEXT of the image, for its metadata\n"
-    "  --metadata FILE        JSON: more metadata, of any kind\n"
-    "  --cmdline TEXT         the kernel's command line, not that of the blobs\n"
-    "  --arch NAME            x86_64 or aarch64: what the image is for; the\n"
-    "                         default is what the kernel is for.  Images for\n"
-    "                         aarch64 are not run here.\n"
+    "  --cmd WORD             a word of the command to run; repeat it for each\n"
+    "                         word.  The default is the container image's Cmd\n"
+    "                         or, if it has none, its Entrypoint, as on EC2.\n"
+    "  --env NAME=VALUE       a variable of its environment; repeat it for each.\n"
+    "                         It replaces that of the container image.\n"
+    "  --output-file FILE     the image to write\n"
+    "  --name, --version TEXT name and version in the image's metadata\n"
+    "  --metadata FILE        a JSON object that is added to the metadata\n"
+    "  --cmdline TEXT         the kernel's command line, in place of the blobs'\n"
+    "  --arch NAME            x86_64 or aarch64: the image's architecture; the\n"
+    "                         default is that of the kernel.  Images for\n"
+    "                         aarch64 run on EC2 only.\n"
     "  --signing-certificate, --private-key FILE\n"
-    "                         PEM: sign the image\n"
+    "                         PEM files to sign the image with\n"
     "\n"
     "The kernel, its command line and the init program come from the directory\n"
     "$NITRO_CLI_BLOBS: bzImage (for aarch64, Image), cmdline, init, and, if there\n"
     "are some, nsm.ko, or modules_load_order and the modules that it lists.  If\n"
     "that is not set, they are those installed with this program, for x86_64.\n";
 
-/* When the image is built: now, or as SOURCE_DATE_EPOCH has it */
+/* The build time in the metadata: SOURCE_DATE_EPOCH, or else now */
 int64_t build_time()
 {
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
@@ -78,7 +78,7 @@ int64_t build_time()
     return value;
 }
 
-/* The user's, or those installed with this program, or built with it */
+/* The user's blobs, or those that were installed or built with this program */
 std::string find_blobs()
 {
     const char *blobs = getenv("NITRO_CLI_BLOBS");
@@ -99,7 +99,7 @@ std::string find_blobs()
                 " init.");
 }
 
-/* What is asked for, or what the kernel of the blobs is for */
+/* The architecture of --arch, or else of the blobs' kernel */
 Architecture choose_architecture(const Arguments &arguments,
                                  const std::string &blobs)
 {
@@ -151,7 +151,7 @@ std::optional<Container> container_of(const Arguments &arguments,
     return read_container(file, *uri, {uri, true, architecture}, room);
 }
 
-/* Exactly one source, and no option that another one needs */
+/* There must be one source, and no option that needs another source. */
 void check_source(const Arguments &arguments)
 {
     auto both = [&](const char *a, const char *b) {
@@ -203,11 +203,11 @@ nlohmann::json custom_metadata(const Arguments &arguments)
     }
     std::string path = arguments.required("metadata");
     return parse_json(read_file(path), path, Code::invalid_argument,
-                      "Give a file with an object of JSON with --metadata.");
+                      "Give a file with a JSON object with --metadata.");
 }
 
-/* What would come to light only in the enclave, or would not be measured as
- * it was meant */
+/* Check for errors that would show only in the enclave, or that would change
+ * the measurements */
 void check_texts(const Arguments &arguments)
 {
     const char *advice = "See qemu-nitro-cli build-enclave --help.";
@@ -237,7 +237,7 @@ void check_texts(const Arguments &arguments)
     }
 }
 
-/* An image that is in its own root would be part of the next one. */
+/* If the image was in its own root, the next build would include it. */
 void check_output_is_elsewhere(const std::string &output,
                                const std::string &rootfs)
 {
@@ -254,8 +254,9 @@ void check_output_is_elsewhere(const std::string &output,
 }
 
 /*
- * The image's environment with what the options add: a variable that is there
- * is replaced, as getenv(3) would find the first.
+ * The image's environment with the variables of the options.  An option
+ * replaces a variable of the same name, because getenv(3) would find the first
+ * one.
  */
 std::vector<std::string> merged(std::vector<std::string> env,
                                 const std::vector<std::string> &added)
@@ -277,7 +278,7 @@ std::vector<std::string> merged(std::vector<std::string> env,
     return env;
 }
 
-/* What the command and the names are where no option says it */
+/* Set the command and the names from the container image if no option does. */
 void take_defaults(BuildOptions &options,
                    const std::optional<std::string> &uri)
 {

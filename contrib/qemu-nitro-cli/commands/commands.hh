@@ -1,8 +1,8 @@
 /*
  * The commands of qemu-nitro-cli
  *
- * Each takes its words, the first of which is its name; writes its result to
- * stdout, and throws Error if there is none.
+ * Each function gets the command line from the command's name on, writes its
+ * result to stdout, and throws Error on failure.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -16,8 +16,8 @@ namespace {
 const char *const usage =
     "qemu-nitro-cli describe-eif --eif-path FILE\n"
     "\n"
-    "Tell what an enclave image is: its measurements, who signed it, whether\n"
-    "it is whole, and what its builder wrote down.\n"
+    "Print an enclave image's measurements, its signer, whether its CRC is\n"
+    "right, and its metadata.\n"
     "\n"
     "  --eif-path FILE        the image\n";
 

@@ -17,10 +17,10 @@ namespace {
 const char *const usage =
     "qemu-nitro-cli describe-enclaves [--metadata]\n"
     "\n"
-    "Print this user's enclaves, an array of JSON.  The state of one that has\n"
-    "not sent its heartbeat is EMPTY.\n"
+    "Print this user's enclaves as a JSON array.  The state of an enclave that\n"
+    "has not sent its heartbeat is EMPTY.\n"
     "\n"
-    "  --metadata             and what the images tell of themselves\n";
+    "  --metadata             add the images' names, versions and metadata\n";
 
 } // namespace
 

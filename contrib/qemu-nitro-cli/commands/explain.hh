@@ -1,5 +1,5 @@
 /*
- * What the numbers of errors mean
+ * Descriptions of the numbers of errors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,12 +11,12 @@
 
 struct Explanation {
     int number;
-    bool is_used;               /* by this program, not by AWS's alone */
+    bool is_used;               /* by this program, and not only by AWS's */
     const char *title, *text;
 };
 
-/* What an error code means: "E19", "e19" or "19"; std::nullopt if
- * there is none. */
+/* The description of an error code: "E19", "e19" or "19"; std::nullopt if
+ * there is no such code. */
 std::optional<Explanation> explain(const std::string &code);
 
 #endif

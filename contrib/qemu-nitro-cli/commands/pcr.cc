@@ -1,5 +1,5 @@
 /*
- * The command pcr: what a register becomes from a certificate or a file
+ * The command pcr, which computes a PCR from a certificate or a file
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

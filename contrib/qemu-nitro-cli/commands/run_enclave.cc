@@ -25,45 +25,47 @@ const char *const usage =
     "  --eif-path FILE        the enclave image\n"
     "  --memory MIB           its memory, at least four times the image; with a\n"
     "                         suffix M, G or T if not in MiB\n"
-    "  --cpu-count N          how many CPUs it has, at most the host's\n"
-    "  --cpu-ids ID...        the same, by ids; the host's CPUs stay shared\n"
-    "  --enclave-cid CID      its vsock address; 0, as without: a free one\n"
-    "  --enclave-name NAME    default: the file's, without .eif; a number is\n"
-    "                         appended if there is one of that name\n"
-    "  --debug-mode           let its console be read; its attested PCRs are\n"
-    "                         zero then\n"
+    "  --cpu-count N          the number of CPUs, at most the host's\n"
+    "  --cpu-ids ID...        the CPUs by their ids; they are shared with the host\n"
+    "  --enclave-cid CID      its vsock address; 0, the default, is a free one\n"
+    "  --enclave-name NAME    default: the file's name without .eif; a number\n"
+    "                         is appended if another enclave has the name\n"
+    "  --debug-mode           make its console readable; its attested PCRs are\n"
+    "                         then zero\n"
     "  --attach-console       debug mode, and show the console until Ctrl-C or\n"
     "                         the enclave's end\n"
     "  --parent-role ARN      the IAM role of the parent instance, which PCR3\n"
     "                         measures\n"
     "  --parent-id ID         the id of the parent instance, which PCR4 measures\n"
-    "  --console-log FILE     keep what the console says, in debug mode or not\n"
+    "  --console-log FILE     write the console's output to FILE, also without\n"
+    "                         debug mode\n"
     "  --connect PORT:unix:PATH, PORT:tcp:HOST:PORT\n"
-    "                         where the enclave's connection to PORT of its\n"
-    "                         parent goes; can be repeated\n"
+    "                         connect the enclave's connections to the first\n"
+    "                         PORT of its parent to this socket; repeatable\n"
     "  --listen unix:PATH:PORT, seqpacket:PATH:PORT, tcp:ADDRESS:PORT:PORT\n"
-    "                         what connects there is connected to the enclave's\n"
-    "                         port, the last; can be repeated\n"
-    "  --forward-cid CID      its other connections go to AF_VSOCK address CID,\n"
-    "                         1 for this host, and not to Unix sockets\n"
+    "                         listen there, and connect these connections to\n"
+    "                         the last PORT, of the enclave; repeatable\n"
+    "  --forward-cid CID      its other connections go to AF_VSOCK address CID\n"
+    "                         (1: this host) instead of Unix sockets\n"
     "  --forward-listen P+P   AF_VSOCK ports whose connections go to the enclave\n"
     "  --vsock-proxy-config FILE\n"
     "                         refuse a --connect to a TCP port that this allow\n"
     "                         list of AWS's vsock-proxy does not have\n"
-    "  --config FILE          all of this from JSON: eif_path, memory_mib,\n"
+    "  --config FILE          read all of this from JSON: eif_path, memory_mib,\n"
     "                         cpu_count or cpu_ids, enclave_cid, enclave_name,\n"
     "                         debug_mode, attach_console, parent_role,\n"
     "                         parent_id, console_log, connect, listen,\n"
     "                         forward_cid, forward_listen, vsock_proxy_config\n"
     "\n"
-    "NITRO_CLI_ACCEL=kvm|tcg in the environment chooses QEMU's accelerator;\n"
-    "without it, KVM is taken where it works.  NITRO_CLI_BOOT_TIMEOUT is how\n"
-    "many seconds the enclave may take to boot.  NITRO_CLI_CPUS is how many CPUs\n"
-    "the host counts as having, for --cpu-count and --cpu-ids.\n"
-    "NITRO_CLI_SANDBOX=off leaves QEMU unconfined.\n";
+    "These variables are read from the environment.  NITRO_CLI_ACCEL=kvm|tcg\n"
+    "chooses QEMU's accelerator; the default is KVM if it works here.\n"
+    "NITRO_CLI_BOOT_TIMEOUT is the number of seconds that the enclave may take\n"
+    "to boot.  NITRO_CLI_CPUS is the number of CPUs that --cpu-count and\n"
+    "--cpu-ids assume the host has.  NITRO_CLI_SANDBOX=off runs QEMU without\n"
+    "confinement.\n";
 
-/* nitro-cli's own line, which scripts look for, and the path for programs of
- * the parent */
+/* Print the line of AWS's nitro-cli, which scripts look for, and the path of
+ * the vsock for programs of the parent. */
 void print_start(const Enclave &enclave, const EnclaveFolder &folder,
                  std::optional<uint64_t> forward_cid)
 {
@@ -99,7 +101,7 @@ void run_enclave_command(int argc, char **argv)
     try {
         print_json(enclave.run_info());
     } catch (const Error &) {
-        /* Nobody has come to know of it. */
+        /* The caller has not got the enclave's id, so end it. */
         send_signal(enclave.supervisor, SIGTERM);
         throw;
     }

@@ -1,5 +1,5 @@
 /*
- * The command sign-eif: sign an image that is there
+ * The command sign-eif, which signs an existing image
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,8 +31,8 @@ const char *const usage =
 constexpr uint16_t first_signed_version = 3;
 
 /*
- * Copy the image, all but a signature, and sign the copy.  The original is
- * replaced only once the copy is complete.
+ * Copy the image without its signature, and sign the copy.  The copy replaces
+ * the original when it is complete.
  */
 Measurements sign_eif(const std::string &path, const Signer &signer)
 {

@@ -22,10 +22,10 @@ const char *const usage =
     "\n"
     "End an enclave, or all of this user's.\n";
 
-/* How long a supervisor may take, before it is killed */
+/* The time after which a supervisor is killed */
 constexpr int end_wait_ms = 15000;
 
-/* Whether the enclave is over, and nothing of it is left */
+/* Has the enclave ended, and has everything been removed? */
 bool wait_and_remove(const Enclave &enclave, const Runtime &runtime)
 {
     Descriptor lock = open_lock(runtime.folder(enclave.id));
@@ -34,7 +34,7 @@ bool wait_and_remove(const Enclave &enclave, const Runtime &runtime)
         !kill_and_wait(enclave.supervisor)) {
         return false;
     }
-    /* Nothing is left to do, unless the supervisor had to be killed. */
+    /* Normally the supervisor has removed everything, unless it was killed. */
     Descriptor held = runtime.lock();
     runtime.remove(enclave.id);
     return true;
@@ -45,7 +45,7 @@ nlohmann::ordered_json terminate(const std::vector<Enclave> &enclaves,
 {
     auto list = nlohmann::ordered_json::array();
 
-    /* All supervisors are asked first, that they end at the same time. */
+    /* Signal all supervisors first, so that they end in parallel. */
     for (const Enclave &enclave : enclaves) {
         send_signal(enclave.supervisor, SIGTERM);
     }

@@ -29,24 +29,24 @@ const char *const verify_usage =
     "qemu-nitro-cli verify-attestation --document FILE --root FILE [OPTION]...\n"
     "\n"
     "Check an attestation document: its form, the chain of certificates from a\n"
-    "root that you trust, its signature, and what you expect it to say.  Prints\n"
-    "the document and the verdict; exits with 0 if the document verifies, with\n"
-    "59 and the first rule that it breaks if not.\n"
+    "root that you trust, its signature, and the values that you expect.  Prints\n"
+    "the document and the verdict.  If the document verifies, exits with 0.  If\n"
+    "not, exits with 59 and prints the first rule that the document breaks.\n"
     "\n"
-    "  --document FILE     the document, as a Nitro Secure Module gives it, or\n"
-    "                      that in base64 or hex; - is the standard input\n"
-    "  --root FILE         the certificate of the root, PEM\n"
-    "  --pcrN HEX          what register N (0 to 31) has to be\n"
-    "  --nonce HEX         what the document has to carry: a nonce,\n"
-    "  --user-data HEX     user data,\n"
-    "  --public-key HEX    a public key\n"
-    "  --max-age SECONDS   how old the document may be\n"
-    "  --at TIME           verify as of then (RFC 3339: 2022-10-13T09:00:00Z),\n"
-    "                      not as of now\n";
+    "  --document FILE     the document, as a Nitro Secure Module returns it, or\n"
+    "                      in base64 or hex; - is the standard input\n"
+    "  --root FILE         the root certificate, PEM\n"
+    "  --pcrN HEX          the expected value of register N (0 to 31)\n"
+    "  --nonce HEX         the expected nonce\n"
+    "  --user-data HEX     the expected user data\n"
+    "  --public-key HEX    the expected public key\n"
+    "  --max-age SECONDS   the highest age of the document\n"
+    "  --at TIME           verify as of this time, not as of now\n"
+    "                      (RFC 3339: 2022-10-13T09:00:00Z)\n";
 
 const char *const debug_mode_warning =
     "Warning: PCR0, PCR1 and PCR2 are zero: the enclave runs in debug mode, and\n"
-    "the document does not say which image it is.  Ask for what you expect with\n"
+    "the document does not identify its image.  Give the expected value with\n"
     "--pcr0.\n";
 
 /* "pcr0" and so on */
@@ -131,7 +131,7 @@ std::map<unsigned, Bytes> pcr_options(const Arguments &arguments)
     return pcrs;
 }
 
-/* Seconds since the epoch, of a time as RFC 3339 (5.6) writes it */
+/* Convert a time of RFC 3339 (5.6) to seconds since the epoch. */
 std::optional<int64_t> parse_time(const std::string &text)
 {
     static const std::regex form(
@@ -209,7 +209,7 @@ Bytes read_root(const std::string &path)
     return bytes;
 }
 
-/* The document; one byte more is read, to notice one that is too long */
+/* Read the document, and one byte more to detect one that is too long. */
 Bytes read_document(const std::string &path)
 {
     /* In hex, with line ends */
@@ -234,7 +234,7 @@ Bytes read_document(const std::string &path)
     } else if (writing != Writing::bytes) {
         std::cerr << "--document " << path << " is in "
                   << (writing == Writing::hex ? "hex" : "base64")
-                  << "; what is written there is verified.\n";
+                  << "; the decoded document is verified.\n";
     }
     bytes.resize(std::min(bytes.size(), document_max + 1));
     return bytes;
@@ -328,7 +328,7 @@ void verify_attestation_command(int argc, char **argv)
         {"Reason", violation ? Json(violation->what()) : Json()},
         {"Document", document},
     };
-    /* Names in a document need not be UTF-8, and may tease a terminal. */
+    /* Names in a document may be invalid UTF-8, or have control characters. */
     std::cout << verdict.dump(2, ' ', true, Json::error_handler_t::replace)
               << std::endl;
     if (violation) {
