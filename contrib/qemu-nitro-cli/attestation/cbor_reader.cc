@@ -91,7 +91,7 @@ private:
         case CBOR_STATUS_CUT_SHORT:
             fail("an item that is cut short");
         default:
-            fail("what is no item");
+            fail("an invalid item");
         }
     }
 
@@ -131,7 +131,7 @@ private:
     {
         for (CborHead head = next(); !is_break(head); head = next()) {
             if (kind_of(head) != item.kind || head.indefinite) {
-                fail("what is no piece of a string");
+                fail("an item that cannot be a piece of a string");
             }
             std::span<const uint8_t> data = data_of(head);
             item.data.insert(item.data.end(), data.begin(), data.end());

@@ -48,7 +48,7 @@ std::string data_folder()
         return std::string(xdg) + "/qemu-nitro";
     }
     if (!home || home[0] != '/') {
-        throw Error(Code::file, "HOME is not set: there is no place for the"
+        throw Error(Code::file, "HOME is not set: there is no directory for the"
                     " attestation root", "Set HOME or XDG_DATA_HOME.");
     }
     return std::string(home) + "/.local/share/qemu-nitro";

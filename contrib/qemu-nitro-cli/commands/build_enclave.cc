@@ -72,7 +72,7 @@ int64_t build_time()
     long long value = strtoll(epoch, &end, 10);
     if (!*epoch || *end || value < 0 || value > 253402300799) {
         throw Error(Code::invalid_argument, std::string("SOURCE_DATE_EPOCH=")
-                    + epoch + " is no time in seconds",
+                    + epoch + " is not a number of seconds",
                     "Set it to the seconds since 1970, or not at all.");
     }
     return value;

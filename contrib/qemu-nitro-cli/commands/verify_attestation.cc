@@ -170,7 +170,7 @@ int64_t time_option(const Arguments &arguments)
     }
     std::optional<int64_t> at = parse_time(*text);
     if (!at) {
-        throw Error(Code::invalid_argument, "--at " + *text + " is no time",
+        throw Error(Code::invalid_argument, "--at " + *text + " is not a time",
                     "Write it like 2022-10-13T09:00:00Z.");
     }
     return *at;

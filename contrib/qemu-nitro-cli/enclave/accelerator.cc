@@ -1,8 +1,8 @@
 /*
- * Which of QEMU's accelerators works here
+ * Finding the accelerator of QEMU that works on this host
  *
- * That /dev/kvm is there does not say that KVM works: it may be locked by
- * another hypervisor, or belong to one that runs paravirtual guests alone.
+ * KVM may fail although /dev/kvm exists: another hypervisor may have locked it,
+ * or KVM may run only paravirtual guests.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -106,7 +106,7 @@ bool kvm_works()
     } catch (const Error &) {
         return false;
     }
-    /* In a process that can be given up. */
+    /* In a child, which is killed if KVM hangs. */
     pid_t pid = fork();
     if (pid == 0) {
         alarm(probe_seconds);
@@ -125,7 +125,7 @@ std::string choose_accelerator()
     }
     if (strcmp(asked, "kvm") != 0 && strcmp(asked, "tcg") != 0) {
         throw Error(Code::invalid_argument, std::string("NITRO_CLI_ACCEL=")
-                    + asked + " is no accelerator",
+                    + asked + " is not an accelerator",
                     "Set it to kvm or tcg, or not at all.");
     }
     return asked;

@@ -1,5 +1,5 @@
 /*
- * Which of QEMU's accelerators works here
+ * Finding the accelerator of QEMU that works on this host
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,19 +9,20 @@
 #include <string>
 
 /*
- * "kvm" or "tcg": what $NITRO_CLI_ACCEL says, else KVM if it can run a guest
- * that knows nothing of it.
+ * Returns "kvm" or "tcg": the value of $NITRO_CLI_ACCEL, else "kvm" if KVM can
+ * run a guest that is not paravirtual.
  */
 std::string choose_accelerator();
 
 /*
- * Whether KVM runs guests here: the CPU has the means, and a guest of a few
- * instructions did run.  Takes some milliseconds, at most a second.
+ * Does KVM run guests here?  The CPU must have hardware virtualization, and a
+ * guest of a few instructions must have run.  Takes some milliseconds, at most
+ * a second.
  */
 bool kvm_works();
 
-/* Whether the flags of /proc/cpuinfo have hardware virtualization: without it
- * a KVM there may be runs only guests made for it. */
+/* Do the flags of /proc/cpuinfo have hardware virtualization?  Without it, KVM
+ * can run only paravirtual guests. */
 bool has_virtualization(const std::string &cpuinfo);
 
 #endif

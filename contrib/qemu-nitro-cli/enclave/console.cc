@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/* How late the end of the enclave may be noticed */
+/* The longest delay until the end of the enclave is noticed */
 constexpr int poll_ms = 500;
 
 bool write_out(const char *data, size_t size)
@@ -34,7 +34,7 @@ bool write_out(const char *data, size_t size)
     return true;
 }
 
-/* nitro-cli prints its own lines where the console goes. */
+/* AWS's nitro-cli prints these lines on stdout, too. */
 void print_line(const std::string &line)
 {
     std::string text = line + "\n";
@@ -44,7 +44,7 @@ void print_line(const std::string &line)
 
 void tell_lost(uint64_t bytes)
 {
-    fprintf(stderr, "\n(%llu bytes of the console are not kept)\n",
+    fprintf(stderr, "\n(%llu bytes of the console were discarded)\n",
             static_cast<unsigned long long>(bytes));
 }
 
@@ -63,7 +63,7 @@ void show_console(const Enclave &enclave, const Runtime &runtime,
     print_line("Successfully connected to the console.");
 
     for (bool ended = false; !ended;) {
-        /* First the question, then what may have come before the answer. */
+        /* Check first whether it has ended, and then read the last output. */
         ended = !lock || wait_for_end(lock, 0);
         if (!reader.read_on(write_out, tell_lost)) {
             return;

@@ -12,8 +12,9 @@
 #include "enclave/runtime.hh"
 
 /*
- * Write the console to stdout, from its first line, until the enclave or the
- * time, in seconds, is over, or nobody reads any more.
+ * Write the console to stdout, from its first line.  Ends when the enclave
+ * ends, after the given number of seconds, or when stdout is closed by its
+ * reader.
  */
 void show_console(const Enclave &enclave, const Runtime &runtime,
                   std::optional<uint64_t> seconds);

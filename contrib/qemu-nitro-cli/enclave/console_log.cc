@@ -18,7 +18,7 @@
 namespace {
 
 constexpr uint64_t page = 4096;
-constexpr uint64_t full_size = 64 << 20;    /* where holes cannot be made */
+constexpr uint64_t full_size = 64 << 20;    /* on file systems without holes */
 
 Error file_error(const std::string &path)
 {
@@ -44,7 +44,7 @@ Descriptor open_kept_log(const std::string &path, const std::string &image)
     auto fail = [&](const std::string &why) {
         throw Error(Code::file, "--console-log " + path + ": " + why, advice);
     };
-    /* A FIFO is not waited for. */
+    /* Do not wait for the reader of a FIFO. */
     Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY
                          | O_NONBLOCK, 0600));
 
@@ -52,14 +52,14 @@ Descriptor open_kept_log(const std::string &path, const std::string &image)
         fail(error_text(errno));
     }
     if (!S_ISREG(st.st_mode)) {
-        fail("this is no regular file");
+        fail("this is not a regular file");
     }
     if (stat(image.c_str(), &other) == 0 && other.st_dev == st.st_dev &&
         other.st_ino == st.st_ino) {
         fail("this is the enclave image");
     }
     if (flock(file.get(), LOCK_EX | LOCK_NB)) {
-        fail(errno == EWOULDBLOCK ? "another enclave's console goes there"
+        fail(errno == EWOULDBLOCK ? "another enclave writes its console there"
                                   : error_text(errno));
     }
     if (fchmod(file.get(), 0600) || ftruncate(file.get(), 0)) {
@@ -116,7 +116,7 @@ ConsoleReader::ConsoleReader(const std::string &path)
     if (!file_) {
         throw file_error(path);
     }
-    /* Where this fails, wait() is merely less prompt. */
+    /* If this fails, wait() only takes longer. */
     inotify_add_watch(notify_.get(), path.c_str(), IN_MODIFY | IN_ATTRIB);
 }
 
@@ -138,7 +138,7 @@ bool ConsoleReader::read_on(
         if (n <= 0 || at_end) {
             return true;
         }
-        /* A hole, and one that was made meanwhile, reads as zeros. */
+        /* A hole reads as zeros, also one that was made meanwhile. */
         off_t hole = lseek(file_.get(), at_, SEEK_HOLE);
         if (hole >= 0) {
             n = std::min<int64_t>(n, hole - static_cast<int64_t>(at_));
@@ -157,7 +157,7 @@ void ConsoleReader::wait(int milliseconds)
 
     if (poll(&notified, 1, milliseconds) > 0) {
         while (read(notify_.get(), events, sizeof(events)) > 0) {
-            /* That something has happened is all there is to know. */
+            /* Discard the events: it is enough that there was one. */
         }
     }
 }

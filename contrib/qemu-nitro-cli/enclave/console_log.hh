@@ -1,11 +1,11 @@
 /*
  * The log of an enclave's console: one writer, any number of readers
  *
- * The supervisor appends what the guest says; a reader follows the file and
- * can neither hold the writer up nor harm the log.  A guest cannot fill the
- * file system, which is the host's memory where it is a tmpfs: beyond a limit,
- * the middle of the file becomes a hole, so that the boot and the latest words
- * are left and every byte keeps its place.
+ * The supervisor appends the guest's output.  Readers follow the file; they
+ * cannot block the writer or change the log.  A guest cannot fill the file
+ * system, which may be a tmpfs in the host's memory: above a limit, the middle
+ * of the file becomes a hole.  So the first and the last output is kept, and
+ * each byte keeps its offset.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,25 +20,25 @@
 
 #include "descriptor.hh"
 
-/* What is kept of a log, in bytes */
+/* The parts of a log that are kept, in bytes */
 struct LogLimits {
-    uint64_t head = 1 << 20;            /* at its begin */
-    uint64_t tail = 4 << 20;            /* at its end, at least */
-    uint64_t slack = 1 << 20;           /* by which the tail may be longer */
+    uint64_t head = 1 << 20;            /* at the start */
+    uint64_t tail = 4 << 20;            /* at the end, at least */
+    uint64_t slack = 1 << 20;           /* the end may be longer by so much */
 };
 
 class ConsoleLog {
 public:
-    /* Make the file, which must not be there; throws Error. */
+    /* Create the file, which must not exist.  Throws Error. */
     ConsoleLog(const std::string &path, LogLimits limits = {});
     /* Use a file that is open, and empty. */
     explicit ConsoleLog(Descriptor file, LogLimits limits = {})
         : file_(std::move(file)), limits_(limits), hole_end_(limits.head) {}
 
-    /* Append.  Where the file system is full, what comes is lost. */
+    /* Append.  If the file system is full, the text is lost. */
     void write(const char *data, size_t size);
 
-    /* The last lines, at most `lines`; without control characters. */
+    /* The last lines, at most `lines`, without control characters */
     std::string last_lines(unsigned lines) const;
 
 private:
@@ -47,13 +47,13 @@ private:
     Descriptor file_;
     LogLimits limits_;
     uint64_t size_ = 0, hole_end_;
-    bool has_holes_ = true;             /* until the file system refuses */
+    bool has_holes_ = true;             /* does the file system have holes? */
 };
 
 /*
- * Open a file that the user names, for a log of this user's alone: it is made,
- * or emptied.  While it is open, nobody else gets it.  Throws Error if it
- * cannot be that, or is `image`.
+ * Open the file of --console-log: it is created or emptied, and only this user
+ * can read it.  While it is open, no other enclave can use it.  Throws Error if
+ * this fails, or if the file is `image`.
  */
 Descriptor open_kept_log(const std::string &path, const std::string &image);
 
@@ -63,16 +63,16 @@ public:
     explicit ConsoleReader(const std::string &path);
 
     /*
-     * Read on, in pieces, to what is now the end; `lost` gets the sizes of
-     * holes.  False when `data` returned false.
+     * Read from the current position to the end, in pieces.  `lost` gets the
+     * sizes of holes.  Returns false if `data` returned false.
      */
     bool read_on(const std::function<bool(const char *, size_t)> &data,
                  const std::function<void(uint64_t)> &lost);
 
-    /* Wait until there may be more, at most so long. */
+    /* Wait until there may be more to read, at most so long. */
     void wait(int milliseconds);
 
-    /* Whether the log was removed */
+    /* Has the log been removed? */
     bool removed() const;
 
 private:

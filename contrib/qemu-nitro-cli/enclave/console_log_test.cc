@@ -15,7 +15,7 @@ constexpr LogLimits small = {8192, 16384, 8192};
 
 class Console : public FolderTest {
 protected:
-    /* What a reader gets from where it is, with "(N)" for N lost bytes */
+    /* Read the rest, with "(N)" for N lost bytes */
     static std::string rest(ConsoleReader &reader)
     {
         std::string text;
@@ -74,7 +74,7 @@ TEST_F(Console, MiddleIsGivenUp)
     EXPECT_TRUE(text.ends_with(end));
     EXPECT_LT(text.size(), 8192u + 20 + 16384 + 8192 + 4096);
     EXPECT_EQ(text.find('\0'), std::string::npos);
-    /* every byte has its place */
+    /* every byte has its offset */
     EXPECT_EQ(std::filesystem::file_size(path("log")),
               begin.size() + middle.size() + end.size());
 }

@@ -1,5 +1,5 @@
 /*
- * An enclave as its state file has it
+ * An enclave, as in its state file
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,12 +13,12 @@ using nlohmann::ordered_json;
 
 const char *const state_names[] = {"EMPTY", "RUNNING", "TERMINATING"};
 
-/* What attestation documents have in place of Measurements, in debug mode: a
- * key of our own, which nitro-cli's readers pass over */
+/* Says that attestation documents have zeros in place of Measurements, in debug
+ * mode.  AWS's nitro-cli does not have this key; its readers ignore it. */
 const char *const attested = "AttestedMeasurements";
 const char *const attested_zero = "ZERO";
 
-const char *const vsock_key = "Vsock";      /* our own, too */
+const char *const vsock_key = "Vsock";      /* likewise */
 const char *const messages_key = "Messages";
 
 const char *const debug_flag = "DEBUG_MODE", *const no_flag = "NONE";
@@ -40,7 +40,7 @@ State state_from(const std::string &name)
     return static_cast<State>(found - state_names);
 }
 
-/* Whether a text is like `form`, in which h is any digit in hex */
+/* Does a text match `form`, in which h is any hex digit? */
 bool has_form(const std::string &text, const std::string &form)
 {
     static const std::string hex = "0123456789abcdef";

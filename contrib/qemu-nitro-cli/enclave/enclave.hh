@@ -1,8 +1,8 @@
 /*
- * An enclave as its state file has it
+ * An enclave, as in its state file
  *
- * The file holds what describe-enclaves prints, in the same form, and the
- * processes behind it.
+ * The file has the JSON that describe-enclaves prints, and the enclave's
+ * processes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,7 +17,7 @@
 
 #include "support/process.hh"
 
-/* nitro-cli's words: before the heartbeat, after it, while it is ended */
+/* The states of AWS's nitro-cli: before and after the heartbeat, and ending */
 enum class State { empty, running, terminating };
 
 struct Enclave {
@@ -28,20 +28,20 @@ struct Enclave {
     State state = State::empty;
     bool debug_mode = false;
     nlohmann::ordered_json measurements;    /* null until they are known */
-    nlohmann::ordered_json vsock;           /* null, or where it goes besides */
-    nlohmann::ordered_json metadata;    /* what --metadata adds; an object */
-    std::vector<std::string> messages;      /* of the supervisor, to the user */
+    nlohmann::ordered_json vsock;           /* null, or its other addresses */
+    nlohmann::ordered_json metadata;    /* for --metadata; an object */
+    std::vector<std::string> messages;      /* to the user */
     ProcessId supervisor, qemu, backend;
 
-    /* What run-enclave prints */
+    /* The output of run-enclave */
     nlohmann::ordered_json run_info() const;
-    /* What describe-enclaves prints */
+    /* The output of describe-enclaves */
     nlohmann::ordered_json description(bool with_metadata) const;
-    /* What terminate-enclave prints */
+    /* The output of terminate-enclave */
     nlohmann::ordered_json end_info(bool terminated) const;
 
     std::string to_file() const;
-    /* Nothing if the text is not one of to_file() */
+    /* Returns nothing if the text is not from to_file(). */
     static std::optional<Enclave> from_file(const std::string &text);
 };
 

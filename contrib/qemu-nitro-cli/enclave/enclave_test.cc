@@ -90,7 +90,7 @@ TEST(Enclave, FileCutShort)
     }
 }
 
-/* Each value of the file in turn is one that cannot be. */
+/* One after the other, each value of the file is made invalid. */
 TEST(Enclave, FileOfNonsense)
 {
     const auto flat = nlohmann::json::parse(enclave().to_file()).flatten();
@@ -102,7 +102,7 @@ TEST(Enclave, FileOfNonsense)
             key.find("Measurements") != std::string::npos ||
             key.find("Vsock") != std::string::npos ||
             key.ends_with("NumberOfCPUs") || key.ends_with("ProcessID")) {
-            continue;           /* is passed on, or said twice */
+            continue;           /* is ignored, or occurs twice */
         }
         broken[key] = value.is_string() ? nlohmann::json(-1)
                                         : nlohmann::json("x");

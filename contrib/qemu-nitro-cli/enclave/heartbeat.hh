@@ -17,19 +17,19 @@
 
 class Heartbeat {
 public:
-    Heartbeat() = default;      /* does not listen */
+    Heartbeat() = default;      /* not listening */
     /* Listen at `path`, to which the back end connects the guest.  Throws
      * Error if that fails. */
     explicit Heartbeat(std::string path);
 
-    /* To be waited for until readable, then accept() or read_byte() is to be
-     * called.  Closed when there is nothing to wait for. */
+    /* When this is readable, call accept() or read_byte().  It is closed when
+     * there is nothing to wait for. */
     const Descriptor &listener() const { return listener_; }
     const Descriptor &connection() const { return connection_; }
 
-    /* Take a connection, in place of an earlier one. */
+    /* Accept a connection, which replaces an earlier one. */
     void accept();
-    /* Read from the connection; answer if that is the heartbeat. */
+    /* Read from the connection, and answer if it is the heartbeat. */
     void read_byte();
 
     bool received() const { return received_; }

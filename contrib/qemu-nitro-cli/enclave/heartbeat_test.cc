@@ -29,7 +29,7 @@ protected:
         heartbeat.read_byte();
         return fd;
     }
-    /* What the guest gets; "" at the end or if there is nothing */
+    /* The data that the guest gets; "" at the end or if there is none */
     static std::string received_by(const Descriptor &fd)
     {
         char data[8];
@@ -49,7 +49,7 @@ TEST_F(HeartbeatTest, IsAnswered)
     EXPECT_EQ(received_by(fd), "\xb7");
     EXPECT_FALSE(heartbeat.listener());
     EXPECT_FALSE(heartbeat.connection());
-    /* The back end answers the next one if no socket is there. */
+    /* Without the socket, the back end answers the next heartbeat. */
     EXPECT_EQ(count(), 0U);
 }
 

@@ -38,14 +38,14 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-/* What the heartbeat may take, for each started piece of the image */
+/* The time-out of the heartbeat, for each started piece of the image */
 constexpr int boot_seconds_each = 90;
 constexpr uint64_t boot_piece = uint64_t{6} << 30;
 constexpr int max_boot_seconds = 86400;
 
 /*
- * The id of the parent instance, which PCR4 measures: this user's on this
- * host, the same each time, so that a policy can name it.
+ * The default id of the parent instance, which PCR4 measures.  It depends on
+ * the user and the host and never changes, so that a policy can require it.
  */
 std::string parent_id()
 {
@@ -113,7 +113,7 @@ uint64_t size_of_image(const std::string &path)
         throw Error(Code::file, path + ": " + error_text(errno), advice);
     }
     if (!S_ISREG(st.st_mode)) {
-        throw Error(Code::file, path + ": this is no regular file", advice);
+        throw Error(Code::file, path + ": this is not a regular file", advice);
     }
     return st.st_size;
 }
@@ -151,7 +151,7 @@ LaunchPlan make_plan(const RunOptions &options)
     return plan;
 }
 
-/* Name, CID, CPUs and memory, which depend on those of other enclaves */
+/* Choose name, CID, CPUs and memory, so that no other enclave has them. */
 void choose_place(LaunchPlan *plan, const RunOptions &options,
                   const std::vector<Enclave> &others)
 {
@@ -172,7 +172,7 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
     plan->enclave.cpu_ids = choose_cpus(options, cpus, host_cpus());
 }
 
-/* Out of the reach of the terminal, and without this process's files */
+/* Leave the terminal's session, and close this process's files. */
 [[noreturn]] void become_supervisor(const LaunchPlan &plan,
                                     const Runtime &runtime,
                                     SupervisorFiles files)
@@ -188,7 +188,7 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
     for (int standard = 0; standard < first_fd; standard++) {
         dup2(null, standard);
     }
-    /* First out of the way of each other */
+    /* First move them to other descriptors, so that none is overwritten. */
     for (size_t i = 0; i < std::size(kept); i++) {
         bool is_there{*kept[i]};
 
@@ -212,7 +212,7 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
     _exit(supervise(plan, runtime, std::move(files)));
 }
 
-/* A line on the terminal that tells how long this has taken */
+/* A line on the terminal with the elapsed time */
 class ElapsedTime {
 public:
     explicit ElapsedTime(int limit) : limit_(limit) {}
@@ -243,7 +243,7 @@ private:
     bool shown_ = false;
 };
 
-/* The supervisor's lines, one by one; null when it has ended */
+/* The next line of the supervisor; null when it has ended */
 class SupervisorLines {
 public:
     explicit SupervisorLines(Descriptor fd) : fd_(std::move(fd)) {}
@@ -284,9 +284,9 @@ void show_block(const char *title, const std::string &text)
 }
 
 /*
- * The image may be what is wrong: throws Error if so.  It is not read before
- * the enclave starts, as QEMU measures and checks what it loads; but what QEMU
- * refuses is worth a second look, for the error's number.
+ * Check the image after QEMU failed, and throw Error if the image is the cause.
+ * The command does not read the image before, because QEMU checks it while
+ * loading.  This check is only for the number of the error.
  */
 void check_image(const std::string &path)
 {

@@ -11,9 +11,9 @@
 #include "enclave/runtime.hh"
 
 /*
- * Start an enclave and wait until it has booted.  Throws Error if that fails,
- * and nothing is left running then.  If this process ends meanwhile,
- * the enclave ends too.
+ * Start an enclave and wait until it has booted.  If that fails, ends all its
+ * processes and throws Error.  If this process ends meanwhile, the enclave ends
+ * too.
  */
 Enclave run_enclave(const RunOptions &options, const Runtime &runtime);
 

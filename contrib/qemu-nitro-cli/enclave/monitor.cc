@@ -1,5 +1,5 @@
 /*
- * The QEMU monitor (QMP) of an enclave, of which the measurements are asked
+ * Asking QEMU's monitor (QMP) for the measurements of an enclave
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -48,7 +48,7 @@ Monitor::Monitor(Descriptor socket) : fd_(std::move(socket))
 {
     std::string text = questions();
 
-    /* Less than a socket's buffer: all is sent, or QEMU has gone. */
+    /* This fits in the socket's buffer, so it fails only if QEMU has ended. */
     send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
 }
 
@@ -67,7 +67,7 @@ void Monitor::read_answers()
         return;
     }
     if (n <= 0) {
-        /* QEMU has ended.  Its exit status says more than this. */
+        /* QEMU has ended.  Its exit status is reported instead. */
         fd_.reset();
         return;
     }
@@ -84,7 +84,7 @@ void Monitor::read_answers()
     }
 }
 
-/* A line without an id is the greeting, an event or the first answer. */
+/* A line without an id is the greeting, an event or the first response. */
 void Monitor::take(const std::string &line)
 {
     json answer = json::parse(line, nullptr, false);

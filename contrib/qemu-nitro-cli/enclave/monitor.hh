@@ -1,11 +1,11 @@
 /*
- * The QEMU monitor (QMP) of an enclave, of which the measurements are asked
+ * Asking QEMU's monitor (QMP) for the measurements of an enclave
  *
- * All questions are sent at once, before QEMU reads any.  QEMU answers when it
- * has loaded the image, and so the answers also tell that it has.
+ * All commands are sent at once, before QEMU reads any.  QEMU responds when it
+ * has loaded the image, so the responses also show that it is loaded.
  *
- * A guest that has broken out of QEMU writes the answers in its place: they are
- * hostile input.
+ * The responses are not trusted: a guest that has taken over QEMU could write
+ * them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,15 +27,15 @@ public:
     };
 
     Monitor() = default;        /* not connected */
-    /* Send the questions on a socket that is connected to QEMU's monitor. */
+    /* Send the commands on a socket that is connected to QEMU's monitor. */
     explicit Monitor(Descriptor socket);
 
-    /* To be waited for until it is readable.  Closed when no more answers are
-     * expected, so that others can have the monitor. */
+    /* When this is readable, call read_answers().  It is closed after the last
+     * response, so that other programs can use the monitor. */
     const Descriptor &fd() const { return fd_; }
     State state() const { return state_; }
 
-    /* Read what QEMU sent.  To be called when fd() is readable. */
+    /* Read QEMU's responses, when fd() is readable. */
     void read_answers();
 
     /* As describe-enclaves prints them.  Only when State::answered. */
@@ -47,7 +47,7 @@ private:
 
     Descriptor fd_;
     State state_ = State::asking;
-    std::string line_;                          /* what has no end yet */
+    std::string line_;                          /* a line without its end */
     std::map<std::string, std::string> pcrs_;   /* "PCR0" and its value */
 };
 

@@ -1,5 +1,5 @@
 /*
- * Tests of monitor.cc, against a socket in QEMU's place
+ * Tests of monitor.cc, with a socket in place of QEMU
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -44,7 +44,7 @@ protected:
         ASSERT_EQ(write(qemu.get(), text.data(), text.size()),
                   static_cast<ssize_t>(text.size()));
     }
-    /* What the monitor makes of `text` */
+    /* The state of the monitor after it has read `text` */
     State after(const std::string &text)
     {
         send(text);

@@ -1,5 +1,5 @@
 /*
- * When a program that died is started again
+ * Delays before a program that died is started again
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,9 +1,9 @@
 /*
- * When a program that died is started again
+ * Delays before a program that died is started again
  *
- * The first time at once.  If it dies again soon, the delay doubles, so that a
- * program that dies at each start takes no CPU worth mentioning.  After some
- * starts in a row that failed, it is given up.
+ * The first restart is immediate.  If the program dies again soon, the delay
+ * doubles, so that a program that dies at each start uses little CPU.  After
+ * several failed starts in a row, the program is not started again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,15 +19,15 @@ public:
 
     static constexpr std::chrono::milliseconds first_delay{50};
     static constexpr std::chrono::milliseconds max_delay{3200};
-    /* A program that ran for so long starts anew with the first delay. */
+    /* If the program ran for so long, the next delay is first_delay again. */
     static constexpr std::chrono::seconds long_run{10};
     static constexpr unsigned max_failures = 8;     /* in a row */
 
     /* The program has been started. */
     void started(Clock::time_point now) { start_ = now; works_ = false; }
-    /* It does what it is for. */
+    /* The program works: it is ready to serve. */
     void works() { works_ = true; failures_ = 0; }
-    /* It has ended: when to start it again, or never. */
+    /* The program has ended.  Returns when to start it again, or nothing. */
     std::optional<Clock::time_point> ended(Clock::time_point now);
 
 private:

@@ -13,8 +13,8 @@ using namespace std::chrono_literals;
 
 class RestartsTest : public testing::Test {
 protected:
-    /* Start the program and let it end after `life`: the delay until the next
-     * start, or -1 ms for never. */
+    /* Start the program, and end it after `life`.  Returns the delay until the
+     * next start, or -1 ms for never. */
     std::chrono::milliseconds run(bool works, Restarts::Clock::duration life)
     {
         restarts.started(now);
@@ -56,7 +56,7 @@ TEST_F(RestartsTest, GivenUpAfterFailuresInARow)
     EXPECT_EQ(run(false, 20s), -1ms);
 }
 
-/* One that works in between is not given up, however often it dies. */
+/* A program that works in between is always started again. */
 TEST_F(RestartsTest, SuccessForgivesFailures)
 {
     for (unsigned i = 0; i < 10 * Restarts::max_failures; i++) {

@@ -1,5 +1,5 @@
 /*
- * What run-enclave is asked for
+ * The options of run-enclave
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,7 +26,7 @@ constexpr uint64_t max_memory_mib = 1 << 24;        /* 16 TiB */
 constexpr size_t max_name = 255;                    /* bytes */
 constexpr size_t max_role = 1024;                   /* bytes of an ARN */
 
-/* Options that --config stands for */
+/* Options that --config replaces */
 const char *const single_options[] = {
     "eif-path", "memory", "cpu-count", "cpu-ids", "enclave-cid",
     "enclave-name", "debug-mode", "parent-role", "parent-id", "console-log",
@@ -110,7 +110,7 @@ bool is_role(std::string_view arn)
         arn.remove_prefix(found ? text.size() : 0);
         return found;
     };
-    /* How many characters at the beginning are of this set */
+    /* The number of characters at the start that are in this set */
     auto length = [&arn](const std::string &set) {
         return std::min(arn.find_first_not_of(set), arn.size());
     };
@@ -135,7 +135,7 @@ bool is_role(std::string_view arn)
                     [](char c) { return c >= '!' && c <= '~'; });
 }
 
-/* What the parent is: a typing error in it would be measured as it is. */
+/* Check the parent's id and role, or a typing error would be measured. */
 void check_parent(const RunOptions &options)
 {
     if (options.parent_id && !is_instance_id(*options.parent_id)) {
@@ -163,7 +163,7 @@ void check(RunOptions *options)
     if (options->name) {
         check_name(*options->name);
     }
-    /* There is no console to attach to otherwise. */
+    /* Without debug mode, there is no console to attach to. */
     options->debug_mode |= options->attach_console;
 }
 
@@ -265,7 +265,7 @@ VsockOptions vsock_from_json(const json &file, const std::string &path)
     return vsock;
 }
 
-/* As on EC2, a key whose value is null is as good as none. */
+/* As on EC2, a key with the value null is ignored. */
 void drop_nulls(json *object)
 {
     for (auto item = object->begin(); item != object->end();) {
@@ -439,7 +439,7 @@ void check_memory(uint64_t memory_mib, uint64_t image_size)
 {
     constexpr uint64_t mib = 1 << 20, factor = 4;
     uint64_t image_mib = image_size / mib + (image_size % mib != 0);
-    /* Rounded up once, not before it is multiplied. */
+    /* Multiply first and round up then, so that the result is exact. */
     uint64_t needed = image_size > UINT64_MAX / factor - mib ? UINT64_MAX
         : (factor * image_size + mib - 1) / mib;
 
@@ -524,8 +524,8 @@ std::vector<uint64_t> choose_cpus(const RunOptions &options,
                                   uint64_t host_cpus)
 {
     std::vector<uint64_t> ids = options.cpu_ids;
-    const char *advice = "Ask for less, or set NITRO_CLI_CPUS to the number of"
-        " CPUs that the host shall count as having.";
+    const char *advice = "Give fewer or lower CPUs, or set NITRO_CLI_CPUS to"
+        " the number of CPUs to assume.";
 
     if (options.cpu_count.value_or(0) > host_cpus) {
         throw Error(Code::cpu_count, "--cpu-count " + number(*options.cpu_count)
@@ -544,8 +544,8 @@ std::vector<uint64_t> choose_cpus(const RunOptions &options,
                         " --cpu-count: CPUs are shared.");
         }
     }
-    /* As on EC2, CPU 0 stays with the parent.  CPUs are shared, so the ids go
-     * beyond the host's where enclaves have them all. */
+    /* As on EC2, CPU 0 belongs to the parent.  CPUs are shared, so if enclaves
+     * have all ids of the host's CPUs, higher ids are used. */
     for (uint64_t id = 1; ids.size() < options.cpu_count.value_or(0); id++) {
         if (!taken.contains(id)) {
             ids.push_back(id);

@@ -1,5 +1,5 @@
 /*
- * What run-enclave is asked for, on its command line or in a file of JSON
+ * The options of run-enclave, from its command line or a JSON file
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,9 +32,9 @@ struct RunOptions {
 
 constexpr uint64_t max_cpus = 128;          /* of the machine */
 constexpr uint64_t min_memory_mib = 64;
-constexpr uint64_t first_cid = 16;          /* of those given out */
+constexpr uint64_t first_cid = 16;          /* the lowest default */
 
-/* The options that the command line has; what they say is checked. */
+/* The options of the command line, checked */
 std::vector<Option> run_option_list();
 RunOptions run_options(const Arguments &arguments);
 
@@ -48,29 +48,29 @@ uint64_t parse_memory(const std::string &text);
 /* Throws if `memory_mib` is less than an image of `image_size` bytes needs. */
 void check_memory(uint64_t memory_mib, uint64_t image_size);
 
-/* Throws if the host has not that much memory besides the `taken_mib` that
- * other enclaves have. */
+/* Throws if the host does not have so much memory in addition to `taken_mib` of
+ * the other enclaves. */
 void check_memory_left(uint64_t memory_mib, uint64_t host_mib,
                        uint64_t taken_mib);
 
-/* A name for an enclave: that of the file without ".eif", if none is given,
- * and with a suffix if there is one of that name among `taken`. */
+/* The name of an enclave.  The default is the file's name without ".eif".  If
+ * the name is in `taken`, a suffix is added. */
 std::string unique_name(const RunOptions &options,
                         const std::set<std::string> &taken);
 
-/* The CID that is asked for, or the lowest free one; throws if it is taken. */
+/* The CID that the user gave, or the lowest free one; throws if it is taken. */
 uint32_t choose_cid(uint64_t wanted, const std::set<uint32_t> &taken);
 
 /*
- * The ids of CPUs: as asked for, or the lowest that no enclave has, from 1.
- * Throws if the host has not so many CPUs, or if an id that is asked for is
- * none of the host's, or an enclave has it.
+ * The ids of the CPUs: those that the user gave, or the lowest from 1 that no
+ * enclave has.  Throws if the host has fewer CPUs, does not have a CPU with
+ * such an id, or if another enclave has it.
  */
 std::vector<uint64_t> choose_cpus(const RunOptions &options,
                                   const std::set<uint64_t> &taken,
                                   uint64_t host_cpus);
 
-/* How many CPUs this host has: what $NITRO_CLI_CPUS says, if it is set */
+/* The number of CPUs of this host, or $NITRO_CLI_CPUS if it is set */
 uint64_t host_cpus();
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The folder in which a user's enclaves have their state
+ * The directory with the state of a user's enclaves
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -41,8 +41,8 @@ bool is_own_folder(const std::string &path)
         st.st_uid == geteuid();
 }
 
-/* The runtime folder of this user by the rules of the XDG Base Directory
- * Specification, or what comes nearest where nobody set it */
+/* The runtime directory of this user (XDG Base Directory Specification), or a
+ * replacement if XDG_RUNTIME_DIR is not set */
 std::string base_folder()
 {
     const char *xdg = getenv("XDG_RUNTIME_DIR");
@@ -51,7 +51,7 @@ std::string base_folder()
     if (xdg && xdg[0] == '/') {
         if (!is_own_folder(xdg)) {
             throw Error(Code::file, std::string("XDG_RUNTIME_DIR=") + xdg
-                        + " is no folder of " + user_text(geteuid()),
+                        + " is not a directory of " + user_text(geteuid()),
                         "Set it to one, or not at all.");
         }
         return std::string(xdg) + "/qemu-nitro";
@@ -62,13 +62,13 @@ std::string base_folder()
     return "/tmp/qemu-nitro-" + uid;
 }
 
-/* If it can be shared, nobody holds it but others that only look. */
+/* If a shared lock is possible, no supervisor holds the lock. */
 bool is_free(const Descriptor &lock)
 {
     return take_lock(lock, LOCK_SH, 0);
 }
 
-/* What a state file says; nothing if it is not there, or says nonsense.
+/* Read a state file.  Returns nothing if it does not exist or is invalid.
  * Throws Error if it cannot be read. */
 std::optional<Enclave> read_state(const EnclaveFolder &folder)
 {
@@ -86,7 +86,7 @@ Descriptor open_lock(const EnclaveFolder &folder)
 
     if (!lock && errno != ENOENT) {
         throw Error(Code::file, folder.lock() + ": " + error_text(errno),
-                    "Whether this enclave runs cannot be seen; try again.");
+                    "It is not known whether this enclave runs; try again.");
     }
     return lock;
 }
@@ -100,7 +100,7 @@ Runtime::Runtime() : path_(base_folder())
 {
     make_private_directory(path_);
     if (path_.size() + longest_name > max_socket_path) {
-        throw Error(Code::file, path_ + ": the path of this folder has "
+        throw Error(Code::file, path_ + ": the path of this directory has "
                     + std::to_string(path_.size()) + " bytes, and more than "
                     + std::to_string(max_socket_path - longest_name)
                     + " are too long for the sockets in it",
@@ -120,7 +120,7 @@ Descriptor Runtime::lock() const
     return lock;
 }
 
-/* The enclave of that id, if it lives; what is left of another is removed. */
+/* The enclave with this id, if it runs.  If it has ended, remove its files. */
 std::optional<Enclave> Runtime::look_at(const std::string &id) const
 {
     Descriptor lock = open_lock(folder(id));
@@ -129,7 +129,7 @@ std::optional<Enclave> Runtime::look_at(const std::string &id) const
         remove(id);
         return {};
     }
-    /* There is no state while it is just being made. */
+    /* An enclave that is just starting has no state file. */
     std::optional<Enclave> enclave = read_state(folder(id));
     return enclave && enclave->id == id ? enclave : std::nullopt;
 }
@@ -151,7 +151,7 @@ std::vector<Enclave> Runtime::enclaves() const
         }
     } catch (const fs::filesystem_error &e) {
         throw Error(Code::file, path_ + ": " + e.code().message(),
-                    "Which enclaves run cannot be seen; try again.");
+                    "It is not known which enclaves run; try again.");
     }
     std::ranges::sort(alive, {}, [](const Enclave &e) {
         return std::pair(e.supervisor.start, e.id);
@@ -178,7 +178,7 @@ std::vector<Enclave> Runtime::recorded() const
                 all.push_back(*std::move(enclave));
             }
         } catch (const Error &) {
-            continue;       /* It has just been removed. */
+            continue;       /* The directory was removed meanwhile. */
         }
     }
     return all;
@@ -201,9 +201,9 @@ void Runtime::remove(const std::string &id) const
     EnclaveFolder f = folder(id);
     std::error_code error;
 
-    /* Without a state, it had not come so far as to start any process. */
+    /* Without a state file, the enclave had not started any process. */
     if (std::optional<Enclave> enclave = read_state(f)) {
-        /* They die with the supervisor; this waits until they have. */
+        /* The kernel kills them with the supervisor: wait for their end. */
         kill_and_wait(enclave->qemu);
         kill_and_wait(enclave->backend);
     }
@@ -226,7 +226,7 @@ Enclave Runtime::find(const std::optional<std::string> &id,
     }
     Descriptor held = lock();
     if (id && is_enclave_id(*id)) {
-        /* The others need not be looked at. */
+        /* An id needs no look at the other enclaves. */
         if (std::optional<Enclave> enclave = look_at(*id)) {
             return *std::move(enclave);
         }

@@ -1,22 +1,24 @@
 /*
- * The folder in which a user's enclaves have their state
+ * The directory with the state of a user's enclaves
  *
- * $XDG_RUNTIME_DIR/qemu-nitro holds a folder for each enclave, named by its id:
+ * $XDG_RUNTIME_DIR/qemu-nitro has a directory for each enclave, named by its
+ * id:
  *
- *   lock            held by the enclave's supervisor as long as it lives
- *   enclave.json    what is known of it (enclave.hh)
- *   console.log     what its console said, if somebody may see it
+ *   lock            locked by the enclave's supervisor as long as it runs
+ *   enclave.json    the state of the enclave (enclave.hh)
+ *   console.log     the output of its console, in debug mode
  *   qmp.sock        QEMU's monitor
- *   vhost.sock      the vsock back end's, for QEMU
- *   vsock.sock      the vsock for programs of the parent; vsock.sock_PORT is
- *                   where connections of the guest go
+ *   vhost.sock      the socket of the vsock back end for QEMU
+ *   vsock.sock      the vsock for programs of the parent; connections of the
+ *                   guest go to vsock.sock_PORT
  *
- * and beside them the folder "parent", with the sockets of programs that the
+ * It also has the directory "parent", with the sockets of programs that the
  * command parent runs (parent/registry.hh).
  *
- * The kernel lets go of a lock when its holder ends, even by SIGKILL, so who
- * gets the lock of an enclave knows that it is over, whatever its file says.
- * Whoever looks at the enclaves removes those.  All folders are 0700.
+ * The kernel releases a lock when its holder ends, even by SIGKILL.  So a
+ * process that gets the lock of an enclave knows that the enclave has ended,
+ * whatever the state file says.  Each command that lists enclaves removes the
+ * directories of those that have ended.  All directories have mode 0700.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,7 +32,7 @@
 #include "descriptor.hh"
 #include "enclave/enclave.hh"
 
-/* An enclave's folder and what is in it */
+/* An enclave's directory and its files */
 struct EnclaveFolder {
     std::string path;
 
@@ -44,8 +46,8 @@ struct EnclaveFolder {
 
 class Runtime {
 public:
-    /* Find the folder, and make it if need be; throws Error if it cannot be
-     * used, or could be by somebody else. */
+    /* Find the directory, or make it.  Throws Error if it cannot be used, or if
+     * other users have access to it. */
     Runtime();
 
     EnclaveFolder folder(const std::string &id) const
@@ -53,41 +55,41 @@ public:
         return {path_ + "/" + id};
     }
 
-    /* The folder of the command parent's sockets */
+    /* The directory with the sockets of the command parent */
     std::string parent() const { return path_ + "/parent"; }
 
-    /* Where the connections of all enclaves go if no program listens at the
-     * path in the folder of the one: _PORT is appended, as to
-     * EnclaveFolder::vsock(). */
+    /* The path, without _PORT, where the connections of all enclaves go if no
+     * program listens at EnclaveFolder::vsock() of the enclave. */
     std::string parent_vsock() const { return parent() + "/vsock"; }
 
     /*
-     * Nobody else lists, adds or removes enclaves while this is held.  Throws
-     * Error if it is not to be had for a long time.
+     * Take the lock that protects the list of enclaves.  While it is held, no
+     * other command lists, adds or removes enclaves.  Throws Error if another
+     * process holds it for a long time.
      */
     Descriptor lock() const;
 
-    /* The enclaves that live, oldest first; removes the others.  Throws Error
-     * if one cannot be looked at: that does not mean that it is over.  Under
-     * the lock. */
+    /* The running enclaves, oldest first.  Removes the directories of the
+     * others.  Throws Error if it is not known whether one runs.  The caller
+     * holds the lock. */
     std::vector<Enclave> enclaves() const;
 
     /*
-     * The enclaves of which there is a file, perhaps not in its last state;
-     * they may be over.  Without the lock, which a command that starts an
+     * The enclaves that have a state file.  They may have ended, and the state
+     * may be old.  Does not need the lock, which a command that starts an
      * enclave may hold for long.
      */
     std::vector<Enclave> recorded() const;
 
-    /* Make the folder of a new enclave, and take its lock, which is returned.
-     * Under the lock. */
+    /* Make the directory of a new enclave, and return its lock, locked.  The
+     * caller holds lock(). */
     Descriptor add(const std::string &id) const;
 
-    /* Remove what is left of an enclave whose supervisor has ended: its
-     * processes and its folder.  Under the lock. */
+    /* Kill the processes and remove the directory of an enclave whose
+     * supervisor has ended.  The caller holds lock(). */
     void remove(const std::string &id) const;
 
-    /* The one of that id or name; throws Error if there is none. */
+    /* The enclave with this id or name.  Throws Error if there is none. */
     Enclave find(const std::optional<std::string> &id,
                  const std::optional<std::string> &name) const;
 
@@ -97,13 +99,12 @@ private:
     std::string path_;
 };
 
-/* The lock of an enclave, to be asked; nothing if the enclave is over and
- * removed.  Throws Error if it cannot be opened. */
+/* Open the lock of an enclave.  Returns nothing if the enclave has ended and
+ * was removed.  Throws Error if the lock cannot be opened. */
 Descriptor open_lock(const EnclaveFolder &folder);
 
-/* Wait until the lock of an enclave is free: true then, false after some
- * time.  The file may be removed meanwhile.  Throws Error if the system does
- * not tell. */
+/* Wait until the lock of an enclave is free.  Returns false after the time-out.
+ * The file may be removed meanwhile.  Throws Error if flock() fails. */
 bool wait_for_end(const Descriptor &lock, int milliseconds);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Tests of runtime.cc: who holds what, and what is left
+ * Tests of runtime.cc: locks, and the removal of ended enclaves
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,7 +22,7 @@ protected:
     RuntimeFolder() { setenv("XDG_RUNTIME_DIR", dir.c_str(), 1); }
     ~RuntimeFolder() override { unsetenv("XDG_RUNTIME_DIR"); }
 
-    /* An enclave that lives as long as the lock */
+    /* An enclave that runs as long as the lock is held */
     static Descriptor add(const Runtime &runtime, const Enclave &enclave)
     {
         Descriptor lock = runtime.add(enclave.id);
@@ -144,7 +144,7 @@ TEST_F(RuntimeFolder, GarbageHidesNothing)
         write("qemu-nitro/" + two + "/enclave.json", text);
         EXPECT_EQ(runtime.enclaves().size(), 1u) << text;
     }
-    /* nor does the state of another one count */
+    /* and the state of another enclave is ignored */
     write("qemu-nitro/" + two + "/enclave.json", enclave(one, "x").to_file());
     EXPECT_EQ(runtime.enclaves().size(), 1u);
 }
@@ -171,7 +171,7 @@ TEST_F(RuntimeFolder, ProcessesOfTheDeadAreEnded)
         EXPECT_EQ(waitpid(pids[i], &status, 0), pids[i]);
         EXPECT_EQ(WTERMSIG(status), SIGKILL);
     }
-    /* A process that got the number of one later is not touched. */
+    /* A later process with the same number is not killed. */
     dead.qemu = process_id(pids[2]);
     dead.qemu.start--;
     add(runtime, dead).reset();
@@ -181,7 +181,7 @@ TEST_F(RuntimeFolder, ProcessesOfTheDeadAreEnded)
     waitpid(pids[2], nullptr, 0);
 }
 
-/* That it cannot be seen does not mean that it is over. */
+/* If it is not known whether an enclave runs, it is not removed. */
 TEST_F(RuntimeFolder, DescriptorsRunOut)
 {
     Runtime runtime;
@@ -224,14 +224,14 @@ TEST_F(RuntimeFolder, FilesThatCannotBeRead)
     std::filesystem::create_symlink("lock", runtime.folder(one).lock());
     EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
     EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
-    /* what has the name of one, and is no folder, is no enclave */
+    /* a file with the name of an enclave is ignored */
     std::filesystem::remove_all(runtime.folder(one).path);
     write("qemu-nitro/" + one, "");
     EXPECT_TRUE(runtime.enclaves().empty());
     EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
 }
 
-/* A damaged state file does not hide another enclave from its id. */
+/* A damaged state file does not affect the search for another id. */
 TEST_F(RuntimeFolder, OneIsFoundAlone)
 {
     Runtime runtime;

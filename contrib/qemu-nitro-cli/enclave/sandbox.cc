@@ -1,5 +1,5 @@
 /*
- * What QEMU can reach: the files and sockets of its own enclave
+ * The sandbox of QEMU: only files and sockets of its own enclave
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -35,9 +35,9 @@ bool write_file(const char *path, const std::string &text)
 }
 
 /*
- * A mount namespace, and, as that needs a privilege, a user namespace in which
- * this user and group are what they were.  Root has the privilege; in a user
- * namespace of its own it could not read the files of others.
+ * Enter a mount namespace.  This needs a privilege, so enter a user namespace
+ * first, in which user and group stay the same.  Root has the privilege; in a
+ * user namespace of its own it could not read the files of others.
  */
 bool unshare_mounts()
 {
@@ -54,7 +54,7 @@ bool unshare_mounts()
         mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
 }
 
-/* A path that is to be seen below the new root, and what is there now */
+/* A path that is visible below the new root, and its open file */
 struct Shown {
     std::string path;
     Descriptor source;
@@ -62,8 +62,8 @@ struct Shown {
 };
 
 /*
- * Opened before the new root is made, which may cover them.  What is below a
- * directory of the list is seen with it.
+ * Open them before the new root is mounted, which may cover them.  A path below
+ * a directory of the list needs no mount of its own.
  */
 std::vector<Shown> open_all(const Sandbox &sandbox)
 {
@@ -91,7 +91,7 @@ std::vector<Shown> open_all(const Sandbox &sandbox)
     return shown;
 }
 
-/* Put what was opened below the new root, under the path that it had. */
+/* Mount an opened file below the new root, at its old path. */
 bool show(const std::string &root, const Shown &shown)
 {
     std::error_code error;
@@ -111,7 +111,7 @@ bool show(const std::string &root, const Shown &shown)
 
 bool hide_others(const Sandbox &sandbox)
 {
-    /* Any directory does: it is covered in this mount namespace alone. */
+    /* Any directory can be used: it is covered only in this mount namespace. */
     const std::string root = "/tmp";
 
     if (!unshare_mounts()) {
@@ -127,7 +127,7 @@ bool hide_others(const Sandbox &sandbox)
             return false;
         }
     }
-    /* The new root takes the old one's place, and lets go of it. */
+    /* Replace the old root by the new one, and unmount the old one. */
     return chdir(root.c_str()) == 0 &&
         syscall(SYS_pivot_root, ".", ".") == 0 &&
         umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;

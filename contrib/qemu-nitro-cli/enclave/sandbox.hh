@@ -1,14 +1,13 @@
 /*
- * What QEMU can reach: the files and sockets of its own enclave
+ * The sandbox of QEMU: only files and sockets of its own enclave
  *
- * A guest that takes over its QEMU must not get at the user's files, at other
- * enclaves or at the user's other processes.  So QEMU starts
- *   - in a mount namespace with nothing but the paths below
- *     (mount_namespaces(7), user_namespaces(7)): what has no path cannot be
- *     connected to,
- *   - under Landlock: it opens only these, does not use TCP, and sends no
- *     signals to other processes and traces none,
- *   - without core dumps, in which its keys would be.
+ * A guest that takes over its QEMU must not have access to the user's files, to
+ * other enclaves or to the user's other processes.  So QEMU starts
+ *   - in a mount namespace that has only the paths below (mount_namespaces(7),
+ *     user_namespaces(7)): QEMU cannot connect to a socket without a path,
+ *   - under Landlock: it opens only these files, does not use TCP, and cannot
+ *     send signals to other processes or trace them,
+ *   - without core dumps, which would contain its keys.
  * QEMU's own option -sandbox takes away system calls, among them those that
  * would start a program or mount a file system.
  *
@@ -21,24 +20,25 @@
 #include <vector>
 
 struct Sandbox {
-    bool namespaces = true;                 /* false: Landlock alone */
+    bool namespaces = true;                 /* false: only Landlock */
     std::vector<std::string> readable;      /* files and directories */
-    std::vector<std::string> directories;   /* to be seen, for their sockets */
+    std::vector<std::string> directories;   /* visible, for their sockets */
     std::vector<std::string> devices;
 };
 
-/* Whether a program can be given a mount namespace here, which is tried:
- * containers and some distributions forbid it. */
+/* Can a program get a mount namespace here?  Containers and some distributions
+ * forbid it, so this tries it. */
 bool namespaces_available();
 
-/* The paths that any program needs: libraries, their configuration, what the
- * system tells of CPUs and memory, /dev/null and random numbers */
+/* The paths that any program needs: libraries, their configuration, information
+ * about CPUs and memory, /dev/null and random numbers */
 Sandbox sandbox_of_programs();
 
 /*
- * Enter it, for good: called in a child, before it executes its program.  A
- * path that is not there is left out.  Without Landlock in the kernel, the
- * namespace alone is entered.  False, with errno set, if it fails.
+ * Enter the sandbox permanently.  A child calls this before it executes its
+ * program.  Paths that do not exist are ignored.  Without Landlock in the
+ * kernel, only the namespace is entered.  Returns false, with errno set, on
+ * failure.
  */
 bool enter_sandbox(const Sandbox &sandbox);
 

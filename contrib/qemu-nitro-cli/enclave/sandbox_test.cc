@@ -59,7 +59,7 @@ long connect_to(const std::string &path)
                    reinterpret_cast<sockaddr *>(&address), sizeof(address));
 }
 
-/* With namespaces and without, where they can be had */
+/* Without namespaces, and with them if the host allows this */
 class SandboxTest : public FolderTest,
                     public testing::WithParamInterface<bool> {
 protected:

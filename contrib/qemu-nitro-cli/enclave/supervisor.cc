@@ -36,22 +36,22 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/* How long the back end may take to listen, and how often that is tried */
+/* The time-out until the back end listens, and the interval of the checks */
 constexpr seconds listen_limit{20};
 constexpr milliseconds listen_poll{2};
-/* How often it is checked whether somebody removed the directory, and how
- * often writing the state file is tried again */
+/* The interval in which the supervisor checks whether the directory was
+ * removed, and tries again to write the state file */
 constexpr seconds folder_poll{5};
-/* How often QEMU tries to connect to a back end that died */
+/* The interval in which QEMU tries to connect to a new back end */
 constexpr milliseconds reconnect_interval{200};
-/* How long QEMU and the back end have to end by themselves */
+/* The time that QEMU and the back end have to end after SIGTERM */
 constexpr seconds end_limit{3};
 
-constexpr size_t max_messages = 8192;       /* bytes, kept of programs' */
-constexpr unsigned console_lines = 20;      /* shown of a failed boot */
+constexpr size_t max_messages = 8192;       /* bytes kept of each program */
+constexpr unsigned console_lines = 20;      /* shown after a failed boot */
 constexpr unsigned message_lines = 5;
 
-/* A value in an option of QEMU's, where a comma ends one */
+/* Double the commas in the value of an option of QEMU, where one ends it. */
 std::string quoted(const std::string &value)
 {
     std::string text;
@@ -62,7 +62,7 @@ std::string quoted(const std::string &value)
     return text;
 }
 
-/* A program, and the end of a pipe that its messages come from */
+/* A child process, and the read end of the pipe for its messages */
 struct Child {
     pid_t pid = 0;                      /* 0 when it has ended */
     Descriptor output;
@@ -133,12 +133,12 @@ private:
     Phase phase_ = Phase::listening;
     Clock::time_point deadline_;
     Restarts restarts_;                     /* of the back end */
-    bool backend_starts_ = false;           /* and does not listen yet */
+    bool backend_starts_ = false;           /* not listening yet */
     std::optional<Clock::time_point> restart_at_;
-    std::string backend_end_;               /* how it ended the first time */
-    std::optional<Clock::time_point> save_at_;  /* again, as it failed */
+    std::string backend_end_;               /* why the first one ended */
+    std::optional<Clock::time_point> save_at_;  /* next attempt */
     bool console_used_ = false, ended_silently_ = false;
-    std::optional<std::string> ended_;          /* why the enclave is over */
+    std::optional<std::string> ended_;          /* why the enclave ended */
 };
 
 /* Starting */
@@ -152,7 +152,7 @@ void Supervisor::save_or_throw() const
     file.commit();
 }
 
-/* Has somebody removed the directory, or begun to? */
+/* Has a user removed the directory, or started to remove it? */
 bool Supervisor::is_removed() const
 {
     struct stat st;
@@ -161,14 +161,15 @@ bool Supervisor::is_removed() const
 }
 
 /*
- * Write the state file.  An enclave goes on without that, for example on a full
- * file system: others see its last state, and writing is tried again.
+ * Write the state file.  If that fails, for example on a full file system, the
+ * enclave keeps running: other commands see its old state, and the supervisor
+ * tries again later.
  */
 void Supervisor::save()
 {
     save_at_.reset();
     if (is_removed()) {
-        /* A new file would be in the way of who removes the directory. */
+        /* A new file would prevent the removal of the directory. */
         return;
     }
     try {
@@ -202,7 +203,7 @@ void Supervisor::tell(const json &what)
     }
 }
 
-/* The read end of a new pipe; `write_end` gets the other. */
+/* Make a pipe.  Returns the read end. */
 Descriptor make_pipe(Descriptor *write_end)
 {
     int ends[2];
@@ -215,7 +216,7 @@ Descriptor make_pipe(Descriptor *write_end)
     return Descriptor(ends[0]);
 }
 
-/* Where the heartbeat goes, as that of the back end's --uds-path does */
+/* The heartbeat's socket, for port 9000 of the back end's --uds-path */
 std::string Supervisor::heartbeat_socket() const
 {
     return folder_.vsock() + "_" + std::to_string(heartbeat_port);
@@ -229,7 +230,7 @@ std::vector<std::string> Supervisor::backend_command() const
     };
 
     if (plan_.vsock.forward_cid) {
-        /* In place of Unix sockets, but for the heartbeat */
+        /* Only the heartbeat goes to a Unix socket. */
         command.insert(command.end(), {
             "--connect", std::to_string(heartbeat_port) + ":unix:"
             + heartbeat_socket()});
@@ -294,8 +295,8 @@ std::vector<std::string> Supervisor::qemu_command(int monitor) const
     return command;
 }
 
-/* What QEMU opens: itself, the image, the root that signs, and the back end's
- * socket, each time it connects to a new one */
+/* QEMU opens its own program, the image, the root certificate with its key, and
+ * the socket of the back end, again for each new back end. */
 Sandbox Supervisor::qemu_sandbox() const
 {
     Sandbox sandbox = sandbox_of_programs();
@@ -373,7 +374,7 @@ void Supervisor::start()
 
 /* Running */
 
-/* When check_time() has something to do, at the latest */
+/* The time of the next call of check_time(), at the latest */
 Clock::time_point Supervisor::next_deadline() const
 {
     Clock::time_point next = Clock::now() + folder_poll;
@@ -398,8 +399,9 @@ int Supervisor::poll_timeout() const
     return std::max(wait, milliseconds::zero()).count();
 }
 
-/* Both of its sockets are listened on when that of --uds-path, the later, is;
- * without it, the one for QEMU can be connected to any number of times. */
+/* The back end listens first on the socket for QEMU and then on --uds-path, so
+ * check the latter.  Without --uds-path, check the socket for QEMU, which
+ * accepts any number of connections. */
 bool Supervisor::backend_listens() const
 {
     return static_cast<bool>(connect_unix(plan_.vsock.forward_cid
@@ -407,8 +409,8 @@ bool Supervisor::backend_listens() const
                                           : folder_.vsock()));
 }
 
-/* Start the back end again if it is time for that, and see whether it has come
- * to listen. */
+/* Start the back end again if its delay is over, and check whether it listens
+ * now. */
 void Supervisor::check_backend()
 {
     if (restart_at_ && Clock::now() >= *restart_at_) {
@@ -449,7 +451,7 @@ void Supervisor::check_time()
         end("the enclave has sent no heartbeat for "
             + std::to_string(plan_.boot_seconds) + " s");
     } else if (is_removed()) {
-        end("somebody has removed the directory of its state");
+        end("the directory with its state has been removed");
     }
 }
 
@@ -472,7 +474,7 @@ void Supervisor::wait_for_events()
     std::vector<pollfd> fds;
 
     for (const Source &source : sources) {
-        fds.push_back({source.fd.get(), POLLIN, 0});    /* -1 is passed over */
+        fds.push_back({source.fd.get(), POLLIN, 0});    /* poll() ignores -1 */
     }
     if (poll(fds.data(), fds.size(), poll_timeout()) < 0) {
         return;
@@ -484,8 +486,8 @@ void Supervisor::wait_for_events()
     }
 }
 
-/* Read what there is: whether there was something.  At its end the descriptor
- * is closed. */
+/* Read the available data, and close the descriptor at its end.  Returns
+ * whether there was data. */
 bool read_some(Descriptor *fd, const std::function<void(char *, size_t)> &use)
 {
     char data[16384];
@@ -541,7 +543,7 @@ void Supervisor::on_heartbeat()
     booted();
 }
 
-/* The enclave has booted when it says so and QEMU has been heard. */
+/* The enclave has booted after its heartbeat and after QEMU's responses. */
 void Supervisor::booted()
 {
     if (phase_ != Phase::booting || !heartbeat_.received() ||
@@ -550,7 +552,7 @@ void Supervisor::booted()
     }
     phase_ = Phase::running;
     if (!enclave_.debug_mode) {
-        /* Nobody may look at it any more. */
+        /* Without debug mode, the console is not readable. */
         log_.reset();
         unlink(folder_.console().c_str());
     }
@@ -594,7 +596,7 @@ void Supervisor::on_end_of_qemu(int status)
         return end("QEMU " + status_text(status));
     }
     while (on_console()) {
-        /* What the enclave printed last may still be in the pipe. */
+        /* The pipe may still have the last output of the enclave. */
     }
     ended_silently_ = !console_used_ && phase_ == Phase::booting;
     end(console_used_ ? "the enclave has ended before its heartbeat"
@@ -602,7 +604,7 @@ void Supervisor::on_end_of_qemu(int status)
                         " its console");
 }
 
-/* An enclave that has booted goes on, and the back end is started again. */
+/* If the enclave has booted, start the back end again; otherwise end it. */
 void Supervisor::on_end_of_backend(const std::string &how)
 {
     if (ended_) {
@@ -618,7 +620,7 @@ void Supervisor::on_end_of_backend(const std::string &how)
     restart_at_ = restarts_.ended(Clock::now());
     if (!restart_at_) {
         while (on_output(&backend_)) {
-            /* What it printed last may tell why. */
+            /* Its last output may have the reason. */
         }
         std::string last = printable_tail(backend_.messages, 1);
         report("The vsock back end cannot be started again: it " + how
@@ -642,7 +644,7 @@ void Supervisor::reap()
     }
 }
 
-/* The first reason counts. */
+/* Keep the first reason. */
 void Supervisor::end(const std::string &why)
 {
     if (!ended_) {
@@ -678,9 +680,9 @@ void Supervisor::finish()
     enclave_.state = State::terminating;
     save();
     stop_children();
-    /* What they have left in their pipes may tell why. */
+    /* Their last output may have the reason. */
     while (on_console() || on_output(&qemu_) || on_output(&backend_)) {
-        /* until there is nothing */
+        /* read until the pipes are empty */
     }
     json failure = {
         {"failed", *ended_},
@@ -698,7 +700,7 @@ void Supervisor::finish()
     tell(failure);
 }
 
-/* Be seen by other commands, before any process is started. */
+/* Write the state file for other commands, before any process is started. */
 void Supervisor::announce()
 {
     umask(077);
@@ -728,7 +730,7 @@ int Supervisor::run()
     try {
         finish();
     } catch (const std::exception &e) {
-        /* What is left is cleaned up by whoever looks next. */
+        /* The next command that lists enclaves removes the rest. */
         tell({{"failed", *ended_}, {"console", ""}, {"messages", e.what()}});
         return 1;
     }

@@ -3,8 +3,8 @@
  *
  * It is the parent of QEMU and of the vsock back end.  The kernel kills both
  * when the supervisor ends, and the supervisor ends the enclave when QEMU ends.
- * So nothing is left running, whatever is killed, and the supervisor's lock
- * tells whether there is an enclave.
+ * So no process is left, whichever of them is killed, and the enclave runs as
+ * long as the supervisor holds its lock.
  *
  * A back end that dies while the enclave boots ends the enclave.  Later it is
  * started again (restarts.hh): QEMU connects to the new one, and the guest's
@@ -15,12 +15,13 @@
  * it sends its progress to run-enclave, as lines of JSON on a socket.  If
  * run-enclave ends before that, the supervisor ends the enclave.
  *
- *   {"started": true}      others can see the enclave; comes first, always
+ *   {"started": true}      other commands can see the enclave; always the first
  *   {"loaded": true}       QEMU has measured the image and runs it
- *   {"booted": true}       the heartbeat has come; nothing follows
+ *   {"booted": true}       the heartbeat was received; always the last
  *   {"failed": TEXT, "console": TEXT, "silent": BOOL, "messages": TEXT}
- *                          all is cleaned up; nothing follows.  "silent": the
- *                          enclave ended before any output on its console
+ *                          the enclave has ended and its files are removed;
+ *                          always the last.  "silent": the enclave ended
+ *                          before any output on its console
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -43,16 +44,16 @@ struct LaunchPlan {
     VsockOptions vsock;
     std::string root_certificate, root_key; /* paths; empty: QEMU's own */
     int boot_seconds;               /* how long the heartbeat may take */
-    /* Whether QEMU reaches its own enclave's files alone (sandbox.hh), and
-     * whether that takes namespaces too */
+    /* Does QEMU run in a sandbox (sandbox.hh), and does the sandbox also use
+     * namespaces? */
     bool is_confined = false, has_namespaces = false;
 };
 
 /* The files of the supervisor */
 struct SupervisorFiles {
-    Descriptor lock;                /* of the enclave's folder, held */
+    Descriptor lock;                /* of the enclave's directory, locked */
     Descriptor progress;            /* the socket to run-enclave */
-    Descriptor console_log;         /* of the user's; may be none */
+    Descriptor console_log;         /* of --console-log; may be empty */
 };
 
 /*

@@ -1,8 +1,8 @@
 /*
- * Tests of supervisor.cc, with programs in the place of QEMU and the back end
+ * Tests of supervisor.cc, with fake programs in place of QEMU and the back end
  *
- * Both are this test itself: started with their options, it does what files in
- * the test's directory say, which are named after the options below.
+ * This test program is also both of the fake programs.  Files in the test's
+ * directory, with the names below, control their behaviour.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -242,7 +242,7 @@ protected:
         ended();
         return last;
     }
-    /* The supervisor ends, and leaves nothing. */
+    /* The supervisor ends, and leaves no files. */
     void ended()
     {
         int status = -1;
@@ -259,7 +259,7 @@ protected:
 
         return Enclave::from_file(text).value_or(Enclave());
     }
-    /* Wait until this is so of the state file. */
+    /* Wait until this is true for the state file. */
     template <typename Predicate> bool wait_for(Predicate predicate) const
     {
         auto end = Clock::now() + limit;
@@ -301,7 +301,7 @@ TEST_F(Supervision, BootsAndIsTerminated)
     EXPECT_EQ(e.measurements["PCR2"], std::string(96, '0'));
     EXPECT_FALSE(e.measurements.contains("PCR8"));
     EXPECT_TRUE(e.messages.empty());
-    /* Nobody may see the console. */
+    /* Without debug mode, there is no console log. */
     EXPECT_FALSE(std::filesystem::exists(runtime->folder(id).console()));
     kill(pid, SIGTERM);
     ended();
@@ -464,7 +464,7 @@ TEST_F(Supervision, BackEndIsGivenUp)
     EXPECT_EQ(e.state, State::running);
     EXPECT_TRUE(process_id(e.qemu.pid).start);
     EXPECT_TRUE(lives());
-    /* Nobody tries again. */
+    /* There is no further attempt. */
     stop_telling("backend-fails");
     std::this_thread::sleep_for(100ms);
     EXPECT_EQ(state().backend.pid, e.backend.pid);

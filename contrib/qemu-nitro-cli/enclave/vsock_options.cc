@@ -1,5 +1,5 @@
 /*
- * Where an enclave's vsock goes besides the socket in its folder
+ * Options for connections of an enclave's vsock
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,7 +26,7 @@ const char *const connect_form =
 const char *const listen_form = "Write unix:PATH:PORT, seqpacket:PATH:PORT or"
     " tcp:ADDRESS:PORT:PORT.";
 
-/* An option and its value, in a message on one line */
+/* An option and its value, for a message of one line */
 std::string named(const char *option, const std::string &value)
 {
     return std::string(option) + " " + shown(value);
@@ -46,7 +46,7 @@ uint64_t number_of(const std::string &text, uint64_t min, uint64_t max,
     return *number;
 }
 
-/* Cut off what is behind the last colon: nothing if there is none. */
+/* Remove and return the text after the last colon, if there is a colon. */
 std::optional<std::string> cut_last(std::string *text)
 {
     size_t colon = text->rfind(':');
@@ -59,7 +59,7 @@ std::optional<std::string> cut_last(std::string *text)
     return last;
 }
 
-/* The place with its path made absolute: the back end has another directory. */
+/* Make a path absolute, because the back end has another current directory. */
 std::string check_place(const std::string &place, const std::string &what,
                         const char *form, bool seqpacket)
 {
@@ -117,7 +117,7 @@ void check_allowed(const std::vector<std::string> &connect,
     }
 }
 
-/* Each once */
+/* Check that no item occurs twice. */
 template <class List>
 void check_once(const List &list, const char *option)
 {
@@ -200,7 +200,7 @@ void VsockOptions::check() const
     }
     for (std::string place : listen) {
         cut_last(&place);
-        /* A path is one place, whatever the type of its socket. */
+        /* Sockets of different types cannot have the same path. */
         if (place.starts_with("seqpacket:")) {
             place = "unix:" + place.substr(strlen("seqpacket:"));
         }

@@ -1,9 +1,9 @@
 /*
- * Where an enclave's vsock goes besides the socket in its folder
+ * Options for connections of an enclave's vsock
  *
- * These are options of the back end's, vhost-user-vsock, which checks them too;
- * but what is wrong is to be known before anything starts, and by run-enclave's
- * own numbers.
+ * These are options of the back end, vhost-user-vsock.  They are checked here,
+ * too, so that run-enclave finds errors before it starts a process, and reports
+ * them with its own error numbers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,19 +31,19 @@ struct VsockOptions {
             forward_listen.empty();
     }
 
-    /* Add what an option says; throws Error if that is not of its form. */
+    /* Add an option.  Throws Error if its value is malformed. */
     void add_connect(const std::string &value);
     void add_listen(const std::string &value);
     void add_forward_listen(const std::string &value);
 
-    /* Check all together; throws Error if they contradict each other, or the
-     * allow list. */
+    /* Check all options together.  Throws Error if they conflict, or if the
+     * allow list does not have a connection. */
     void check() const;
 
-    /* As words of the back end's command line */
+    /* The options of the back end's command line */
     std::vector<std::string> arguments() const;
 
-    /* As describe-enclaves prints it: null if there is nothing to say */
+    /* The JSON of describe-enclaves; null without options */
     nlohmann::ordered_json description() const;
 };
 
