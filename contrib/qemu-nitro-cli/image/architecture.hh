@@ -1,8 +1,8 @@
 /*
  * The CPU architecture that an image is built for
  *
- * Images for both are built, signed and described here; QEMU's machine runs
- * those for x86_64.
+ * This program builds, signs and describes images for both architectures.
+ * QEMU's machine runs only those for x86_64.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,11 +15,11 @@
 #include <string>
 
 struct Architecture {
-    const char *name;           /* as in --arch */
-    const char *platform;       /* as container engines call it */
-    const char *kernel;         /* the kernel's file among the blobs */
+    const char *name;           /* the value of --arch */
+    const char *platform;       /* the name in container images */
+    const char *kernel;         /* the kernel's file in the blobs */
     uint16_t flags;             /* of the image's header */
-    /* of programs, and of those that a kernel runs besides */
+    /* ELF machines: the native one, and another that the kernel runs */
     uint16_t elf_machine, elf_machine_32;
 };
 
@@ -28,7 +28,7 @@ constexpr Architecture x86_64 = {"x86_64", "linux/amd64", "bzImage", 0,
 constexpr Architecture aarch64 = {"aarch64", "linux/arm64", "Image", 1,
                                   EM_AARCH64, EM_ARM};
 
-/* By its name, or the name that container images have for it */
+/* Find an architecture by its name, or by its name in container images. */
 inline std::optional<Architecture> architecture_of(const std::string &name)
 {
     if (name == x86_64.name || name == "amd64") {

@@ -1,5 +1,5 @@
 /*
- * Reading archives: libarchive, with what it reads and unpacks bounded
+ * Reading archives with libarchive, within limits
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,11 +20,11 @@
 namespace {
 
 constexpr size_t piece_size = 1 << 20;
-constexpr size_t max_head = 512;            /* bytes that tell what it is */
+constexpr size_t max_head = 512;            /* bytes that show the kind */
 const char *const make_smaller =
     "Make a smaller container image: an enclave holds it in its memory.";
 
-/* What files begin with that are given for archives, and what they are */
+/* The first bytes of files that are not tar archives, and their descriptions */
 constexpr std::pair<std::string_view, const char *> kinds[] = {
     {"\x1f\x8b", "compressed with gzip, but no tar archive in it"},
     {"\x28\xb5\x2f\xfd", "compressed with zstd, but no tar archive in it"},
@@ -71,10 +71,10 @@ std::string kind_of(const Bytes &head)
         return c >= ' ' || c == '\n' || c == '\r' || c == '\t';
     });
     return plain ? "it looks like a text"
-                 : "it is of no kind that is known here";
+                 : "its kind is unknown";
 }
 
-/* What libarchive says, in one line */
+/* libarchive's message, in one line */
 std::string error_text_of(archive *a)
 {
     const char *why = archive_error_string(a);
@@ -119,7 +119,7 @@ private:
 const char *const save_again =
     "Save the container image again, and check that all of it was copied.";
 
-/* Where libarchive, which is C and no exception may cross, gets its bytes */
+/* The input of libarchive.  libarchive is C, so no exception may pass it. */
 struct ArchiveReader::Source {
     std::exception_ptr thrown;
 
@@ -127,7 +127,7 @@ struct ArchiveReader::Source {
     /* The next bytes, valid until the next call; none at the end */
     virtual size_t next(const void **data) = 0;
     virtual uint64_t skip(uint64_t) { return 0; }
-    /* of all that was read, and of what remains; for messages see name_ */
+    /* Read the rest, and return the digests of all that was read. */
     virtual Digests digests() = 0;
     virtual const Blob *blob() const { return nullptr; }
 
@@ -198,9 +198,9 @@ struct ArchiveReader::BlobSource : Source {
 /* A compressed stream that a thread reads */
 struct ArchiveReader::Stream {
     virtual ~Stream() = default;
-    /* The next bytes, in place of what the piece has; none at the end */
+    /* Replace the piece by the next bytes; none at the end. */
     virtual void read(Bytes &piece) = 0;
-    /* of all that is stored, once that is read */
+    /* of all stored bytes, after they were read */
     virtual std::string digest() = 0;
 };
 
@@ -219,7 +219,7 @@ struct ArchiveReader::ArchiveStream : Stream {
     std::string digest() override { return reader->digests().stored; }
 
     std::unique_ptr<ArchiveReader> reader;
-    const bool has_data;        /* false if it is of no bytes */
+    const bool has_data;        /* false if it is empty */
 };
 
 struct ArchiveReader::FastGzip : Stream {
@@ -240,7 +240,7 @@ struct ArchiveReader::FastGzip : Stream {
     GzipStream stream;
 };
 
-/* What a compressed stream unpacks to; a thread decompresses it. */
+/* The content of a compressed stream, which a thread decompresses */
 struct ArchiveReader::UnpackedSource : Source {
     UnpackedSource(std::unique_ptr<Stream> compressed, ArchiveReader &owner)
         : owner(owner), stream(std::move(compressed)),
@@ -267,7 +267,7 @@ struct ArchiveReader::UnpackedSource : Source {
     ArchiveReader &owner;
     std::unique_ptr<Stream> stream;
     Sha256 hash;
-    ReadAhead pieces;           /* ends before what its thread uses */
+    ReadAhead pieces;           /* last, so that its thread ends first */
 };
 
 ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
@@ -276,7 +276,7 @@ ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
       archive_(archive_read_new(), archive_read_free), head_(max_head)
 {
     ssize_t n = pread(file.get(), head_.data(), head_.size(), 0);
-    head_.resize(n < 0 ? 1 : n);            /* a pipe is of no known kind */
+    head_.resize(n < 0 ? 1 : n);            /* a pipe cannot be examined */
     support_compression();
     check(archive_read_support_format_tar(archive_.get()));
     check(archive_read_open_fd(archive_.get(), file.get(), piece_size));
@@ -307,13 +307,13 @@ ArchiveReader::ArchiveReader(std::unique_ptr<Stream> stream, const Blob &blob,
       archive_(archive_read_new(), archive_read_free), head_(head_of(blob))
 {
     check(archive_read_support_format_tar(archive_.get()));
-    /* some builders' form of an archive of nothing */
+    /* some builders write an empty archive as no bytes */
     check(archive_read_support_format_empty(archive_.get()));
     source_ = std::make_unique<UnpackedSource>(std::move(stream), *this);
     open_source(false);
 }
 
-/* What is quicker than libarchive; null if this is no such file */
+/* A reader that is faster than libarchive, for gzip; null for other files */
 std::unique_ptr<ArchiveReader> ArchiveReader::fast(const Blob &blob,
                                                    const std::string &name,
                                                    UnpackLimit &limit,
@@ -374,7 +374,7 @@ void ArchiveReader::support_compression()
 {
     check(archive_read_support_filter_gzip(archive_.get()));
     check(archive_read_support_filter_zstd(archive_.get()));
-    /* Without a library, libarchive would use a program, and warns of it. */
+    /* Without a library, libarchive would run a program, and warns. */
     for (auto support : {archive_read_support_filter_bzip2,
                          archive_read_support_filter_lz4,
                          archive_read_support_filter_lzma,
@@ -396,7 +396,7 @@ void ArchiveReader::fail(const std::string &why, const char *what_to_do) const
     throw Error(Code::building, name_ + ": " + why, what_to_do);
 }
 
-/* A warning is a name or an attribute that was not understood: no less bad. */
+/* A warning is an error, too: a name or an attribute was not understood. */
 void ArchiveReader::check(int result) const
 {
     if (result == ARCHIVE_OK || result == ARCHIVE_EOF) {
@@ -407,7 +407,7 @@ void ArchiveReader::check(int result) const
     }
     std::string text = error_text_of(archive_.get());
     if (text == "Unrecognized archive format") {
-        fail("no tar archive: " + kind_of(head_), "Give what docker save"
+        fail("not a tar archive: " + kind_of(head_), "Give what docker save"
              " writes, or an OCI archive.");
     }
     fail(text);
@@ -418,10 +418,10 @@ archive_entry *ArchiveReader::next()
     int result = archive_read_next_header(archive_.get(), &entry_);
 
     /*
-     * Names in pax headers are UTF-8, which libarchive converts to the
-     * locale's encoding, and to Unicode's normal form C on the way.  The
-     * program has the locale "C", into which it can convert ASCII alone: of
-     * all other names it keeps the bytes, and warns.
+     * Names in pax headers are UTF-8.  libarchive converts them to Unicode's
+     * normal form C and to the locale's encoding.  The locale of this program
+     * is "C", which has only ASCII.  For other names, libarchive keeps the
+     * bytes and returns a warning, which is ignored here.
      */
     if (result != ARCHIVE_WARN || archive_errno(archive_.get()) != EILSEQ) {
         check(result);
@@ -429,7 +429,7 @@ archive_entry *ArchiveReader::next()
     if (result == ARCHIVE_EOF) {
         return nullptr;
     }
-    /* With a warning, libarchive leaves an old form of a folder to us. */
+    /* In old archives, a directory is a file whose name ends with a slash. */
     const char *name = archive_entry_pathname(entry_);
     if (archive_entry_filetype(entry_) == AE_IFREG && name &&
         std::string_view(name).ends_with('/')) {
@@ -444,11 +444,11 @@ archive_entry *ArchiveReader::next()
 
 bool ArchiveReader::is_compressed() const
 {
-    /* The last filter stands for the source itself. */
+    /* The last filter is the source itself. */
     return archive_filter_count(archive_.get()) > 1;
 }
 
-/* A sparse file has its data in pieces, with a map of them. */
+/* The data of a sparse file is in pieces, with a map of them. */
 bool ArchiveReader::is_in_place() const
 {
     return source_ && source_->blob() && !is_compressed() &&
@@ -496,7 +496,7 @@ std::optional<ArchiveReader::Block> ArchiveReader::next_block()
                  static_cast<uint64_t>(offset)};
 }
 
-/* The next bytes of a stream: several of the small blocks of libarchive */
+/* The next bytes of a stream, joined from small blocks of libarchive */
 void ArchiveReader::read_piece(Bytes &piece)
 {
     constexpr size_t enough = 256 << 10;
@@ -523,7 +523,7 @@ void ArchiveReader::charge(uint64_t bytes)
 Blob ArchiveReader::unpack(const std::shared_ptr<Spool> &spool)
 {
     uint64_t size = 0;
-    /* All of an unpacked source is charged for, but for the holes. */
+    /* UnpackedSource has already charged for all bytes except the holes. */
     bool is_charged = source_ && !source_->blob() &&
                       archive_entry_sparse_count(entry_) == 0;
     auto grow = [&](uint64_t end) {

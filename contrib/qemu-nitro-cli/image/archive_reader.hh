@@ -1,7 +1,7 @@
 /*
- * Reading archives: libarchive, with what it reads and unpacks bounded
+ * Reading archives with libarchive, within limits
  *
- * Nothing is ever written by an archive's names: data goes to a spool.
+ * No file is created under a name of the archive: data goes to a spool.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +20,7 @@
 #include "image/content.hh"
 #include "support/bytes.hh"
 
-/* A part of a store, which can be read as often as one likes */
+/* A part of a store, which can be read several times */
 struct Blob {
     std::shared_ptr<const Store> store;
     uint64_t position = 0, size = 0;
@@ -29,7 +29,7 @@ struct Blob {
     ContentPtr content() const { return store->content(position, size); }
 };
 
-/* How much may still be unpacked, whatever the archives say of themselves */
+/* The rest of what may be unpacked, independent of sizes in the archives */
 struct UnpackLimit {
     uint64_t bytes = uint64_t{16} << 30;
     uint64_t entries = 1000000;
@@ -37,11 +37,11 @@ struct UnpackLimit {
 
 class ArchiveReader {
 public:
-    /* A tar archive, compressed or not, which can only be read once and stays
-     * open meanwhile; `name` is for messages. */
+    /* A tar archive, compressed or not, which can be read only once.  The
+     * caller keeps it open.  `name` is for messages. */
     ArchiveReader(const Descriptor &file, std::string name,
                   UnpackLimit &limit);
-    /* An archive, compressed or not, of which parts are skipped */
+    /* An archive, compressed or not; the reader can skip parts of it */
     static std::unique_ptr<ArchiveReader> open(const Blob &blob,
                                                const std::string &name,
                                                UnpackLimit &limit);
@@ -51,25 +51,26 @@ public:
                                                 UnpackLimit &limit);
 
     /*
-     * The next entry, or nullptr after the last; throws for what is broken.
-     * Names are its bytes, as they stand in the archive.
+     * The next entry, or nullptr after the last one.  Throws if the archive is
+     * damaged.  Names are the bytes in the archive, without conversion.
      */
     archive_entry *next();
 
-    /* The data of the entry: where it is, or unpacked to the spool */
+    /* The data of the entry: in the archive, or unpacked to the spool */
     Blob data(const std::shared_ptr<Spool> &spool);
 
     /*
-     * Of a layer, with what is behind its last entry: the digests of what is
-     * stored and of the tar archive, which are the same unless the layer is
-     * compressed, as sha256_of() has them; once.
+     * Read a layer to its end, including bytes after its last entry.  Returns
+     * the digests of the stored bytes and of the tar archive, in the form of
+     * sha256_of().  They are the same unless the layer is compressed.  Call
+     * this only once.
      */
     struct Digests {
         std::string stored, tar;
     };
     Digests digests();
 
-    /* Throw an Error with what to do; by default that for damage. */
+    /* Throw an Error with this advice; the default is for damaged archives. */
     [[noreturn]] void fail(const std::string &why) const;
     [[noreturn]] void fail(const std::string &why,
                            const char *what_to_do) const;
@@ -90,7 +91,7 @@ private:
 
     ArchiveReader(const Blob &blob, std::string name, UnpackLimit &limit,
                   Form form);
-    /* The tar archive that a compressed stream holds */
+    /* The tar archive in a compressed stream */
     ArchiveReader(std::unique_ptr<Stream> stream, const Blob &blob,
                   std::string name, UnpackLimit &limit);
 
@@ -113,10 +114,10 @@ private:
     std::unique_ptr<Source> source_;        /* none for a Descriptor */
     std::unique_ptr<archive, int (*)(archive *)> archive_;
     archive_entry *entry_ = nullptr;
-    Bytes head_;                    /* what it begins with */
+    Bytes head_;                    /* its first bytes */
 };
 
-/* What to do about an archive that is damaged */
+/* Advice for a damaged archive */
 extern const char *const save_again;
 
 /* "sha256:" and the digest in small letters */

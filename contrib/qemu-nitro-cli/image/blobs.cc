@@ -1,5 +1,5 @@
 /*
- * What images are built around: the kernel, the init program, and modules
+ * The files that are in each image: the kernel, the init program, and modules
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -65,8 +65,8 @@ bool is_arm64_kernel(std::string_view head)
 }
 
 /*
- * A kernel of the wrong kind would be measured, signed and shipped, and would
- * only then turn out not to boot.
+ * Check the kernel's format.  Otherwise the error would show only when the
+ * enclave does not boot, after the image was measured and signed.
  */
 void check_kernel(const std::string &path, const Architecture &architecture)
 {
@@ -88,7 +88,7 @@ void check_kernel(const std::string &path, const Architecture &architecture)
     }
 }
 
-/* What is no ELF file may be a script, or a module that is compressed. */
+/* A file that is not ELF may be a script or a compressed module. */
 void check_elf(const std::string &path, const Architecture &architecture,
                bool may_be_32_bit)
 {
@@ -119,7 +119,7 @@ bool is_plain_version(const std::string &version)
 }
 
 /*
- * What a bzImage says of itself, up to the first blank (Linux,
+ * The version in a bzImage's header, up to the first blank (Linux,
  * Documentation/arch/x86/boot.rst, kernel_version)
  */
 std::string version_of_bzimage(const std::string &path)
@@ -143,7 +143,7 @@ std::string version_of_bzimage(const std::string &path)
     return is_plain_version(version) ? version : "unknown";
 }
 
-/* An uncompressed kernel has its banner in it (Linux, init/version.c). */
+/* An uncompressed kernel contains its banner (Linux, init/version.c). */
 std::string version_of_image(const std::string &path)
 {
     const std::string banner = "Linux version ";
@@ -152,7 +152,7 @@ std::string version_of_image(const std::string &path)
     std::string text;
 
     for (bool more = true; more;) {
-        /* What may be the beginning of the banner stays. */
+        /* Keep bytes that may be the start of the banner. */
         text.erase(0, text.size() - std::min(text.size(), longest));
         size_t kept = text.size();
         text.resize(kept + piece);
@@ -172,8 +172,8 @@ std::string version_of_image(const std::string &path)
 }
 
 /*
- * The path of a module that a line of the list names; throws Error for what
- * cannot be one.
+ * The path of a module in a line of the list.  Throws Error if the line is not
+ * a valid path.
  */
 fs::path module_path(const std::string &blobs, const std::string &list,
                      const std::string &line)
@@ -192,7 +192,7 @@ fs::path module_path(const std::string &blobs, const std::string &list,
         })) {
         refuse("this is not the path of a file");
     }
-    /* They would replace what is there already. */
+    /* These would replace other files of the ramdisk. */
     for (const char *other : {"dev", "init", "modules_load_order"}) {
         if (path == other) {
             refuse("this is not a module");
@@ -206,8 +206,9 @@ fs::path module_path(const std::string &blobs, const std::string &list,
 }
 
 /*
- * The modules that AWS's init loads, in this order, for kernels that need more
- * than nsm.ko: a path a line, from the root of the first ramdisk
+ * The list of modules that AWS's init loads, in this order, for kernels that
+ * need more than nsm.ko.  Each line is a path from the root of the first
+ * ramdisk.
  */
 void add_modules(Cpio &cpio, const std::string &blobs,
                  const Architecture &architecture)
@@ -223,7 +224,7 @@ void add_modules(Cpio &cpio, const std::string &blobs,
     };
 
     if (!text) {
-        /* Without it, the kernel has the NSM's driver built in. */
+        /* If there is no nsm.ko, the kernel has a built-in NSM driver. */
         if (access((blobs + "/nsm.ko").c_str(), F_OK) == 0) {
             add("nsm.ko");
         }

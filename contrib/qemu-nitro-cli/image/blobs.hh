@@ -1,5 +1,5 @@
 /*
- * What images are built around: the kernel, the init program, and modules
+ * The files that are in each image: the kernel, the init program, and modules
  *
  * They are files of a directory, the blobs, under the names that AWS's builder
  * gives them.
@@ -14,15 +14,15 @@
 #include "image/architecture.hh"
 #include "image/content.hh"
 
-/* The kernel; throws Error if it is not one for this architecture. */
+/* The kernel.  Throws Error if it is for another architecture. */
 ContentPtr kernel_of(const std::string &blobs,
                      const Architecture &architecture);
 
-/* The first line of the command line's file */
+/* The first line of the file with the kernel's command line */
 std::string command_line_of(const std::string &blobs,
                             const Architecture &architecture);
 
-/* The version that the kernel has in it, or "unknown" */
+/* The version in the kernel, or "unknown" */
 std::string kernel_version(const std::string &blobs,
                            const Architecture &architecture);
 

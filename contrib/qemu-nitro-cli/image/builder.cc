@@ -1,5 +1,5 @@
 /*
- * The command build-enclave: an image from a folder or a container image
+ * Building an image from a directory or a container image
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,7 +21,7 @@
 
 namespace {
 
-/* What Linux gives a new program at most (execve(2), of 8 MiB of stack) */
+/* Linux's limits for a new program (execve(2), with 8 MiB of stack) */
 constexpr size_t max_item = (128 << 10) - 1;    /* bytes of a word */
 constexpr size_t max_items = 2 << 20;           /* of all, with pointers */
 constexpr size_t max_groups = 65536;            /* setgroups(2) */
@@ -45,10 +45,9 @@ bool has_line_end(const std::string &item)
 }
 
 /*
- * A list for init, as AWS's builder writes it: a line for each item.  Lines
- * cannot hold an item with a line's end in it; then the list is in another
- * file, and the usual one is left out: an init that does not know the other
- * fails, where it would run something else.
+ * Add a list for init, as AWS's builder writes it: a line for each item.  If an
+ * item contains a line end, the list is in another file instead.  An init that
+ * does not know this file then fails, and does not run a wrong command.
  */
 void add_list(Cpio &cpio, const std::string &name,
               const std::vector<std::string> &items)
@@ -69,11 +68,11 @@ void check_length(const std::string &what, const std::string &item)
     }
 }
 
-/* What the kernel would refuse comes to light here, not in the enclave. */
+/* Check Linux's limits here, so that execve() does not fail in the enclave. */
 void check_lists(const std::vector<std::string> &cmd,
                  const std::vector<std::string> &env)
 {
-    size_t size = PATH_MAX;         /* of the program, once it is found */
+    size_t size = PATH_MAX;         /* for the path of the program */
 
     if (cmd.empty() || cmd[0].empty()) {
         throw Error(Code::building, "the command begins with an empty word,"
@@ -130,9 +129,10 @@ std::string make_metadata(const BuildOptions &options)
 }
 
 /*
- * What the layout of AWS's builder has no place for, and its init does not
- * know: where the command starts, and as whom.  Only what is not the default
- * is there, so that all else measures as it does without.
+ * Add the working directory and the user of the command.  AWS's builder and
+ * init do not have these files.  They are added only if they are not the
+ * default, so that other images have the same measurements as those of AWS's
+ * builder.
  */
 void add_settings(Cpio &cpio, const Container &container)
 {
@@ -165,7 +165,7 @@ void add_settings(Cpio &cpio, const Container &container)
     }
 }
 
-/* A program that root runs misses nothing: say it, and go on. */
+/* Only warn: a program that root runs does not need the attributes. */
 void warn_of_left_out(const Cpio &cpio)
 {
     Cpio::LeftOut all = cpio.left_out();
@@ -217,7 +217,7 @@ EifParts build_parts(const BuildOptions &options)
 
         if (error) {
             throw Error(Code::file, options.rootfs + ": " + error_text(error),
-                        "Give the folder that becomes the enclave's root with"
+                        "Give the directory of the enclave's root with"
                         " --rootfs.");
         }
     }

@@ -1,5 +1,5 @@
 /*
- * The command build-enclave: an image from a folder or a container image
+ * Building an image from a directory or a container image
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,11 +15,11 @@
 #include "image/eif_writer.hh"
 
 struct BuildOptions {
-    std::string rootfs;             /* the folder that becomes the root, or */
-    std::optional<Container> container;     /* the image that does */
+    std::string rootfs;             /* the directory of the root, or */
+    std::optional<Container> container;     /* the container image that does */
     /*
-     * The folder of the kernel, cmdline, init and, if the kernel has modules,
-     * either nsm.ko or modules_load_order and what that names
+     * The directory with the kernel, cmdline, init and, if the kernel has
+     * modules, either nsm.ko, or modules_load_order and the modules in it
      */
     std::string blobs;
     Architecture architecture = x86_64;

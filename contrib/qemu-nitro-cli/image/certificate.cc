@@ -60,7 +60,7 @@ const Names algorithm_names = {
     {"1.3.101.113", "ED448"},
 };
 
-/* An identifier without a name stands for itself. */
+/* An identifier without a name is printed as it is. */
 std::string name_of(const Names &names, const std::string &oid)
 {
     auto found = names.find(oid);
@@ -102,7 +102,7 @@ void put_utf8(std::string &out, uint32_t c)
     }
 }
 
-/* The text of a value, of whichever of ASN.1's string types it is */
+/* The text of a value, of any of ASN.1's string types */
 std::string text_of(const gnutls_x509_ava_st &ava)
 {
     enum { utf8 = 12, numeric = 18, printable, t61, ia5 = 22, visible = 26,
@@ -144,7 +144,7 @@ nlohmann::ordered_json issuer(gnutls_x509_crt_t certificate)
         while (gnutls_x509_dn_get_rdn_ava(dn, rdn, part, &ava) == 0) {
             std::string oid(ava.oid.data, ava.oid.data + ava.oid.size);
 
-            /* The size may count the terminator. */
+            /* The size may include the terminating zero byte. */
             sorted[name_of(attribute_names, oid.c_str())] = text_of(ava);
             part++;
         }
@@ -159,7 +159,7 @@ nlohmann::ordered_json issuer(gnutls_x509_crt_t certificate)
     return json;
 }
 
-/* A time as OpenSSL prints it, whatever the locale */
+/* A time in OpenSSL's format, independent of the locale */
 std::string format_time(time_t time)
 {
     static const char *const months[] = {

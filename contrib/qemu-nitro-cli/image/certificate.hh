@@ -13,19 +13,19 @@
 #include "support/bytes.hh"
 
 /*
- * The certificate in a PEM text, in DER; of several, the first.  Throws an
- * Error that begins with `origin`, the option or file that it comes from, if
- * there is none, or if a private key stands before it.
+ * The first certificate in a PEM text, as DER.  Throws an Error that begins
+ * with `origin`, the option or file of the text, if there is no certificate, or
+ * if a private key comes before it.
  */
 Bytes certificate_der(const Bytes &pem, const std::string &origin);
 
-/* What else is in that text, in words: further certificates, keys */
+/* A description of the other blocks in that text: certificates, keys */
 std::vector<std::string> beside_certificate(const Bytes &pem);
 
 /*
  * IssuerName, Algorithm, NotBefore, NotAfter and Signature of a certificate
- * in DER, as describe-eif prints them.  Names are the long ones of OpenSSL's,
- * sorted; of several values for one name, the last.
+ * in DER, as describe-eif prints them.  Names are OpenSSL's long names, sorted.
+ * If a name has several values, the last one is used.
  */
 nlohmann::ordered_json describe_certificate(const Bytes &der);
 

@@ -1,5 +1,5 @@
 /*
- * Container images: what `docker save` writes, and OCI archives
+ * Container images: archives of `docker save`, and OCI archives
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,7 +24,7 @@ namespace {
 
 constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
 constexpr size_t max_layers = 1000;
-constexpr int max_nesting = 4;              /* of an index in an index */
+constexpr int max_nesting = 4;              /* nesting depth of indexes */
 const char *const build_again = "Build the container image again, or with"
     " another tool: its description is not what the OCI specification asks"
     " for.";
@@ -42,26 +42,26 @@ public:
     [[noreturn]] void fail(const std::string &why,
                            const char *what_to_do = save_again) const;
 
-    /* Whether it has the folders of a root, as a container's files do */
+    /* Does it have the directories of a root, such as usr and etc? */
     bool looks_like_a_root() const;
 
-    /* The file that an OCI digest names, which may be another all the same */
+    /* The path of an OCI digest; the content of the file may differ */
     std::string name_of(const std::string &digest) const;
-    /* The same; throws unless it is that. */
+    /* The same, but throws if the content of the file differs */
     std::string by_digest(const std::string &digest) const;
     void check_digest(const std::string &name, const std::string &digest,
                       const std::string &found) const;
 
     const std::string path;
     const std::shared_ptr<Spool> spool;
-    const std::string platform;         /* the one that is wanted */
+    const std::string platform;         /* the wanted platform */
 
 private:
     const Blob *find(std::string name) const;
 
     std::map<std::string, Blob> files_;
     std::map<std::string, std::string> links_;
-    std::set<std::string> tops_;        /* of all names, the first part */
+    std::set<std::string> tops_;        /* the first parts of all names */
 };
 
 std::string clean(const std::string &name)
@@ -84,8 +84,8 @@ std::string clean(const std::string &name)
 }
 
 /*
- * A regular file is used where it is, unless it is compressed; what can only
- * be read once is unpacked.
+ * A regular file that is not compressed is read in place.  Another file can be
+ * read only once, so it is unpacked.
  */
 std::unique_ptr<ArchiveReader> open_archive(const Descriptor &file,
                                             const std::string &path,
@@ -215,14 +215,14 @@ std::string Files::by_digest(const std::string &digest) const
     return name;
 }
 
-/* JSON that may be anything: what is asked for, or a clear end */
+/* The fields of untrusted JSON: a wrong type is an error */
 class Fields {
 public:
     Fields(const Files &files, std::string where, const json &value)
         : files_(files), where_(std::move(where)), value_(value)
     {
         if (!value.is_object()) {
-            files.fail(where_ + " is not an object of JSON", build_again);
+            files.fail(where_ + " is not a JSON object", build_again);
         }
     }
 
@@ -231,7 +231,7 @@ public:
         const json *found = at(key);
 
         if (found && !found->is_string()) {
-            files_.fail(where_ + ": " + key + " is not a text", build_again);
+            files_.fail(where_ + ": " + key + " is not a string", build_again);
         }
         std::string text = found ? found->get<std::string>() : "";
         refuse_zero(key, text);
@@ -243,7 +243,7 @@ public:
 
         for (const json &item : items(key)) {
             if (!item.is_string()) {
-                files_.fail(where_ + ": " + key + " is not a list of texts",
+                files_.fail(where_ + ": " + key + " is not a list of strings",
                             build_again);
             }
             all.push_back(item);
@@ -268,14 +268,14 @@ public:
     }
 
 private:
-    /* No receiver of a text takes one with a zero byte in it. */
+    /* No user of these strings supports a zero byte. */
     void refuse_zero(const char *key, const std::string &text) const
     {
         size_t zero = text.find('\0');
 
         if (zero != std::string::npos) {
-            files_.fail(where_ + ": " + key + " has a text with a zero byte in"
-                        " it, behind " + text.substr(0, std::min(
+            files_.fail(where_ + ": " + key + " has a string with a zero byte"
+                        " in it, behind " + text.substr(0, std::min(
                             zero, text.find('='))), build_again);
         }
     }
@@ -291,18 +291,18 @@ private:
     const json &value_;
 };
 
-/* What the archive has: an image, and where its parts are, or another thing */
+/* An entry of the archive: an image and its parts, or something else */
 struct Candidate {
     std::string config;                 /* a file of the archive */
-    /* files too, and where they are named after their digests, these */
+    /* files, and their digests if the files are named after them */
     std::vector<std::string> layers, digests;
     std::vector<std::string> names;
     std::string platform;               /* empty if the image has none */
     std::string variant;                /* of the architecture, such as v3 */
-    std::string other;                  /* what it is, if it is no image */
+    std::string other;                  /* what it is, if not an image */
 };
 
-/* OS and architecture, which some builders leave out or call otherwise */
+/* OS and architecture, which some builders omit or spell in another way */
 std::string platform_of(const Files &files, const json &value,
                         const std::string &where)
 {
@@ -322,7 +322,7 @@ std::string platform_of(const Files &files, const json &value,
     return (os.empty() ? "linux" : os) + "/" + architecture;
 }
 
-/* What an image's configuration says that it is for */
+/* Read the platform and the variant from an image's configuration. */
 void add_config(const Files &files, Candidate *c)
 {
     json config = files.read_json(c->config);
@@ -331,7 +331,7 @@ void add_config(const Files &files, Candidate *c)
     c->variant = Fields(files, c->config, config).text("variant");
 }
 
-/* One image may be there several times, under another name each time. */
+/* One image may occur several times with different names. */
 void add_candidate(std::vector<Candidate> &found, Candidate added)
 {
     auto same = std::ranges::find_if(found, [&](const Candidate &c) {
@@ -388,8 +388,8 @@ void add_index(const Files &files, const std::string &name, int depth,
 }
 
 /*
- * The names that a descriptor gives an image.  One of them may be a mere tag,
- * beside the whole name.
+ * The names of an image in its descriptor.  One of them may be only a tag,
+ * in addition to the full name.
  */
 void add_names(const Fields &notes, std::vector<std::string> &names)
 {
@@ -406,8 +406,8 @@ void add_names(const Fields &notes, std::vector<std::string> &names)
 }
 
 /*
- * What a manifest describes if not an image: charts, signatures and lists of
- * parts are stored as images are.  Empty for an image.
+ * The kind of a manifest that is not an image: charts, signatures and lists of
+ * parts are stored in the same way as images.  Empty for an image.
  */
 std::string other_kind(const Files &files, const std::string &name,
                        const Fields &manifest)
@@ -433,7 +433,7 @@ std::string other_kind(const Files &files, const std::string &name,
     return "";
 }
 
-/* Of an archive for many platforms only some may be there. */
+/* The archive may have only some of the platforms that it lists. */
 void add_descriptor(const Files &files, const json &descriptor, int depth,
                     std::vector<std::string> names,
                     std::vector<Candidate> &found)
@@ -451,7 +451,7 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     }
     json said = fields.object("platform");
     std::string its = platform_of(files, said, "platform");
-    if (its == "unknown/unknown") {     /* BuildKit's notes about an image */
+    if (its == "unknown/unknown") {     /* BuildKit's attestations */
         return add_candidate(found, {{}, {}, {}, names, {}, {},
                                      "an attestation"});
     }
@@ -490,7 +490,7 @@ std::vector<Candidate> candidates(const Files &files)
     if (files.has("manifest.json")) {
         list = files.read_json("manifest.json");
     }
-    /* It may be there and list nothing, beside an index that does. */
+    /* It may be empty, in addition to an index that lists images. */
     if (!list.empty()) {
         return docker_candidates(files, list);
     }
@@ -533,8 +533,8 @@ std::string listed(const std::vector<Candidate> &all)
 }
 
 /*
- * A name in full, as docker understands it: the registry is docker.io, the
- * tag is latest, and a name alone is one of the library.
+ * The full name of an image, with docker's defaults: the registry docker.io,
+ * the tag latest, and the repository library for a name without a slash.
  */
 std::string full_name(const std::string &name)
 {
@@ -669,7 +669,7 @@ std::optional<uint32_t> number(const std::string &text)
     return value;
 }
 
-/* The record with this name, or else the one with this number */
+/* The record with this name, or otherwise the one with this number */
 const std::vector<std::string> *lookup(const Records &all,
                                        const std::string &key)
 {
@@ -696,7 +696,7 @@ uint32_t id_of(const Files &files, const std::vector<std::string> *record,
     return *id;
 }
 
-/* USER, UID, and with a group behind a colon; groups as docker gives them */
+/* USER or UID, perhaps with a colon and a group; groups are set as by docker */
 ContainerUser user_of(const Files &files, const LayeredTree &root,
                       const std::string &text)
 {
@@ -735,8 +735,8 @@ ContainerUser user_of(const Files &files, const LayeredTree &root,
 }
 
 /*
- * Put the layers on each other; each is what the configuration says, and what
- * its name says.  A layer that is not compressed is read once for all of that.
+ * Apply the layers, and compare their digests with those in the configuration
+ * and in their names.  A layer that is not compressed is read only once.
  */
 void apply_layers(const Files &files, const Candidate &image,
                   const std::vector<std::string> &diff_ids, UnpackLimit &limit,
@@ -760,8 +760,8 @@ void apply_layers(const Files &files, const Candidate &image,
             files.check_digest(file, image.digests[i], found.stored);
         }
         if (found.tar != diff_ids[i]) {
-            files.fail("layer " + std::to_string(i + 1) + " is not the one"
-                       " that the image was made of");
+            files.fail("layer " + std::to_string(i + 1) + " does not have the"
+                       " digest in the image's configuration");
         }
         progress.add(blob.size);
     }

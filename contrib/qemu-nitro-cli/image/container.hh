@@ -1,9 +1,10 @@
 /*
- * Container images: what `docker save` writes, and OCI archives
+ * Container images: archives of `docker save`, and OCI archives
  *
  * Formats: the OCI image specification (image layout, index, manifest,
  * configuration), and the docker image specification 1.2 for manifest.json.
- * Each layer's digest is checked, so a damaged archive is never used in part.
+ * The digest of each layer is checked, so no image is built from a damaged
+* archive.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +21,7 @@
 #include "image/architecture.hh"
 #include "image/layers.hh"
 
-/* Who runs the command, in numbers */
+/* The numeric ids that the command runs with */
 struct ContainerUser {
     uint32_t uid = 0, gid = 0;
     std::vector<uint32_t> groups;   /* besides gid */
@@ -29,29 +30,29 @@ struct ContainerUser {
 };
 
 struct Container {
-    std::string name;               /* with which it was saved; may be empty */
+    std::string name;               /* the name in the archive; may be empty */
     std::string id;                 /* in hex */
     std::vector<std::string> entrypoint, cmd, env;
-    std::string working_folder;     /* "/" if it has none */
+    std::string working_folder;     /* "/" by default */
     ContainerUser user;
     nlohmann::ordered_json info;    /* for the metadata */
     LayeredTree root;
 };
 
-/* Which of an archive's images is taken */
+/* The choice of one of an archive's images */
 struct Wanted {
-    /* a name, as docker takes it: "app" is docker.io/library/app:latest */
+    /* a name as for docker: "app" is docker.io/library/app:latest */
     std::optional<std::string> name;
-    /* an engine has saved it under the name, and may know it by another */
+    /* an engine saved only this image, perhaps with another name */
     bool is_alone = false;
     Architecture architecture = x86_64;
 };
 
 /*
- * Read the image in an archive, open as `file` and called `archive` in
- * messages.  What is unpacked goes to memory, and to a file in the directory
- * `room`.  Throws Error for what is damaged, hostile, for another
- * architecture, or is not the one image that was asked for.
+ * Read the image in an archive, open as `file`; `archive` is its name for
+ * messages.  Unpacked data goes to memory, and to a file in the directory
+ * `room`.  Throws Error if the archive is damaged or hostile, or if it does not
+ * have one matching image.
  */
 Container read_container(const Descriptor &file, const std::string &archive,
                          const Wanted &wanted, const std::string &room,

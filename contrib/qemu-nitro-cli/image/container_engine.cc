@@ -30,7 +30,7 @@ std::string find_engine()
                 " none.");
 }
 
-/* Run the engine; whether it succeeded. */
+/* Run the engine.  Returns whether it succeeded. */
 bool run(const std::vector<std::string> &command, int out, int err)
 {
     Descriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -57,7 +57,7 @@ Descriptor file_in(const std::string &room)
 
     if (!file) {
         throw Error(Code::file, room + ": " + error_text(errno),
-                    "Give a folder that can be written to with"
+                    "Give a directory that can be written to with"
                     " --output-file.");
     }
     return file;
@@ -72,18 +72,18 @@ Descriptor save_image(const std::string &uri,
     std::string engine = find_engine();
     struct stat st;
 
-    /* What begins with a dash would be an option to the engine. */
+    /* The engine would read a name that begins with a dash as an option. */
     if (uri.starts_with('-')) {
         throw Error(Code::invalid_argument, "--docker-uri " + uri + " is not"
                     " the name of an image", "Give its name and tag.");
     }
     if (build_from) {
         if (stat(build_from->c_str(), &st) || !S_ISDIR(st.st_mode)) {
-            throw Error(Code::file, *build_from + ": no such folder",
-                        "Give the folder with the Dockerfile with"
+            throw Error(Code::file, *build_from + ": no such directory",
+                        "Give the directory with the Dockerfile with"
                         " --docker-dir.");
         }
-        /* A name that begins with a dash is a folder nevertheless. */
+        /* The absolute path does not begin with a dash. */
         std::string from = *build_from;
         from = from.starts_with('/') ? from : "./" + from;
         if (!run({engine, "build", "--platform", platform, "-t", uri,

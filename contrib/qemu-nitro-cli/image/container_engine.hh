@@ -12,10 +12,10 @@
 #include "descriptor.hh"
 
 /*
- * Have the engine build the image `uri` from the directory `build_from`, if
- * there is one, or else pull it unless it is there, for that platform.  Then
- * save it, to a file without a name in the directory `room`.  The engine's own
- * output goes to stderr.
+ * Let the engine build the image `uri` from the directory `build_from`.  If
+ * there is no `build_from`, let it pull the image, unless it has the image for
+ * this platform.  Then let it save the image to an unnamed file in the
+ * directory `room`.  The engine's own output goes to stderr.
  */
 Descriptor save_image(const std::string &uri,
                       const std::optional<std::string> &build_from,

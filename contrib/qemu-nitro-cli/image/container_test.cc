@@ -1,5 +1,5 @@
 /*
- * Tests of container.cc: which image is taken, and which archives are refused
+ * Tests of container.cc: the choice of the image, and invalid archives
  *
  * Whole builds are tested from outside, in tests/functional/cli_build_test.py.
  *
@@ -73,7 +73,7 @@ json config_for(const std::string &architecture)
 
 class Containers : public FolderTest {
 protected:
-    /* What `docker save` writes for one image */
+    /* The archive of `docker save` with one image */
     Files docker_archive(const json &config) const
     {
         json manifest = {{{"Config", "config.json"},
@@ -125,7 +125,7 @@ protected:
     {
         return code_of([&] { read(archive, wanted); });
     }
-    /* The user that User=`text` is */
+    /* The ids of User=`text` */
     ContainerUser user(const std::string &text)
     {
         json config = config_for("amd64");
@@ -150,7 +150,7 @@ TEST_F(Containers, DockerArchive)
     ContentPtr program = c.root.file("bin/app");
     ASSERT_TRUE(program);
     EXPECT_EQ(read_all(*program), Bytes({'p', 'r', 'o', 'g', 'r', 'a', 'm'}));
-    /* Nothing is left in the directory but the archive. */
+    /* The directory has only the archive. */
     EXPECT_EQ(count(), 1U);
 }
 
@@ -183,7 +183,7 @@ TEST_F(Containers, ImageByName)
     for (const char *name : {"app:2", "x/other:2", "example.org/x/other", ""}) {
         EXPECT_EQ(refusal(files, {name, false}), 48) << name;
     }
-    /* What an engine saved for a name is taken, whatever it is called. */
+    /* The image that an engine saved is used, with any name. */
     EXPECT_EQ(read(docker_archive(config_for("amd64")), {"alias", true}).name,
               "app:latest");
 }
@@ -240,7 +240,7 @@ TEST_F(Containers, WrongTypes)
         config[json::json_pointer(path)] = 7;
         EXPECT_EQ(refusal(docker_archive(config)), 48) << path;
     }
-    /* As good as not there */
+    /* The same as without the field */
     json config = config_for("amd64");
     config["config"]["Entrypoint"] = nullptr;
     config["config"]["User"] = nullptr;

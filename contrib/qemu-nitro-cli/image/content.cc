@@ -1,5 +1,5 @@
 /*
- * Bytes that are copied out rather than held in memory
+ * Content that is copied in pieces and not held in memory
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,7 +37,7 @@ private:
                 "Check that the file exists and can be read.");
 }
 
-/* Of `size` bytes, `n` were read, or errno says why none were. */
+/* Fail after a read of `size` bytes that returned `n`. */
 void check_all_read(const std::string &path, ssize_t n, size_t size)
 {
     if (n < 0) {
@@ -81,7 +81,7 @@ public:
     }
 
 private:
-    /* O_NONBLOCK: whatever it is, opening does not wait for another. */
+    /* With O_NONBLOCK, opening a FIFO does not wait for a writer. */
     Descriptor open_file(struct stat *st) const
     {
         Descriptor file(open(path_.c_str(),
@@ -178,7 +178,7 @@ void FileStore::read(uint64_t position, uint8_t *data, size_t size) const
 
     check_all_read(path_, pread_fully(file_.get(), data, size, position),
                    size);
-    /* What was checked before is what is read now. */
+    /* Check that the file has not changed since it was checked. */
     if (fstat(file_.get(), &st) ||
         static_cast<uint64_t>(st.st_size) != size_ ||
         st.st_mtim.tv_sec != changed_.tv_sec ||
@@ -193,7 +193,7 @@ std::shared_ptr<Spool> Spool::create(const std::string &dir, uint64_t memory)
 
     if (!file) {
         throw Error(Code::file, dir + ": " + error_text(errno),
-                    "Give a folder that exists and can be written to with"
+                    "Give a directory that exists and can be written to with"
                     " --output-file.");
     }
     return std::shared_ptr<Spool>(new Spool(std::move(file), dir, memory));
@@ -204,7 +204,7 @@ Spool::Spool(Descriptor file, std::string dir, uint64_t memory)
       memory_(memfd_create("qemu-nitro-cli", MFD_CLOEXEC)),
       memory_size_(memory_ ? memory : 0) {}
 
-/* Write what has its place in memory; returns how many bytes that were. */
+/* Write the part that belongs in memory.  Returns the number of its bytes. */
 size_t Spool::write_to_memory(uint64_t position, const uint8_t *data,
                               size_t size)
 {
@@ -216,7 +216,7 @@ size_t Spool::write_to_memory(uint64_t position, const uint8_t *data,
         memory_end_ = std::max(memory_end_, position + size);
         return size;
     }
-    /* There is no memory: what comes from here on goes to the file. */
+    /* There is no more memory: write the rest to the file. */
     if (position < memory_end_) {
         throw Error(Code::building, "unpacking to memory: "
                     + error_text(errno), "Try again with more memory.");
@@ -263,6 +263,6 @@ void Spool::read_from(const Descriptor &file, uint64_t position, uint8_t *data,
     if (n < 0) {
         fail(dir_, "what was unpacked: " + error_text(errno));
     }
-    /* What is beyond the end was zeros, which are not written there. */
+    /* Bytes beyond the end are zeros, which were not written. */
     std::fill(data + n, data + size, 0);
 }

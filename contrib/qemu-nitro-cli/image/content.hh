@@ -1,9 +1,9 @@
 /*
- * Bytes that are copied out rather than held in memory
+ * Content that is copied in pieces and not held in memory
  *
- * An image may be as large as the machine's memory, and what it is made of is
- * on disk already: files of a folder, parts of an archive.  Content is such
- * bytes; it is copied in pieces, as often as somebody asks.
+ * An image may be as large as the host's memory, and its input is on disk:
+ * files of a directory, or parts of an archive.  Content stands for such bytes.
+ * It can be copied several times, in pieces.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,14 +20,14 @@
 #include "support/bytes.hh"
 #include "support/memory.hh"
 
-/* Gets the bytes, piece after piece */
+/* Receives the bytes, piece by piece */
 using ByteSink = std::function<void(const uint8_t *data, size_t size)>;
 
 class Content {
 public:
     virtual ~Content() = default;
     virtual uint64_t size() const = 0;
-    /* Give exactly size() bytes to the sink, or throw Error. */
+    /* Pass exactly size() bytes to the sink, or throw Error. */
     virtual void copy(const ByteSink &sink) const = 0;
 };
 
@@ -37,15 +37,15 @@ ContentPtr content_of(Bytes data);
 ContentPtr content_of(const std::string &text);
 
 /*
- * A regular file, opened only while it is copied; throws Error if it cannot
- * be read, now or, if it has changed meanwhile, later.
+ * A regular file, which is open only while it is copied.  Throws Error if it
+ * cannot be read.  copy() throws Error if the file has changed.
  */
 ContentPtr content_of_file(const std::string &path);
 
-/* All of it in memory; for what is known to be small */
+/* All of it in memory; only for small content */
 Bytes read_all(const Content &content);
 
-/* Bytes at positions, which contents can be parts of and keep alive */
+/* Bytes with positions.  Content is a part of a store, and keeps it alive. */
 class Store : public std::enable_shared_from_this<Store> {
 public:
     virtual ~Store() = default;
@@ -54,8 +54,8 @@ public:
 };
 
 /*
- * A regular file of the user's that is used where it is.  To read it throws
- * Error if it has changed since.
+ * A regular file of the user, which is read in place.  read() throws Error if
+ * the file has changed.
  */
 class FileStore : public Store {
 public:
@@ -73,25 +73,24 @@ private:
 };
 
 /*
- * What was unpacked: in memory as far as that is to spare, and else in a file
- * without a name, so that most images are written to disk once, as the result.
- * Its room is free again when nothing refers to it any more, however the
- * program ends.
+ * Unpacked data: in memory up to a limit, and beyond it in an unnamed file.  So
+ * for most images only the result is written to disk.  The kernel frees the
+ * space when the program ends for any reason.
  */
 class Spool : public Store {
 public:
     /*
-     * With a file in the directory `dir`, which has room for the result too.
-     * At most the first `memory` bytes are kept in memory.
+     * The file is in the directory `dir`, because the result goes there, too.
+     * The first `memory` bytes, at most, are in memory.
      */
     static std::shared_ptr<Spool> create(const std::string &dir,
                                          uint64_t memory = spare_memory());
 
-    /* Where the next content begins */
+    /* The position of the next content */
     uint64_t begin() const { return end_; }
-    /* Write at an offset from there; what is left out reads as zeros. */
+    /* Write at an offset from begin(); gaps read as zeros. */
     void write(uint64_t offset, const void *data, size_t size);
-    /* What was written since begin() is content of `size` bytes. */
+    /* Return what was written since begin() as content of `size` bytes. */
     ContentPtr finish(uint64_t size);
 
     void read(uint64_t position, uint8_t *data, size_t size) const override;
@@ -105,11 +104,11 @@ private:
 
     Descriptor file_;
     std::string dir_;
-    /* The first memory_size_ bytes are in a file of memory: writing to pages
-     * of this process takes longer, as each has to be mapped first. */
+    /* The first memory_size_ bytes are in a memfd: writing to pages of this
+     * process takes longer, because each page has to be mapped first. */
     Descriptor memory_;
     uint64_t memory_size_;
-    uint64_t memory_end_ = 0;       /* behind what is in memory */
+    uint64_t memory_end_ = 0;       /* the end of the data in memory */
     uint64_t end_ = 0;
 };
 

@@ -1,5 +1,5 @@
 /*
- * Tests of content.cc and common.cc: what is read
+ * Tests of content.cc
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -76,14 +76,14 @@ TEST_P(Spooling, Spool)
     spool->write(0, "one", 3);
     ContentPtr one = spool->finish(3);
     spool->write(2, "two", 3);              /* with a hole before it */
-    ContentPtr two = spool->finish(7);      /* and one behind */
+    ContentPtr two = spool->finish(7);      /* and one after it */
     ContentPtr three = spool->finish(2 << 20);
     EXPECT_EQ(text_of(read_all(*one)), "one");
     EXPECT_EQ(text_of(read_all(*two)), std::string("\0\0two\0\0", 7));
     EXPECT_EQ(read_all(*three), Bytes(2 << 20));
     EXPECT_EQ(text_of(read_all(*spool->content(1, 4))),
               std::string("ne\0\0", 4));
-    spool.reset();                          /* what refers to it keeps it */
+    spool.reset();                          /* content keeps its store */
     EXPECT_EQ(text_of(read_all(*one)), "one");
     EXPECT_EQ(code_of([&] { Spool::create(path("none"), GetParam()); }), 19);
 }
@@ -101,7 +101,7 @@ TEST_P(Spooling, Large)
     }
     ContentPtr all = spool->finish(data.size());
     EXPECT_TRUE(read_all(*all) == data);
-    /* What comes late may stand early. */
+    /* Later data may have a lower offset. */
     spool->write(uint64_t{9} << 30, "end", 3);
     spool->write(5, "begin", 5);
     ContentPtr sparse = spool->finish((uint64_t{9} << 30) + 3);
@@ -120,7 +120,7 @@ TEST_F(Reading, Store)
     auto store = std::make_shared<FileStore>(file, path("file"));
     ContentPtr part = store->content(5, 4), behind = store->content(5, 5);
 
-    file.reset();                           /* it has its own */
+    file.reset();                           /* the store has its own */
     EXPECT_EQ(store->size(), 9u);
     EXPECT_EQ(text_of(read_all(*part)), "text");
     EXPECT_EQ(code_of([&] { read_all(*behind); }), 19);

@@ -23,9 +23,9 @@
 
 namespace {
 
-const char *const check_tree = "Check the folder given with --rootfs.";
+const char *const check_tree = "Check the directory given with --rootfs.";
 
-/* A header's fields are eight hex digits; that is how large a file may be. */
+/* The size in a header has eight hex digits, which limits a file. */
 Bytes header_of(const std::string &name, const Cpio::Entry &e, uint32_t inode,
                 uint32_t links, uint32_t size)
 {
@@ -49,7 +49,7 @@ Bytes header_of(const std::string &name, const Cpio::Entry &e, uint32_t inode,
     throw Error(Code::file, path + ": " + error_text(errno), check_tree);
 }
 
-/* The names of a file's extended attributes, whatever their number */
+/* The names of all extended attributes of a file */
 std::vector<std::string> attributes_of(const std::string &path)
 {
     std::vector<std::string> found;
@@ -59,7 +59,7 @@ std::vector<std::string> attributes_of(const std::string &path)
     do {
         size = llistxattr(path.c_str(), nullptr, 0);
         names.resize(std::max<ssize_t>(size, 0));
-        /* A size of 0 would ask for the size again. */
+        /* With a size of 0, the call would return only the size. */
         size = names.empty() ? size : llistxattr(path.c_str(), names.data(),
                                                  names.size());
     } while (size < 0 && errno == ERANGE);
@@ -75,9 +75,9 @@ std::vector<std::string> attributes_of(const std::string &path)
 }
 
 /*
- * Where a file has an access control list, the group's bits of its mode are
- * the list's mask.  Without the list they would give the group what others in
- * it have, so they become what the list gives the group.
+ * If a file has an access control list, the group bits of its mode are the mask
+ * of the list.  A ramdisk has no lists, so the group gets the permissions that
+ * its own entry in the list has.
  */
 mode_t mode_without_list(const std::string &path, mode_t mode)
 {
@@ -96,7 +96,7 @@ mode_t mode_without_list(const std::string &path, mode_t mode)
     return mode;
 }
 
-/* An archive: what stands between the files, and the files */
+/* An archive: headers and padding, and the files between them */
 class CpioContent : public Content {
 public:
     void add(const Bytes &head, const ContentPtr &data)
@@ -258,7 +258,7 @@ Cpio::LeftOut Cpio::left_out() const
 ContentPtr Cpio::write() const
 {
     std::map<std::pair<uint64_t, uint64_t>, std::pair<uint32_t, uint32_t>>
-        links;      /* of a file: its inode number, how many names it has */
+        links;      /* the inode number and the number of names of a file */
     std::map<std::pair<uint64_t, uint64_t>, uint32_t> written;
     uint32_t next = 1;
     auto out = std::make_shared<CpioContent>();
@@ -275,7 +275,7 @@ ContentPtr Cpio::write() const
         if (e.link) {
             auto &[number, names] = links[*e.link];
 
-            /* Linux takes the data from the last of the names. */
+            /* Linux reads the data at the last name. */
             number = number ? number : next++;
             inode = number;
             count = names;

@@ -20,8 +20,8 @@
 #include "image/content.hh"
 
 /*
- * Whether a build says that it leaves an extended attribute out.  Labels of
- * SELinux mean nothing without the policy that they were made for.
+ * Does the build warn if it omits this extended attribute?  SELinux labels have
+ * no meaning without their policy, so there is no warning for them.
  */
 inline bool is_worth_a_warning(const std::string &attribute)
 {
@@ -35,36 +35,36 @@ public:
         uint32_t uid = 0, gid = 0;
         std::pair<uint32_t, uint32_t> device;
         ContentPtr data;            /* of a file or symbolic link; or null */
-        /* for a file with several names: the same numbers for each */
+        /* for a file with several names: the same pair for each name */
         std::optional<std::pair<uint64_t, uint64_t>> link;
-        /* extended attributes that a ramdisk cannot hold: they are left out */
+        /* extended attributes: omitted, because a ramdisk cannot hold them */
         std::vector<std::string> attributes;
     };
 
-    /* What is left out of all entries, for one warning about it */
+    /* The omitted attributes of all entries, for one warning */
     struct LeftOut {
         uint64_t files = 0, capabilities = 0;
         std::string first;          /* a name, and its attribute */
     };
 
     /*
-     * An entry, its name without a leading slash.  One that is there already
-     * is replaced.  The folders that lead to it are made, with mode 0755,
-     * unless they are there.
+     * Add an entry, with a name without a leading slash.  It replaces an entry
+     * with the same name.  Missing parent directories are added, with mode
+     * 0755.
      */
     void add(const std::string &name, Entry entry);
     void add(const std::string &name, uint32_t mode, ContentPtr data = {});
 
     /*
-     * All of the folder `dir`, below `prefix`; hard links stay links.  The
-     * owner and the group of the folder itself become root, wherever they are
-     * in it, so that the archive does not depend on who checked it out.
+     * Add the directory `dir` with all its files, below `prefix`.  Hard links
+     * stay links.  Files with the owner or the group of `dir` itself become
+     * root's, so that the archive does not depend on the user who builds it.
      */
     void add_tree(const std::string &dir, const std::string &prefix);
 
     /*
-     * The archive, padded to four bytes.  The entries' data is not copied: it
-     * is read when the archive is.
+     * The archive, padded to four bytes.  The data of the entries is read when
+     * the archive is read.
      */
     ContentPtr write() const;
 

@@ -1,5 +1,5 @@
 /*
- * Tests of cpio.cc: archives are read back by a reader of the test's own
+ * Tests of cpio.cc, with an independent reader of archives
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * What describe-eif tells of an image
+ * The output of describe-eif
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,12 +14,13 @@ using nlohmann::ordered_json;
 
 namespace {
 
-/* More than any builder writes, and little enough for memory */
+/* More than any builder writes, and small enough for memory */
 constexpr uint64_t max_metadata = 16 << 20;
 
 /*
- * Put what `from` has of an object beside what `to`, a small one, has already.
- * Into the container itself: its own look-ups take time for every key.
+ * Add the members of `from` to the small object `to`, unless `to` has the key.
+ * Appends to the container directly, because ordered_json searches all keys at
+ * each insertion.
  */
 void merge(ordered_json &to, const json &from)
 {

@@ -1,5 +1,5 @@
 /*
- * What describe-eif tells of an image
+ * The output of describe-eif
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,20 +13,21 @@
 #include "support/bytes.hh"
 
 /*
- * Read the image and describe it, with nitro-cli's keys in its order.  Throws
- * Error for what is no image, and for a signature that does not verify; a
- * wrong CRC or a signature of another image is told, not thrown.
+ * Read the image and describe it, with the keys of AWS's nitro-cli in its
+ * order.  Throws Error if the file is not an image, or if the signature does
+ * not verify.  A wrong CRC, or a signature of another image, is a part of the
+ * description.
  */
 nlohmann::ordered_json describe_eif(const std::string &path);
 
-/* Only what its metadata section says, without reading the rest; an empty
- * object if it has none. */
+/* Read only the metadata section.  Returns an empty object if the image has
+ * none. */
 nlohmann::ordered_json describe_metadata_of(const EifFile &file);
 
 /*
- * ImageName, ImageVersion and Metadata as an image's metadata section (JSON)
- * has them; what is not there is left out.  Custom keys stand beside the
- * builder's own, which they cannot replace.
+ * ImageName, ImageVersion and Metadata of an image's metadata section (JSON),
+ * without missing fields.  Custom keys are added to the builder's keys, and
+ * cannot replace them.
  */
 nlohmann::ordered_json describe_metadata(const Bytes &section);
 

@@ -1,5 +1,5 @@
 /*
- * An enclave image file, read and measured
+ * Reading and measuring an enclave image file
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +20,7 @@ namespace {
 const char *const check_image = "Give an enclave image file, as build-enclave"
     " makes them.";
 
-/* The reader's words as an Error */
+/* Throw the reader's message as an Error. */
 [[noreturn]] void fail(char *text)
 {
     std::unique_ptr<char, decltype(&g_free)> owned(text, g_free);
@@ -28,7 +28,7 @@ const char *const check_image = "Give an enclave image file, as build-enclave"
     throw Error(Code::eif, owned ? owned.get() : "unknown error", check_image);
 }
 
-/* What is no fault of the format is a file's: tell them apart. */
+/* Use Code::file for errors of the file, and Code::eif for the format. */
 void check_readable(const std::string &path)
 {
     struct stat st;
@@ -46,7 +46,7 @@ void check_readable(const std::string &path)
     }
 }
 
-/* No exception may cross the reader, which is C: keep it for afterwards. */
+/* The reader is C, so no exception may pass it: keep it until it returns. */
 struct Pass {
     const EifFile::Sink &sink;
     Progress progress;

@@ -1,8 +1,8 @@
 /*
- * An enclave image file, read and measured
+ * Reading and measuring an enclave image file
  *
- * The format is hw/core/eif.c's affair, here as in QEMU: what a tool says of
- * an image is what the machine finds.
+ * hw/core/eif.c reads the format, as in QEMU.  So this program gets the same
+ * results as the machine.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,36 +20,36 @@
 
 class EifFile {
 public:
-    /* Gets the bytes of the sections, in pieces, in the file's order. */
+    /* Receives the bytes of the sections, in pieces and in the file's order. */
     using Sink = std::function<void(const EifSection &section, uint64_t offset,
                                     const uint8_t *data, size_t size)>;
 
     /*
-     * Open the file and check its header and table; throws Error if it cannot
-     * be read (Code::file) or is no image (Code::eif).
+     * Open the file, and check its header and its table of sections.  Throws
+     * Error if it cannot be read (Code::file) or is not an image (Code::eif).
      */
     explicit EifFile(const std::string &path);
 
     const EifImage &image() const { return *image_; }
 
-    /* The bytes of one section; throws Error if they cannot be read. */
+    /* The bytes of one section.  Throws Error if they cannot be read. */
     Bytes section(const EifSection &section) const;
 
     /*
-     * Read all of it, once, with progress on a terminal.  What follows is
-     * known only then.
+     * Read the whole file once, with progress on a terminal.  Call this before
+     * the functions below.
      */
     void load(const Sink &sink = {});
 
     bool crc_matches() const;
     bool is_signed() const { return result_.signature != nullptr; }
-    /* Of the registers, PCR8 only for a signed image */
+    /* The PCRs; PCR8 only for a signed image */
     Measurements measurements() const;
 
-    /* Who signed a signed image; whether it is this one that is signed */
+    /* The signer of a signed image; does the signature cover this image? */
     Bytes signing_certificate() const;      /* DER */
     bool signature_covers() const;
-    /* Whether its certificate is valid now */
+    /* Is the certificate valid now? */
     bool signature_is_current() const;
 
 private:
@@ -66,7 +66,7 @@ private:
     };
     std::unique_ptr<EifImage, Release<EifImage, eif_close>> image_;
     Result result_;
-    /* parsed and verified when somebody asks */
+    /* parsed and verified when it is first needed */
     mutable std::unique_ptr<EifSignature,
                             Release<EifSignature, eif_signature_free>>
         signature_;

@@ -1,5 +1,5 @@
 /*
- * Reading enclave images, from C++
+ * C functions of the reader of enclave images, for C++
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,7 +8,7 @@
 #include "image/eif_reader.h"
 #include "qapi/error.h"
 
-/* Turn @err into @error's text; whether there was none. */
+/* Store the text of @err in @error.  Returns true if there is no @err. */
 static bool take_error(Error *err, char **error)
 {
     if (!err) {

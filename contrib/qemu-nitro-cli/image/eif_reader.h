@@ -1,8 +1,8 @@
 /*
- * Reading enclave images, from C++
+ * C functions of the reader of enclave images, for C++
  *
- * hw/core/eif.c reports failure in QEMU's Error, of which this program has a
- * class of its own; here it comes as a line of text.
+ * hw/core/eif.c reports failure with QEMU's type Error.  This program has
+ * another class of that name, so these functions return errors as text.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,15 +14,15 @@
 G_BEGIN_DECLS
 
 /*
- * Gets an image's bytes as EifSink's function does; returning false ends the
- * load.
+ * Receives an image's bytes like the function of EifSink.  If it returns false,
+ * loading stops.
  */
 typedef bool EifReaderSink(void *opaque, const EifSection *section,
                            uint64_t offset, const void *data, size_t size);
 
 /*
- * These do what the functions of eif.h with the same names do.  On failure
- * @error gets the reason, to be freed with g_free().
+ * These call the functions of eif.h with the same names.  On failure, @error is
+ * set to the reason; the caller frees it with g_free().
  */
 EifImage *eif_reader_open(const char *path, char **error);
 bool eif_reader_load(EifImage *image, EifReaderSink *sink, void *opaque,

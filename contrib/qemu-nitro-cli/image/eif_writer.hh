@@ -1,8 +1,8 @@
 /*
  * Writing enclave image files (EIF)
  *
- * Sections are written one after the other, without gaps, while they are
- * measured; the header, which needs all of them, comes last.
+ * Sections are measured while they are written, one after the other and without
+ * gaps.  The header is written last, because it depends on all sections.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -35,15 +35,15 @@ public:
 
     EifWriter(AtomicFile &file, const Header &header);
 
-    /* The next section, whose bytes follow; throws if 32 are there. */
+    /* Begin the next section; then write its bytes.  Throws if there are 32. */
     void begin(SectionType type, uint64_t size);
     void add(const uint8_t *data, size_t size);
-    /* A section as a whole */
+    /* Write a whole section. */
     void add(SectionType type, const Content &content);
 
     /*
-     * Sign, if there is a signer, write the header, and tell what the image
-     * measures.  The file is complete then, but not in its place.
+     * Sign the image if there is a signer, write the header, and return the
+     * measurements.  The file is then complete, but has no name until commit().
      */
     Measurements finish(const Signer *signer);
 
@@ -59,13 +59,13 @@ private:
     AtomicFile &file_;
     Header header_;
     std::vector<Section> sections_;
-    uint64_t end_;                  /* of what is written, in the file */
-    uint32_t crc_ = 0;              /* of all behind the header */
-    unsigned ramdisks_ = 0;         /* that have begun */
+    uint64_t end_;                  /* the current offset in the file */
+    uint32_t crc_ = 0;              /* of all bytes after the header */
+    unsigned ramdisks_ = 0;         /* the number of sections */
     Measurer pcr0_, pcr1_, pcr2_;
 };
 
-/* What an image is made of */
+/* The parts of an image */
 struct EifParts {
     Architecture architecture = x86_64;
     ContentPtr kernel;

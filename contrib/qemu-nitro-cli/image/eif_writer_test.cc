@@ -1,5 +1,5 @@
 /*
- * Tests of eif_writer.cc and build_enclave.cc: the images are decoded here
+ * Tests of eif_writer.cc and builder.cc, with an independent decoder of images
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -92,7 +92,7 @@ std::pair<Bytes, Measurements> make_eif(const EifParts &parts)
     }
     Bytes image = read_file(path);
     EXPECT_EQ(unlink(path.c_str()), 0);
-    /* nothing else is left there */
+    /* there is no other file */
     EXPECT_EQ(rmdir(dir), 0);
     return {image, m};
 }

@@ -38,7 +38,7 @@ GzipStream::GzipStream(Input input)
 
 GzipStream::~GzipStream() = default;
 
-/* The library does not write to its input, although the type allows it to. */
+/* ISA-L does not write to its input, although the type is not const. */
 bool GzipStream::refill()
 {
     const void *data = nullptr;
@@ -78,8 +78,8 @@ bool GzipStream::skip_string()
 }
 
 /*
- * A header, of which the library reads only those that it gets in one piece.
- * Sets ended_ if there is none.
+ * Read a header.  ISA-L can only read a header that is in one piece, so this
+ * function does it.  Sets ended_ if there is no header.
  */
 const char *GzipStream::begin_member()
 {
@@ -116,7 +116,7 @@ const char *GzipStream::begin_member()
     return nullptr;
 }
 
-/* The next bytes of a member, to where the state says */
+/* Decompress the next bytes of a member to state_.next_out. */
 const char *GzipStream::inflate()
 {
     inflate_state &s = *state_;

@@ -15,20 +15,19 @@ struct inflate_state;
 
 class GzipStream {
 public:
-    /* Returns how many compressed bytes come next, which stay valid until the
-     * next call; 0 at the end. */
+    /* Returns the number of the next compressed bytes, or 0 at the end.  The
+     * bytes stay valid until the next call. */
     using Input = std::function<size_t(const void **data)>;
 
-    /* Whether the library is; without it, nothing else here may be used. */
+    /* Is ISA-L available?  If not, nothing else of this class may be used. */
     static const bool is_there;
 
     explicit GzipStream(Input input);
     ~GzipStream();
 
     /*
-     * Put the next bytes in place of what the piece has: none at the end.
-     * What follows the last member and is no member is ignored.  Returns an
-     * error's text, or nullptr.
+     * Replace the piece by the next bytes; none at the end.  Ignores bytes
+     * after the last member.  Returns the text of an error, or nullptr.
      */
     const char *read(Bytes &piece);
 

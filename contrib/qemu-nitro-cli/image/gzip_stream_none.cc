@@ -1,5 +1,5 @@
 /*
- * In place of gzip_stream.cc where ISA-L is not there: libarchive is used.
+ * Replaces gzip_stream.cc in builds without ISA-L, which use libarchive
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

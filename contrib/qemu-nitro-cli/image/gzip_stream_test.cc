@@ -1,5 +1,5 @@
 /*
- * Tests of gzip_stream.cc, against zlib
+ * Tests of gzip_stream.cc, compared with zlib
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +40,7 @@ struct Result {
     const char *error = nullptr;
 };
 
-/* What comes out of `input`, which is read in pieces of `size` bytes */
+/* Decompress `input`, in pieces of `size` bytes. */
 Result gunzip(const Bytes &input, size_t size = 1 << 20)
 {
     size_t at = 0;
@@ -51,7 +51,7 @@ Result gunzip(const Bytes &input, size_t size = 1 << 20)
         at += n;
         return n;
     });
-    static Bytes piece;         /* to be made once is quicker */
+    static Bytes piece;         /* made only once, because it is slow */
     Result result;
 
     for (;;) {
@@ -101,7 +101,7 @@ TEST(GzipStream, InputInPieces)
     }
 }
 
-/* Everything that a header can have */
+/* A header with all optional fields */
 TEST(GzipStream, Header)
 {
     Bytes data = sample(1000), plain = gzip(data), input = plain;
@@ -146,11 +146,11 @@ TEST(GzipStream, CutShort)
         EXPECT_NE(gunzip(part).error, nullptr) << size;
         EXPECT_NE(gunzip(part, 1).error, nullptr) << size;
     }
-    /* A second member that only begins */
+    /* The start of a second member */
     EXPECT_NE(gunzip(input + Bytes{0x1f, 0x8b}).error, nullptr);
 }
 
-/* It is found, or makes no difference. */
+/* The damage is found, or does not change the result. */
 TEST(GzipStream, Damage)
 {
     Bytes data = sample(1200), input = gzip(data);
@@ -161,7 +161,7 @@ TEST(GzipStream, Damage)
 
             damaged[i] ^= 1 << bit;
             Result result = gunzip(damaged);
-            bool is_first = i < 2;      /* then it is no gzip at all */
+            bool is_first = i < 2;      /* then this is not gzip */
             EXPECT_TRUE(result.error || (is_first ? Bytes() : data)
                         == result.data) << i << ' ' << bit;
         }

@@ -1,5 +1,5 @@
 /*
- * The root of a container image, out of its layers
+ * The root file system of a container image, from its layers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -53,8 +53,8 @@ const char *const mend_layer = "Build the container image again without this"
     " entry, or have the tool that wrote the layer mended.";
 
 /*
- * The path of an entry, or of what a hard link names.  As docker has it, ".."
- * takes back the name before it, whatever that is a link to; nothing leads
+ * The path of an entry, or of the target of a hard link.  As in docker, ".."
+ * removes the name before it, even if that is a symbolic link.  No path leads
  * out of the image.
  */
 std::string path_of(const ArchiveReader &reader, const char *name)
@@ -83,7 +83,7 @@ std::string path_of(const ArchiveReader &reader, const char *name)
     return path;
 }
 
-/* Each once: an attribute may stand in a header in two forms. */
+/* Add each name once: a header may have an attribute in two forms. */
 std::vector<std::string> attributes_of(archive_entry *entry)
 {
     std::vector<std::string> found;
@@ -107,13 +107,13 @@ std::vector<std::string> attributes_of(archive_entry *entry)
             found.emplace_back(list);
         }
     }
-    std::ranges::sort(found);       /* libarchive has them in no order */
+    std::ranges::sort(found);       /* libarchive does not order them */
     return found;
 }
 
 /*
- * An access control list bounds what it gives the group by its mask, which a
- * mode cannot say.
+ * The mask of an access control list limits the permissions of the group.  A
+ * mode has no mask, so the mask is applied here.
  */
 mode_t mode_without_list(archive_entry *entry)
 {
@@ -145,8 +145,8 @@ uint32_t id_of(const ArchiveReader &reader, int64_t id)
 } // namespace
 
 /*
- * Where a path leads in the tree: the symbolic links in it are followed, and
- * with `last` the one at its end too.  Throws if they never end.
+ * Follow the symbolic links of a path in the tree, and with `last` also a link
+ * at its end.  Throws if there are too many.
  */
 std::string LayeredTree::resolve(const std::string &path, bool last) const
 {
@@ -184,7 +184,7 @@ std::string LayeredTree::resolve(const std::string &path, bool last) const
     return at;
 }
 
-/* Remove what lower layers have at or below a path. */
+/* Remove the entries of lower layers at or below a path. */
 void LayeredTree::remove_lower(const std::string &path)
 {
     auto remove = [this](auto from, auto to) {
@@ -200,7 +200,7 @@ void LayeredTree::remove_lower(const std::string &path)
         }
         return kept;
     };
-    /* '0' is the character behind '/'. */
+    /* '0' is the next character after '/'. */
     bool kept = remove(nodes_.lower_bound(path + "/"),
                        nodes_.lower_bound(path + "0"));
     if (!kept) {
@@ -223,7 +223,7 @@ void LayeredTree::whiteout(const std::string &folder, const std::string &name)
              ++from) {
             children.push_back(from->first);
         }
-        /* those below first: a folder that keeps something stays */
+        /* from the bottom up: a directory that still has an entry stays */
         std::reverse(children.begin(), children.end());
         for (const std::string &child : children) {
             if (!child.empty()) {
@@ -233,10 +233,10 @@ void LayeredTree::whiteout(const std::string &folder, const std::string &name)
     } else if (!name.starts_with(".wh..wh.")) {
         remove_lower(join(folder, name.substr(strlen(whiteout_mark))));
     }
-    /* Other names with two marks are AUFS's own, and no part of the image. */
+    /* Other names with two prefixes belong to AUFS and not to the image. */
 }
 
-/* A node in its place, which a folder shares with a lower layer's folder */
+/* Add a node.  A directory replaces a lower layer's, and keeps its entries. */
 void LayeredTree::put(ArchiveReader &reader, const std::string &path,
                       Cpio::Entry entry)
 {
@@ -264,7 +264,7 @@ void LayeredTree::put(ArchiveReader &reader, const std::string &path,
     nodes_[path] = {std::move(entry), layer_};
 }
 
-/* Another name for what is there: the same entry */
+/* A hard link: another name for an existing entry */
 Cpio::Entry LayeredTree::hard_link(ArchiveReader &reader,
                                    const std::string &target)
 {
@@ -280,7 +280,7 @@ Cpio::Entry LayeredTree::hard_link(ArchiveReader &reader,
     return node->second.entry;
 }
 
-/* An entry that is no link to another one, its data unpacked */
+/* An entry that is not a hard link, with its data unpacked */
 Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
                                   const std::string &path)
 {

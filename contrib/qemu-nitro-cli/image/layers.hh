@@ -1,10 +1,9 @@
 /*
- * The root of a container image, out of its layers
+ * The root file system of a container image, from its layers
  *
- * Format: the OCI image specification, "Image Layer Filesystem Changeset".
- * The tree is kept in memory, the files' data where it is; symbolic links in
- * the way to an entry are followed within it, so that no entry leads anywhere
- * else, here or in the enclave.
+ * Format: the OCI image specification, "Image Layer Filesystem Changeset".  The
+ * tree is in memory; the files' data is not.  Symbolic links in the path of an
+ * entry are followed within the tree, so no entry can be outside of it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,14 +25,14 @@ public:
         : spool_(std::move(spool)) {}
 
     /*
-     * The next layer, a tar archive, compressed or not, or no bytes; `name` is
-     * for messages.  What is not compressed stays where it is.  The tree is
-     * good only if the digests are the right ones.
+     * Apply the next layer: a tar archive, compressed or not, or no bytes.
+     * `name` is for messages.  Data that is not compressed is not copied.  The
+     * caller has to check the digests.
      */
     ArchiveReader::Digests apply(const Blob &layer, const std::string &name,
                                  UnpackLimit &limit);
 
-    /* The data of a file, links followed; null if there is no such file. */
+    /* The data of a file, after following links; null if there is no file. */
     ContentPtr file(const std::string &path) const;
 
     void add_to(Cpio &cpio, const std::string &prefix) const;
@@ -41,7 +40,7 @@ public:
 private:
     struct Node {
         Cpio::Entry entry;
-        unsigned layer;         /* that it comes from */
+        unsigned layer;         /* the layer of the entry */
     };
 
     std::string resolve(const std::string &path, bool last) const;
@@ -55,7 +54,7 @@ private:
     Cpio::Entry hard_link(ArchiveReader &reader, const std::string &target);
 
     std::shared_ptr<Spool> spool_;
-    /* by path, without a slash before it; the root is "" */
+    /* by path, without a leading slash; the root is "" */
     std::map<std::string, Node> nodes_;
     unsigned layer_ = 0;
     uint64_t links_ = 0;

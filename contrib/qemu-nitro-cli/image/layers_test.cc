@@ -1,8 +1,7 @@
 /*
- * Tests of archive_reader.cc and layers.cc: what is unpacked is bounded
+ * Tests of archive_reader.cc and layers.cc: the limits of unpacking
  *
- * What container images may hold is tested from outside, in
- * tests/functional/cli_build_test.py.
+ * tests/functional/cli_build_test.py tests the content of container images.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -95,13 +94,13 @@ TEST_F(Unpack, CompressedStreamIsBounded)
     EXPECT_EQ(found.stored, sha256_of(bomb));
     EXPECT_EQ(found.tar, sha256_of(tar(1, 1 << 20)));
     EXPECT_EQ(read_all(*good.file("f0")), Bytes(1 << 20));
-    /* Each byte is charged for once. */
+    /* Each byte is counted once. */
     EXPECT_LT(enough.bytes, 1u << 20);
     EXPECT_GT(enough.bytes, 900u << 10);
     EXPECT_THROW(bad.apply(bomb, "bomb", less), Error);
 }
 
-/* More than the thread that decompresses may be ahead */
+/* More than the decompressing thread reads ahead */
 TEST_F(Unpack, LargeCompressedLayer)
 {
     Blob zipped = tar(3, 1 << 20, true);
@@ -113,7 +112,7 @@ TEST_F(Unpack, LargeCompressedLayer)
     EXPECT_EQ(read_all(*tree.file("f2")), Bytes(1 << 20));
 }
 
-/* What is not compressed is used where it is, and costs nothing. */
+/* Data that is not compressed is not copied and not counted. */
 TEST_F(Unpack, InPlace)
 {
     Blob tar_blob = tar(3, 1000);
@@ -137,7 +136,7 @@ TEST_F(Unpack, EntriesAreBounded)
     EXPECT_THROW(tree.apply(tar(3, 1000), "layer", entries), Error);
 }
 
-/* Holes take no place in the archive, but in the image. */
+/* A hole takes no space in the archive, but it does in the image. */
 TEST_F(Unpack, SparseFilesAreBounded)
 {
     Blob sparse = sparse_tar(1 << 20);
@@ -156,7 +155,7 @@ TEST_F(Unpack, SparseFilesAreBounded)
 
 TEST_F(Unpack, LayersOfNothing)
 {
-    /* gzip's form of no bytes */
+    /* no bytes, compressed with gzip */
     const uint8_t zipped[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0,
                               0, 0, 0, 0, 0, 0, 0, 0};
     UnpackLimit limit;
@@ -169,7 +168,7 @@ TEST_F(Unpack, LayersOfNothing)
     EXPECT_EQ(found.stored, sha256_of(blob));
 }
 
-/* Whatever is cut off, the thread that decompresses ends. */
+/* Wherever the input is cut off, the decompressing thread ends. */
 TEST_F(Unpack, CutShort)
 {
     Blob zipped = tar(3, 1 << 20, true);

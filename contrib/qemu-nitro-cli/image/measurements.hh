@@ -1,8 +1,8 @@
 /*
  * Measurements of enclave images, and how they are printed
  *
- * A register is extended once, from zero: SHA-384 of 48 zero bytes and the
- * SHA-384 of what is measured.
+ * A PCR is extended once, from zero: it is the SHA-384 of 48 zero bytes and the
+ * SHA-384 of the measured bytes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,7 +24,7 @@ struct Measurements {
     std::optional<Pcr> pcr8;        /* of a signed image */
 };
 
-/* A running measurement: bytes in, in pieces, and the register out */
+/* A running measurement of bytes that are added in pieces */
 class Measurer {
 public:
     Measurer();
@@ -33,7 +33,7 @@ public:
     ~Measurer();
 
     void add(const void *data, size_t size);
-    /* The register; nothing can be added after it. */
+    /* The PCR.  No bytes can be added afterwards. */
     Pcr finish();
 
 private:
@@ -42,7 +42,7 @@ private:
 
 Pcr measure(const Bytes &data);
 
-/* HashAlgorithm and the registers, in nitro-cli's order */
+/* HashAlgorithm and the PCRs, in the order of AWS's nitro-cli */
 nlohmann::ordered_json to_json(const Measurements &measurements);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Bytes that a thread of its own makes, ahead of who reads them
+ * A thread that produces bytes ahead of their reader
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

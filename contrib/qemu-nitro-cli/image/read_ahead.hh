@@ -1,7 +1,8 @@
 /*
- * Bytes that a thread of its own makes, ahead of who reads them
+ * A thread that produces bytes ahead of their reader
  *
- * Decompressing a layer takes about as long as reading what comes out of it.
+ * Decompressing a layer takes about as long as processing the result, so both
+ * run at the same time.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,14 +20,14 @@
 
 class ReadAhead {
 public:
-    /* Puts the next bytes in place of what a piece has, none at the end; is
-     * called in the thread, and what it throws next() throws. */
+    /* Replaces a piece by the next bytes; none at the end.  Runs in the thread.
+     * If it throws, next() throws the same exception. */
     using Producer = std::function<void(Bytes &piece)>;
 
     explicit ReadAhead(Producer producer);
     ReadAhead(const ReadAhead &) = delete;
     ReadAhead &operator=(const ReadAhead &) = delete;
-    /* Ends the thread, whether all was read or not. */
+    /* Ends the thread, even if not all was read. */
     ~ReadAhead();
 
     /* The next piece, valid until the next call; empty at the end */
@@ -41,7 +42,7 @@ private:
     Bytes current_;
     std::mutex lock_;
     std::condition_variable changed_;
-    /* all of these under the lock */
+    /* the lock protects all of these */
     std::deque<Bytes> ready_, used_;
     std::exception_ptr thrown_;
     bool ended_ = false, stopped_ = false;

@@ -27,7 +27,7 @@ TEST(ReadAhead, AllInOrder)
     EXPECT_TRUE(pieces.next().empty());
 }
 
-/* What was made before the error is given first. */
+/* The reader gets the bytes before the error first. */
 TEST(ReadAhead, Throws)
 {
     int made = 0;
@@ -43,7 +43,7 @@ TEST(ReadAhead, Throws)
     EXPECT_THROW(pieces.next(), Error);
 }
 
-/* It does not go further ahead than it may, and ends where nobody reads. */
+/* The thread stops at its limit, and ends without a reader. */
 TEST(ReadAhead, IsBounded)
 {
     std::atomic<int> made = 0;

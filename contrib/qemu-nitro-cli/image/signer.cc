@@ -21,9 +21,9 @@
 
 namespace {
 
-constexpr size_t max_section = 32768;       /* bytes, of the format */
+constexpr size_t max_section = 32768;       /* bytes, in the format */
 
-/* The encoder of libcbor that writes the head of an item */
+/* A function of libcbor that encodes the head of an item */
 using HeadEncoder = size_t (*)(size_t, unsigned char *, size_t);
 
 void put_head(Bytes &out, HeadEncoder encode, size_t value)
@@ -60,7 +60,7 @@ template <typename T> void put_numbers(Bytes &out, const T &data)
     }
 }
 
-/* What to do about most of what is wrong */
+/* The advice for most errors */
 const char *const check_signer = "Check --signing-certificate and"
     " --private-key: PEM, with a key on the curve P-256, P-384 or P-521.";
 
@@ -76,7 +76,7 @@ const char *const curves_taken = "Images are signed with a key on the curve"
     " P-256, P-384 or P-521, in PEM: openssl ecparam -name secp384r1 -genkey"
     " -noout -out KEY";
 
-/* What a key is, in words: its kind, and how large it is or its curve */
+/* A description of a key: its kind, and its size or curve */
 std::string kind_of(gnutls_privkey_t key, gnutls_ecc_curve_t curve)
 {
     unsigned bits = 0;
@@ -144,7 +144,7 @@ void import_key(gnutls_privkey_t key, const Bytes &text,
     }
 }
 
-/* The certificate alone: what is beside it in the file may be a key. */
+/* Only the certificate: the file may also have a key. */
 Bytes pem_of(gnutls_x509_crt_t certificate)
 {
     Datum pem;
@@ -217,7 +217,7 @@ void check_match(gnutls_privkey_t key, const std::string &key_path,
     }
 }
 
-/* Images that it signs will not start; whoever tests that may want it. */
+/* Only warn: images with an invalid certificate are useful for tests. */
 void warn_of_validity(const std::string &path, gnutls_x509_crt_t certificate)
 {
     time_t now = time(nullptr);

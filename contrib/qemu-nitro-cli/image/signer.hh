@@ -21,14 +21,14 @@ class Arguments;
 class Signer {
 public:
     /*
-     * From two files in PEM; throws Error unless they belong together.  Of the
-     * first, only its first certificate goes into images.
+     * Read two PEM files.  Throws Error if the key is not the certificate's.
+     * Only the first certificate of the file goes into images.
      */
     Signer(const std::string &certificate_path, const std::string &key_path);
     Signer(Signer &&) noexcept;
     ~Signer();
 
-    /* What the register 8 of images with this signature is */
+    /* PCR8 of images with this signature */
     const Pcr &pcr8() const { return pcr8_; }
 
     /* The signature section of an image with this PCR0 */
@@ -43,8 +43,8 @@ private:
 };
 
 /*
- * The signer that --signing-certificate and --private-key name; none if
- * neither is there.
+ * The signer of --signing-certificate and --private-key, or none if neither is
+ * given.
  */
 std::optional<Signer> signer_of(const Arguments &arguments);
 

@@ -1,5 +1,5 @@
 /*
- * Tests of signer.cc: what is signed verifies, and which files are refused
+ * Tests of signer.cc: signatures verify, and wrong files are refused
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -147,7 +147,7 @@ void check_section(const Bytes &section, const Pcr &pcr0,
                                          &message, &der.value), 0);
 }
 
-/* Enough of them that r or s begins with a zero byte, which must be kept */
+/* Enough signatures to get an r or s with a leading zero byte */
 TEST_F(SignerTest, EachCurve)
 {
     for (const CoseAlgorithm &algorithm : cose_algorithms) {
