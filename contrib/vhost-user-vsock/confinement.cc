@@ -1,5 +1,5 @@
 /*
- * What the daemon gives up once its listeners are open
+ * The sandbox of the daemon, after its listeners are open
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

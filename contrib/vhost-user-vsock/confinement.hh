@@ -1,5 +1,5 @@
 /*
- * What the daemon gives up once its listeners are open
+ * The sandbox of the daemon, after its listeners are open
  *
  * The guest and QEMU are not trusted.  If one of them takes over this process,
  * it must not reach more than the daemon itself uses: the sockets that the
@@ -16,18 +16,18 @@
 #include "device.hh"
 
 /*
- * From here on:
- *   - no file can be opened, made or removed, except that the daemon's own
- *     Unix sockets can be removed (Landlock);
- *   - TCP is used only if an option connects to it, abstract Unix sockets and
- *     signals reach no other process (Landlock);
- *   - only the system calls that serving guests takes are allowed, others fail
- *     with EPERM (seccomp);
- *   - no privileges are gained, no core is dumped, and no other process of
+ * Enter the sandbox permanently:
+ *   - The process cannot open, make or remove files, but it can remove its own
+ *     Unix sockets (Landlock).
+ *   - It can use TCP only if an option connects to it, and cannot connect to
+ *     abstract Unix sockets of other processes or send them signals (Landlock).
+ *   - System calls that serving guests does not need fail with EPERM (seccomp).
+ *   - It cannot gain privileges and dumps no core, and no other process of
  *     this user can read its memory.
  *
- * Landlock is left out where the kernel has none.  Called before there are
- * threads.  False, and `error` set, if the rest cannot be put in force.
+ * Without Landlock in the kernel, the other rules still apply.  Call this
+ * before starting threads.  Returns false, with `error` set, if another rule
+ * fails.
  */
 bool confine(const std::vector<VmOptions> &vms, std::string *error);
 

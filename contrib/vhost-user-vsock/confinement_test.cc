@@ -1,7 +1,7 @@
 /*
  * Tests of confinement.cc and landlock.cc
  *
- * Each runs in a child, which is confined for good.
+ * Each runs in a child process, because the sandbox is permanent.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,7 +26,7 @@
 
 namespace {
 
-/* The exit status of a child that does this; -1 if it does not exit. */
+/* Run this in a child; returns its exit status, or -1 if it does not exit. */
 int in_child(const std::function<int()> &act)
 {
     pid_t pid = fork();

@@ -73,7 +73,7 @@ void Connection::establish()
     state_ = State::established;
     opened_ = true;
     retry_interval_ = first_retry;
-    /* An event that came before now does not come again. */
+    /* An edge-triggered event from before now does not come again. */
     readable_ = stream_->fd() >= 0;
     deadline_.reset();
 }

@@ -40,11 +40,10 @@
  * makes them when the guest has receive buffers.  A connection knows neither
  * virtqueues nor descriptors.
  *
- * Memory is bounded.  What the stream does not take waits in the tx buffer,
- * which never has more than `buf_alloc` bytes: that is the credit that the
- * guest has.  Data for the guest is read from the stream directly into the
- * guest's receive buffers.  Only of a message that they cannot hold now, a
- * copy is kept.
+ * Memory is bounded.  Data that the stream does not accept waits in the tx
+ * buffer, which never has more than `buf_alloc` bytes: that is the guest's
+ * credit.  Data for the guest is read from the stream directly into the guest's
+ * receive buffers.  A message is copied only if the buffers cannot hold it now.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -73,13 +72,13 @@ constexpr auto shutdown_timeout = std::chrono::seconds(2);
 constexpr auto first_retry = std::chrono::milliseconds(1);
 constexpr auto last_retry = std::chrono::milliseconds(256);
 /*
- * Two of the largest packets that Linux sends: while one is written to the
- * stream, the guest has the next one under way.  The send buffer of a Unix
- * socket, 208 KiB of Linux, still takes both.
+ * Two of the largest packets that Linux sends: while the daemon writes one to
+ * the stream, the guest can send the next one.  Both fit in the send buffer of
+ * a Unix socket, which has 208 KiB on Linux.
  */
 constexpr uint32_t default_buffer_size = 128 * 1024;    /* bytes */
 
-/* What one connection may send in a turn, so that others have theirs soon */
+/* The limit of a connection in one turn, so that others do not wait long */
 constexpr size_t max_turn_packets = 16;
 constexpr size_t max_turn_bytes = 64 * 1024;
 

@@ -72,7 +72,7 @@ public:
         s_.asked++;
         return s_.status;
     }
-    int fd() const override { return 1000; }    /* as good as any */
+    int fd() const override { return 1000; }    /* any number */
     void shutdown(int how) override
     {
         (how == SHUT_WR ? s_.write_ended : s_.read_ended) = true;
@@ -265,14 +265,14 @@ TEST_F(ConnectionTest, NeverSendsMoreThanTheGuestHasRoomFor)
     c->stream_readable();
     EXPECT_EQ(next().len, 10u);
     expect_nothing();
-    EXPECT_EQ(s.to_read.size(), 15u);   /* it is left where it is */
+    EXPECT_EQ(s.to_read.size(), 15u);   /* it stays in the stream */
 
     guest_forwarded = 4;
     c->receive(from_guest(Op::credit_update), {});
     EXPECT_EQ(next().len, 4u);
     expect_nothing();
 
-    /* It may take back what it gave; that is no credit of 4 GiB. */
+    /* The guest may lower its buf_alloc; this is not a credit of 4 GiB. */
     guest_limit = 2;
     c->receive(from_guest(Op::credit_update), {});
     expect_nothing();
@@ -280,8 +280,8 @@ TEST_F(ConnectionTest, NeverSendsMoreThanTheGuestHasRoomFor)
 
 TEST_F(ConnectionTest, CreditAcrossTheWrap)
 {
-    /* A guest may begin to count anywhere: 1000 bytes are in flight, modulo
-     * 2^32, before anything was sent. */
+    /* A guest may start to count with any number: modulo 2^32, 1000 bytes are
+     * in flight before anything was sent. */
     guest_limit = 1500;
     guest_forwarded = -1000u;
     open_established();
@@ -347,7 +347,7 @@ TEST_F(ConnectionTest, HostEndsItsWay)
     PacketHeader h = next();
     EXPECT_EQ(h.op, static_cast<uint16_t>(Op::shutdown));
     EXPECT_EQ(h.flags, shutdown_send);
-    data("still");      /* the other way is open */
+    data("still");      /* the other direction is open */
     EXPECT_EQ(s.was_written, "still");
     expect_nothing();
     PacketHeader bye = from_guest(Op::shutdown);
@@ -408,7 +408,7 @@ TEST_F(ConnectionTest, BrokenStream)
     EXPECT_TRUE(c->finished());
 }
 
-/* What was written before the other end went is for the guest. */
+/* The guest gets the data that was written before the other end closed. */
 TEST_F(ConnectionTest, ReadsAllOfAStreamThatTakesNothing)
 {
     for (bool waits : {false, true}) {
@@ -429,7 +429,7 @@ TEST_F(ConnectionTest, ReadsAllOfAStreamThatTakesNothing)
         EXPECT_EQ(next().len, 4u);
         EXPECT_EQ(last.payload, "good");
         EXPECT_EQ(last.header.fwd_cnt, waits ? 5u : 14u);
-        data(std::string(limit, 'x'));      /* discarded, not waited for */
+        data(std::string(limit, 'x'));      /* discarded without waiting */
         guest_forwarded = 4;
         c->receive(from_guest(Op::credit_update), {});
         EXPECT_EQ(next().len, 3u);
@@ -449,7 +449,7 @@ TEST_F(ConnectionTest, TakesNothingAndHasNothing)
     data("x");
     expect_next(Op::rst);
 
-    /* Or the guest does not want it */
+    /* Or the guest has shut down receiving */
     for (uint32_t flags : {shutdown_receive, shutdown_both}) {
         open_established();
         s.to_read = "unwanted";
@@ -474,7 +474,7 @@ TEST_F(ConnectionTest, OutOfTurn)
     EXPECT_EQ(s.was_written, "");
 }
 
-/* States and what leads from one to the other */
+/* States and their transitions */
 
 TEST_F(ConnectionTest, WaitsUntilTheStreamIsConnected)
 {
@@ -510,7 +510,7 @@ TEST_F(ConnectionTest, StreamThatDoesNotAnswer)
     EXPECT_TRUE(c->finished());
 }
 
-/* It is asked again at times that it gives, and not at events. */
+/* The stream is tried again after retry intervals, not at events. */
 TEST_F(ConnectionTest, AFullBacklogIsTriedAgain)
 {
     s.status = Stream::Status::backlog_full;
@@ -644,7 +644,7 @@ TEST_F(ConnectionTest, ProgressWhileItClosesGivesTime)
     EXPECT_EQ(c->state(), Connection::State::closing);
 }
 
-/* It is asked again, and not for ever, whether it can be closed. */
+/* It is checked again, for a limited time, whether it can be closed. */
 TEST_F(ConnectionTest, WaitsUntilAllIsSent)
 {
     for (bool comes : {false, true}) {
@@ -681,7 +681,7 @@ TEST_F(ConnectionTest, AnotherType)
     EXPECT_EQ(rst.type, type_stream);
 }
 
-/* Many buffers: a turn takes several, but not all that there are. */
+/* Many buffers: a turn uses several of them, but not all. */
 TEST_F(ConnectionTest, TurnIsBounded)
 {
     guest_limit = 1 << 30;
@@ -827,7 +827,7 @@ TEST_F(MessagesTest, AnEmptyPacketEndsAMessage)
 {
     data("one", 0);
     data("", end_of_message | end_of_record);
-    data("", end_of_message);       /* an empty one: it is not to be had */
+    data("", end_of_message);       /* an empty message, which is discarded */
     data("two", end_of_message);
     EXPECT_EQ(s.was_written, (std::vector<std::pair<std::string, bool>>{
         {"one", true}, {"two", false}}));
@@ -869,7 +869,7 @@ TEST_F(MessagesTest, ToTheGuest)
     EXPECT_EQ(sent[4].payload, "last");
 }
 
-/* To find one can take more than a turn; no event is needed to go on. */
+/* Finding a message can take several turns, without an event between them. */
 TEST_F(MessagesTest, FoundInALaterTurn)
 {
     FakeRxBuffers buffers(1, 100);
@@ -885,7 +885,7 @@ TEST_F(MessagesTest, FoundInALaterTurn)
     EXPECT_EQ(buffers.sent[0].payload, "late");
 }
 
-/* One for which there are too few buffers goes on when there are more. */
+/* A message that needs more buffers is continued when there are more. */
 TEST_F(MessagesTest, InPiecesAsThereAreBuffers)
 {
     s.to_read = {std::string(250, 'x')};

@@ -29,7 +29,7 @@ constexpr std::chrono::seconds message_timeout{5};
 
 } // namespace
 
-/* What libvhost-user calls */
+/* Callbacks of libvhost-user */
 struct Device::Callbacks {
     static Device &of(VuDev *dev)
     {
@@ -244,7 +244,7 @@ void Device::dispatch()
     }
 }
 
-/* A peer that stops in the middle of a message would keep others out. */
+/* A peer that stops in the middle of a message would block other peers. */
 void Device::await_rest_of_message()
 {
     loop_.after(message_timeout, [this, messages_seen = messages_seen_] {

@@ -56,7 +56,7 @@ struct HostOptions {
     bool heartbeat = true;
 };
 
-/* The port in "CONNECT <port>", which may be lower case; empty for another
+/* The port in "CONNECT <port>", which may be lower case; empty for any other
  * line */
 std::optional<uint32_t> parse_connect(const std::string &line);
 

@@ -107,7 +107,7 @@ protected:
         loop.run_once(0);
         return ours;
     }
-    /* What comes; "(end)" at the end, "" if nothing is there */
+    /* Received data; "(end)" at the end, "" if there is none */
     std::string read(const Descriptor &fd)
     {
         std::array<char, 100> text;
@@ -156,7 +156,7 @@ protected:
     std::string error;
     int booted = 0;
     std::unique_ptr<Host> host;
-    Multiplexer m;      /* refers to streams of the host's: goes first */
+    Multiplexer m;      /* before host_, whose streams it has */
 };
 
 TEST_F(HostTest, AProgramAsksForAPort)
@@ -203,7 +203,7 @@ TEST_F(HostTest, AProgramPassesASocket)
     }
 }
 
-/* Its end is reset, as what filled it was not read. */
+/* Its end is reset, because the data that filled it was not read. */
 TEST_F(HostTest, ARefusedSocketIsReset)
 {
     options.uds_path = directory / "v";
@@ -310,7 +310,7 @@ TEST_F(HostTest, WhatIsNoCommandIsClosed)
     EXPECT_EQ(m.size(), 0U);
 }
 
-/* At the bound of its share, either kind is refused, and others go on. */
+/* When the share is used up, both kinds are refused, and others continue. */
 TEST_F(HostTest, AShareOfDescriptors)
 {
     options.uds_path = directory / "v";
@@ -343,7 +343,7 @@ TEST_F(HostTest, AShareOfDescriptors)
     EXPECT_EQ(read(v), "(end)");
 }
 
-/* A listener that is not there takes none. */
+/* A port without a listener accepts none. */
 TEST_F(HostTest, FailedConnectionsGiveTheirDescriptorsBack)
 {
     options.uds_path = directory / "v";

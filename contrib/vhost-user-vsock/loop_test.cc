@@ -79,7 +79,7 @@ TEST_F(LoopTest, OtherEventsCanBeWaitedFor)
     loop.change(a.out.get(), EPOLLIN);
     loop.run_once(max_wait);
     EXPECT_EQ(called_a, 1);
-    /* Of what is not watched, nothing is changed. */
+    /* A descriptor that is not watched is ignored. */
     loop.change(b.out.get(), EPOLLIN);
     loop.change(9999, EPOLLIN);
 }
@@ -116,7 +116,7 @@ TEST_F(LoopTest, ForgettingWhatEpollHasToldOf)
     EXPECT_EQ(calls, 1);
 }
 
-/* The callback is what runs: it stays until it returns. */
+/* A running callback is not freed until it returns. */
 TEST_F(LoopTest, ACallbackMayForgetItself)
 {
     std::string owned = "a string that is longer than what fits in place";

@@ -50,7 +50,7 @@ const char *check_memory(const VhostUserMsg &m)
         return "a memory table has a wrong size";
     }
     if (m.fd_num != static_cast<int>(memory.nregions)) {
-        return "a memory table has not one descriptor for each region";
+        return "a memory table does not have one descriptor for each region";
     }
     for (uint32_t i = 0; i < memory.nregions; i++) {
         VhostUserMemoryRegion region;

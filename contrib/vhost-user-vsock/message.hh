@@ -21,17 +21,17 @@ extern "C" {
 
 constexpr uint32_t max_queue_size = 1024;   /* descriptors */
 
-/* What is wrong with a message, or nullptr */
+/* The error in a message, or nullptr */
 const char *check_message(const VhostUserMsg &message, uint32_t queue_size);
 
 /*
- * What is wrong with a queue's place in memory, or nullptr.  `queue_address`
- * has the peer's addresses, `num` is the queue's size.
+ * The error in the addresses of a queue, or nullptr.  `queue_address` has the
+ * peer's addresses, `num` is the queue's size.
  */
 const char *check_queue(const VuDev &dev,
                         const vhost_vring_addr &queue_address, uint32_t num);
 
-/* The same for a queue that the library has mapped already */
+/* The same for a queue that the library has mapped */
 const char *check_mapped_queue(const VuDev &dev, const VuVirtq &queue);
 
 /* Reads a message without blocking. */

@@ -1,5 +1,5 @@
 /*
- * Tests of message.cc: what of a peer's is believed
+ * Tests of message.cc: checks of a peer's messages
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -135,8 +135,8 @@ TEST(Message, Configuration)
     EXPECT_NE(check_message(m, max_queue_size), nullptr);
 }
 
-/* What is made of `size` bytes of a message, after which the peer closes or,
- * with `wait`, says no more */
+/* Read a message of which the peer sends `size` bytes.  Then the peer closes
+ * or, with `wait`, sends nothing more. */
 MessageReader::Result read_back(const VhostUserMsg &m, size_t size,
                                 bool wait = false)
 {

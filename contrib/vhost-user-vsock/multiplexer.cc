@@ -100,7 +100,7 @@ void Multiplexer::refuse(const PacketHeader &h)
 
 void Multiplexer::receive(const PacketHeader &h, const Iov &payload)
 {
-    /* A guest cannot send as another. */
+    /* A guest must send with its own CID. */
     if (h.src_cid != guest_cid_) {
         return;
     }
@@ -217,7 +217,7 @@ void Multiplexer::handle_stream_event(Entry &entry, uint32_t events)
     update(entry);
 }
 
-/* After anything that handle_stream_event to a connection */
+/* Call this after each event of a connection. */
 void Multiplexer::update(Entry &entry)
 {
     Connection &c = *entry.connection;

@@ -33,7 +33,7 @@ constexpr uint32_t last_host_port = (1u << 31) - 1;
 constexpr size_t max_connections = 16384;
 constexpr size_t max_resets = 1024;     /* for packets without connection */
 
-/* What has handle_stream_event to a connection */
+/* An event of a connection, for the daemon's --events */
 struct ConnectionReport {
     enum class What { opened, closed, refused };
 
@@ -69,7 +69,7 @@ public:
     /* Does the guest's driver know SEQPACKET? */
     void set_seqpacket(bool known) { seqpacket_ = known; }
 
-    /* A packet from the guest: header, and what follows it in the chain */
+    /* A packet from the guest: its header, and the rest of its chain */
     void receive(const PacketHeader &header, const Iov &payload);
 
     /* May another packet be received? Not while resets wait to be sent. */

@@ -172,7 +172,7 @@ TEST_F(MultiplexerTest, ABusyStreamDoesNotStarveAQuietOne)
     loop.run_once(0);
 
     uint32_t first = sent().dst_port, second = sent().dst_port;
-    EXPECT_EQ(first + second, 101u);    /* each had a turn */
+    EXPECT_EQ(first + second, 101u);    /* each connection had a turn */
     EXPECT_EQ(sent().dst_port, 50u);
 }
 

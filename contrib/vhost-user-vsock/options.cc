@@ -26,7 +26,7 @@ const char *const usage =
     "                         socket PATH_P; a program that connects to PATH\n"
     "                         and writes \"CONNECT P\" reaches the guest's port\n"
     "                         P\n"
-    "  --uds-fallback PATH    where nobody listens on that socket, it goes to\n"
+    "  --uds-fallback PATH    if no program listens on that socket, it goes to\n"
     "                         this PATH_P; several guests can have the same\n"
     "  --forward-cid CID      the guest's connections go to AF_VSOCK address\n"
     "                         CID of this host; not with --uds-path\n"
@@ -52,8 +52,8 @@ const char *const usage =
     "The daemon:\n"
     "  --vm KEY=VALUE,...     a guest, with these options; can be repeated\n"
     "  --events FD|PATH       write events there, as lines of JSON\n"
-    "  --sandbox on|off       when all is set up, give up the files and system\n"
-    "                         calls that are not needed (default: on)\n"
+    "  --sandbox on|off       after the start, give up files and system calls\n"
+    "                         that are not needed (default: on)\n"
     "  --help                 show this text\n";
 
 namespace {

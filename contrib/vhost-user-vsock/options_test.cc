@@ -12,7 +12,7 @@ namespace {
 
 std::string error;
 
-/* The guests; none, and `error` set, for what is refused */
+/* The guests; none, with `error` set, if the options are refused */
 std::vector<VmOptions> parse(std::vector<std::string> arguments)
 {
     auto options = parse_options(arguments, &error);

@@ -167,7 +167,7 @@ TEST_F(SiblingsTest, CallsThatWaitAreBounded)
     size_t made = 0;
     rlimit descriptors;
 
-    /* It is not to be the descriptors that end it. */
+    /* The test must not end because of too few descriptors. */
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
     descriptors.rlim_cur = descriptors.rlim_max;
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &descriptors), 0);

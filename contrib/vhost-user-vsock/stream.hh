@@ -146,10 +146,11 @@ private:
 };
 
 /*
- * A socket that a host program sent along with its CONNECT line, over which it
- * is told the outcome.  What it has written to the passed socket before that
- * is discarded: a program can fill the socket with it, so that the other end
- * is not writable until the guest accepts, and is reset if the guest refuses.
+ * A socket that a host program sent along with its CONNECT line.  The daemon
+ * answers at the connection of this line.  Data that the program has written to
+ * the passed socket before the answer is discarded.  So a program can fill the
+ * socket: then its other end is not writable until the guest accepts, and it is
+ * reset if the guest refuses.
  */
 class PassedStream : public SocketStream {
 public:

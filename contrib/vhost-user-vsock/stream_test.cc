@@ -39,7 +39,7 @@ protected:
         ASSERT_EQ(::send(program.get(), text.data(), text.size(),
                          MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
     }
-    /* What the program gets; "(end)" at the end, "" if nothing is there */
+    /* Data that the program gets; "(end)" at the end, "" if there is none */
     std::string got()
     {
         std::array<char, 100> text;
@@ -85,7 +85,7 @@ TEST_F(StreamTest, BytesBothWays)
     EXPECT_EQ(got(), "from the guest");
 }
 
-/* Only what read less than there was room for has shown that it is empty. */
+/* Only a read of less than was asked for shows that the socket is empty. */
 TEST_F(StreamTest, Drained)
 {
     start();
@@ -111,7 +111,7 @@ TEST_F(StreamTest, DescriptorsOfAProgram)
     EXPECT_EQ(read(4), "1");
     EXPECT_FALSE(stream->drained());
     EXPECT_EQ(read(4), "2");
-    /* Had it been taken, the program's end would still be open. */
+    /* If the descriptor had been received, the program's end would be open. */
     program.reset();
     EXPECT_EQ(read(4), "(end)");
 }
@@ -169,8 +169,8 @@ TEST_F(StreamTest, GreetsWhoWaitsForALine)
 }
 
 /*
- * The guest has closed, and not read all: a program reads what the guest has
- * sent and then the end, without an error before or between.
+ * The guest has closed without reading all data.  The program reads all that
+ * the guest has sent and then the end, without an error.
  */
 TEST_F(StreamTest, FinishedUnread)
 {
@@ -199,7 +199,7 @@ TEST_F(StreamTest, MessagesAreWhole)
     send("one");
     send("three");
     EXPECT_EQ(stream->message_size(), 3);
-    EXPECT_EQ(stream->message_size(), 3);   /* it is only looked at */
+    EXPECT_EQ(stream->message_size(), 3);   /* the message is not removed */
     EXPECT_EQ(read(3), "one");
     EXPECT_EQ(stream->message_size(), 5);
     EXPECT_EQ(read(5), "three");
@@ -209,7 +209,7 @@ TEST_F(StreamTest, MessagesAreWhole)
     EXPECT_EQ(got(), "again");
 }
 
-/* What the messages of a stream are, until it waits or ends */
+/* The messages of a stream, until it has no more or ends */
 class MessageTest : public StreamTest {
 protected:
     using Texts = std::vector<std::string>;
@@ -238,7 +238,7 @@ protected:
     }
 };
 
-/* An empty message is none, and not the end. */
+/* An empty message is neither a message nor the end. */
 TEST_F(MessageTest, EmptyOnes)
 {
     start(SOCK_SEQPACKET);
@@ -302,7 +302,7 @@ TEST_F(MessageTest, ManyEmptyOnesBeforeTheEnd)
     }
 }
 
-/* One turn does not discard more than its share. */
+/* One turn discards a limited number of messages. */
 TEST_F(MessageTest, AFloodOfEmptyOnesTakesTurns)
 {
     start(SOCK_SEQPACKET);
@@ -318,8 +318,8 @@ TEST_F(MessageTest, AFloodOfEmptyOnesTakesTurns)
 }
 
 /*
- * A program that closes without having read all: the messages that it has
- * sent are there, and after them it is known how it ended.
+ * A program closes without reading all data.  The messages that it has sent can
+ * be read, and after them its end or its error.
  */
 TEST_F(MessageTest, BeforeAReset)
 {
@@ -340,7 +340,7 @@ TEST_F(MessageTest, BeforeAReset)
     EXPECT_EQ(write("unread"), 6);
     send("hello");
     EXPECT_EQ(stream->message_size(), 5);
-    program.reset();     /* between the look and the read */
+    program.reset();     /* between recvmsg(MSG_PEEK) and the read */
     EXPECT_EQ(read(5), "hello");
     EXPECT_EQ(messages(), Texts{reset});
 }
@@ -457,13 +457,13 @@ TEST_F(ConnectingTest, FinishedUnread)
     EXPECT_EQ(n, 0);
 }
 
-/* A socket that has not begun to connect is not connected either. */
+/* A socket that has not started to connect is not connected. */
 TEST_F(ConnectingTest, StillConnecting)
 {
     std::array<int, 2> ends;
     const std::array<char, 4096> block = {};
 
-    /* As one whose other end has no answer yet: it cannot be written to. */
+    /* Like one whose other end has not answered, it is not writable. */
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                          0, ends.data()), 0);
     Descriptor other(ends[1]);
@@ -481,7 +481,7 @@ protected:
 
         return stream.writev(&iov, 1);
     }
-    /* What comes back in a buffer of `size` bytes, cut in two */
+    /* Read the echo into a buffer of `size` bytes, in two pieces. */
     ssize_t read(size_t size)
     {
         std::string text(size, 0);
@@ -526,7 +526,7 @@ TEST_F(HeartbeatTest, TakesNothingElse)
     EXPECT_EQ(booted, 0);
 }
 
-/* When the guest sends no more, it gets what it is owed, and the end. */
+/* When the guest has shut down sending, it gets the rest and then the end. */
 TEST_F(HeartbeatTest, EndsWithTheGuest)
 {
     EXPECT_EQ(write("\xb7"), 1);

@@ -1,5 +1,5 @@
 /*
- * Data from the guest that the stream has not taken yet
+ * Data from the guest that is not written to the stream yet
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * Data from the guest that the stream has not taken yet
+ * Data from the guest that is not written to the stream yet
  *
  * For SEQPACKET, it also keeps where each message ends.  The guest's credit
  * bounds the number of bytes.  The memory is at most four times that: it grows
@@ -24,12 +24,12 @@ public:
     };
 
     void append(const Iov &iov);
-    /* What was appended last is the end of a message. */
+    /* The last appended data ends a message. */
     void end_message(bool ends_record);
 
     bool empty() const { return start_ == bytes_.size(); }
     bool has_message() const { return first_ < messages_.size(); }
-    /* Bytes of the message that has no end yet */
+    /* Bytes of the message that is not complete yet */
     size_t open_size() const { return size() - complete_size_; }
 
     /* All bytes, or the first complete message */

@@ -1,11 +1,12 @@
 /*
- * How fast back ends are: throughput, latency, connections, memory
+ * A benchmark of back ends: throughput, latency, connections, memory
  *
- * Plays guest and host programs, as the conformance tests do, so that the back
- * end is all that is measured besides them.  Several back ends that take the
- * options of vhost-device-vsock can be compared: each measurement is made with
- * all of them in turn, several times over, so that what else the machine does
- * meets all alike.  The median is printed, with the smallest and the largest.
+ * This program acts as the guest and as the host programs, as the conformance
+ * tests do, so only the back end and this program are measured.  It can compare
+ * several back ends that have the options of vhost-device-vsock.  Each
+ * measurement is repeated several times, and the back ends take turns, so that
+ * other load on the machine affects all of them.  The result is the median,
+ * with the smallest and the largest value.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -134,14 +135,14 @@ void Program::run(const std::function<void(int fd)> &serve)
     }
 }
 
-/* Bytes by which `count` grows in `seconds`, and what that costs */
+/* The growth of `count` in `seconds`, and its CPU time */
 class Meter {
 public:
     Meter(const BackEnd &daemon, Seconds seconds)
         : back_end_(daemon), start_(now() + std::chrono::duration_cast<
               Time::duration>(warm_up)), seconds_(seconds) {}
 
-    /* Called all the time with what has been counted; false: it is over. */
+    /* Called repeatedly with the count; returns false at the end. */
     bool running(uint64_t count)
     {
         Time time = now();
@@ -173,7 +174,7 @@ private:
     double cpu_ = 0;
 };
 
-/* What a measurement finds: a name with its unit, and a number */
+/* A result of a measurement: a name with its unit, and a number */
 using Found = std::vector<std::pair<std::string, double>>;
 
 Found guest_to_host(const std::string &program, size_t connections,
@@ -195,7 +196,7 @@ Found guest_to_host(const std::string &program, size_t connections,
         for (Flow &f : b.flows) {
             uint32_t size = std::min(f.credit(), largest_packet);
 
-            /* As Linux does: what there is credit for, but no crumbs */
+            /* As Linux does: all that the credit allows, but no tiny packets */
             if (size < largest_packet / 2 || !b.guest.can_send()) {
                 continue;
             }
@@ -252,7 +253,7 @@ Found host_to_guest(const std::string &program, size_t connections,
             {"host to guest, CPU s/GiB", meter.cost}};
 }
 
-/* A byte that comes back, on each connection in turn */
+/* An echo of one byte, on each connection in turn */
 Found latency(const std::string &program, size_t connections, Seconds)
 {
     Bench b(program, connections);
@@ -291,7 +292,7 @@ Found latency(const std::string &program, size_t connections, Seconds)
             {"round trip, 99 %, us", times[times.size() * 99 / 100]}};
 }
 
-/* Connect, accept, close, one after the other, besides those that are there */
+/* Connect, accept and close, repeatedly, with other connections open */
 Found connection_rate(const std::string &program, size_t connections,
                       Seconds seconds)
 {
@@ -311,7 +312,7 @@ Found connection_rate(const std::string &program, size_t connections,
     return {{"connections/s", count / Seconds(now() - start).count()}};
 }
 
-/* Idle, but not unused: a byte has gone each way. */
+/* Idle connections; a byte was sent in each direction before. */
 Found idle(const std::string &program, size_t connections, Seconds seconds)
 {
     Bench b(program, 1);
@@ -333,8 +334,8 @@ Found idle(const std::string &program, size_t connections, Seconds seconds)
 }
 
 /*
- * A byte that comes back, while `connections` others carry data to the guest
- * as fast as they can.  The echo has a thread of its own.
+ * An echo of one byte, while `connections` others send data to the guest as
+ * fast as possible.  The echo has its own thread.
  */
 Found quiet(const std::string &program, size_t connections, Seconds)
 {
@@ -402,7 +403,7 @@ Found quiet(const std::string &program, size_t connections, Seconds)
             {"quiet one, 99 %, us", times[times.size() * 99 / 100]}};
 }
 
-/* `guests` guests of one daemon, each with a connection; then all are idle. */
+/* `guests` guests of one daemon, each with a connection, which are idle */
 Found guests(const std::string &program, size_t guests, Seconds seconds)
 {
     TemporaryDirectory directory;
@@ -484,7 +485,7 @@ struct Column {
     double max() const { return values.empty() ? 0 : std::ranges::max(values); }
 };
 
-/* One measurement with all back ends in turn, `rounds` times over */
+/* One measurement with all back ends in turn, repeated `rounds` times */
 void compare(const std::vector<std::string> &programs, Measure measure,
              size_t connections, Seconds seconds, int rounds)
 {

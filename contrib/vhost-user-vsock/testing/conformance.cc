@@ -1,5 +1,5 @@
 /*
- * What the conformance tests share: a back end that serves two guests
+ * The fixture of the conformance tests: a back end that serves two guests
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

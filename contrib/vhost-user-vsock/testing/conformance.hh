@@ -1,12 +1,13 @@
 /*
- * What the conformance tests share: a back end that serves two guests
+ * The fixture of the conformance tests: a back end that serves two guests
  *
- * A test drives guests over shared memory and host programs over sockets, and
- * needs neither QEMU nor a kernel.  Most of it holds for any back end that
- * takes the options of vhost-device-vsock; its path is the program's argument.
+ * A test controls guests through shared memory and host programs through
+ * sockets.  It needs neither QEMU nor a kernel.  Most tests are valid for any
+ * back end that has the options of vhost-device-vsock.  Its path is the
+ * program's argument.
  *
- * That something does not happen is not waited for: a question that is
- * answered shows that what came before it has been dealt with.
+ * To check that something does not happen, a test does not wait.  It makes a
+ * request: the response shows that the back end has handled everything before.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,25 +32,25 @@ public:
 protected:
     /*
      * `more`: options of both guests, as ",key=value"; % is a guest's CID.
-     * `descriptors`: how many the back end may have, with no way to more; 0:
-     * as usual.
+     * `descriptors`: the hard limit of the back end's descriptors, or 0 for the
+     * usual limit.
      */
     explicit Conformance(const std::string &more = "", size_t descriptors = 0);
     void TearDown() override;
 
     std::string socket(uint64_t cid = first) const;
     std::string uds(uint64_t cid = first) const;
-    /* Where a guest's connection to `port` goes */
+    /* The path of the socket for a guest's connection to `port` */
     std::string listener(uint32_t port, uint64_t cid = first) const;
 
-    /* A connection of the guest's to a host program: both its ends */
+    /* A connection that the guest opens to a host program: both its ends */
     struct Pair {
         Flow flow;
         HostSocket socket;
     };
     Pair open(Guest &guest, uint32_t guest_port = 1000, uint32_t port = 50,
               uint64_t to = host);
-    /* The same, asked for by the host program */
+    /* The same, opened by the host program */
     Pair open_from_host(Guest &guest, uint32_t guest_port = 80);
 
     /* Does the back end serve this guest? */
@@ -61,7 +62,7 @@ protected:
     std::unique_ptr<BackEnd> back_end_;
 };
 
-/* Bytes that differ by their place in a stream */
+/* Bytes that depend on their offset in a stream */
 std::string pattern(size_t size, uint32_t seed = 1);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * Conformance: guests and front ends that break the rules, or go away
  *
- * A broken ring or message may end what its guest has, and nothing else: the
- * daemon lives, another guest is served, the next front end is taken, and
- * nothing is left behind.
+ * A broken ring or message may end the connections of its own guest, and
+ * nothing else: the daemon keeps running, serves the other guest, accepts the
+ * next front end, and leaks nothing.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,9 +23,9 @@ protected:
     Rings() : other_(std::make_unique<Guest>(socket(second))) {}
 
     /*
-     * Let a new guest do what is wrong.  Then the other guest, which was
-     * there before, is served as if nothing had happened, and so is the next
-     * one in the place of the first.
+     * Let a new guest break a rule.  Then the other guest, which was connected
+     * before, is still served, and so is the next guest with the CID of the
+     * first.
      */
     template <typename Wrong> void expect_harmless(const Wrong &wrong)
     {
@@ -38,7 +38,7 @@ protected:
             try {
                 socket.write("for the guest");
             } catch (std::runtime_error &) {
-                /* closed already: the guest is given up */
+                /* closed: the back end has disconnected the guest */
             }
             expect_works(*other_);
         }
@@ -49,7 +49,7 @@ protected:
     std::unique_ptr<Guest> other_;
 };
 
-/* Put a chain at descriptor 100 and on of a ring, and offer it. */
+/* Put a chain into a ring, from descriptor 100 on, and make it available. */
 void offer(Queue &queue, const std::vector<vring_desc> &chain)
 {
     for (size_t i = 0; i < chain.size(); i++) {
@@ -137,7 +137,7 @@ TEST_F(Rings, BufferOfAnyLength)
     }
 }
 
-/* A zero-length descriptor in the middle: taken, or the end of this guest */
+/* A descriptor of length 0 in the middle: accepted, or the guest is closed */
 TEST_F(Rings, EmptyDescriptorsBetween)
 {
     expect_harmless([&](Guest &g) {
@@ -173,7 +173,7 @@ TEST_F(Rings, WritableAndReadableMixed)
     });
 }
 
-/* What is readable is a packet; what is writable after it is left alone. */
+/* The readable part is a packet; the writable part after it is not changed. */
 TEST_F(Rings, WritableAfterReadable)
 {
     Guest guest(socket());
@@ -245,7 +245,7 @@ TEST_F(Rings, NonsenseInTheUsedRing)
     });
 }
 
-/* A guest that writes at random where the rings are, for a while */
+/* A guest that writes random bytes into its rings for some time */
 TEST_F(Rings, RandomRings)
 {
     uint32_t seed = 1;
@@ -256,7 +256,7 @@ TEST_F(Rings, RandomRings)
                 std::string noise = pattern(128 * 16, ++seed);
                 memcpy(q->descriptor(0), noise.data(), noise.size());
                 for (uint16_t i = 0; i < 128; i++) {
-                    /* some of it in range: else it ends too soon */
+                    /* some are in range, or it ends too soon */
                     vring_desc *d = q->descriptor(i);
                     d->addr = Memory::guest_base + d->addr % (50 << 20);
                     d->len %= 100000;
@@ -271,7 +271,7 @@ TEST_F(Rings, RandomRings)
     }
 }
 
-/* The device must not believe memory that changes under its hands. */
+/* The device must not trust memory that the guest changes meanwhile. */
 TEST_F(Rings, HeaderThatChanges)
 {
     expect_harmless([&](Guest &g) {
@@ -289,7 +289,7 @@ TEST_F(Rings, HeaderThatChanges)
 
 class Messages : public Conformance {
 protected:
-    /* A new front end sends this, is disconnected, and no other is affected. */
+    /* A new front end sends this and is disconnected.  No other is affected. */
     void expect_refused(const std::function<void(FrontEnd &)> &wrong,
                         const std::string &what)
     {
@@ -348,7 +348,7 @@ TEST_F(Messages, CutShortAnywhere)
     }
 }
 
-/* It stops in the middle of a message and stays: it is given up. */
+/* A front end stops in the middle of a message: it is disconnected. */
 TEST_F(Messages, NeverFinished)
 {
     VhostUserMsg m = make_message(VHOST_USER_SET_FEATURES, 8);
@@ -436,7 +436,7 @@ TEST_F(Messages, RegionCounts)
         expect_refused(memory_table(regions), std::to_string(regions),
                        std::vector<int>(8, memory_.fd()));
     }
-    /* and a count that fits neither the size nor the descriptors */
+    /* and a count that differs from the size and from the descriptors */
     VhostUserMsg m = memory_table(2);
     expect_refused(m, "one descriptor for two", {memory_.fd()});
     expect_refused(m, "none for two");
@@ -475,7 +475,7 @@ TEST_F(Messages, RegionsThatAreNotThere)
     }
 }
 
-/* A ring that is not, or not wholly, in the memory that was shared */
+/* A ring that is outside of shared memory, or only partly inside */
 TEST_F(Messages, RingsOutsideOfMemory)
 {
     const uint64_t start = memory_.user_address(Memory::guest_base);
@@ -503,7 +503,7 @@ TEST_F(Messages, RingsOutsideOfMemory)
                 queue.offer(0);
                 queue.force_kick();
             } catch (std::runtime_error &) {
-                /* refused: better still */
+                /* refused, which is correct too */
             }
             expect_other_works();
             ASSERT_TRUE(back_end_->alive()) << wrong << " " << part;
@@ -520,7 +520,7 @@ TEST_F(Messages, RingSizes)
     }
 }
 
-/* In an order that QEMU would not choose, and never all of it */
+/* Messages in an order that QEMU never uses, and never all of them */
 TEST_F(Messages, RingsThatAreNotSetUp)
 {
     for (int missing = 0; missing < 5; missing++) {
@@ -559,13 +559,13 @@ TEST_F(Messages, RingsThatAreNotSetUp)
             f.stop(0);
             f.stop(1);
         } catch (std::runtime_error &) {
-            /* refused: as good */
+            /* refused, which is correct too */
         }
         ASSERT_TRUE(back_end_->alive()) << missing;
     }
 }
 
-/* Memory is exchanged under rings that run. */
+/* The memory table changes while rings run. */
 TEST_F(Messages, MemoryExchangedWhileRunning)
 {
     Guest guest(socket());
@@ -581,11 +581,11 @@ TEST_F(Messages, MemoryExchangedWhileRunning)
         guest.tx().force_kick();
         EXPECT_TRUE(guest.stopped());
     } catch (std::runtime_error &) {
-        /* hung up on already */
+        /* disconnected */
     }
 }
 
-/* The rings' addresses are still in shared memory, but not where they were. */
+/* The rings' addresses are in shared memory again, but mapped elsewhere. */
 TEST_F(Messages, MemoryRemovedUnderAnother)
 {
     Guest guest(socket());
@@ -653,7 +653,7 @@ TEST_F(Reconnect, QemuGoesAndComes)
     expect_other_works();
 }
 
-/* The guest's driver starts anew, as in a reboot: QEMU stays. */
+/* The guest's driver starts again, as after a reboot: QEMU stays. */
 TEST_F(Reconnect, RingsStopAndStart)
 {
     Guest guest(socket());
@@ -677,7 +677,7 @@ TEST_F(Reconnect, SecondFrontEndIsTurnedAway)
     EXPECT_EQ(host_socket.read(1), "x");
 }
 
-/* Nothing of the old front end's memory or rings is used for the next one. */
+/* Memory and rings of the old front end are not used for the next one. */
 TEST_F(Reconnect, WithAnotherMemoryLayout)
 {
     Guest::Options layouts[8];
@@ -702,7 +702,7 @@ TEST_F(Reconnect, WithAnotherMemoryLayout)
         EXPECT_EQ(host_socket.read(10000), pattern(10000, i)) << i;
         host_socket.write(pattern(10000, i + 1));
         EXPECT_EQ(flow.read(10000), pattern(10000, i + 1)) << i;
-        /* It ends with data on the way in both directions. */
+        /* It ends with data in flight in both directions. */
         flow.write(pattern(50000, i));
         host_socket.write(pattern(50000, i));
         guest.reset();
@@ -712,7 +712,7 @@ TEST_F(Reconnect, WithAnotherMemoryLayout)
     expect_other_works();
 }
 
-/* The next front end comes before the back end has seen the old one's end. */
+/* The next front end connects before the back end has seen the old one end. */
 TEST_F(Reconnect, WhileTheOldOneIsServed)
 {
     for (int round = 0; round < 20; round++) {
@@ -727,7 +727,7 @@ TEST_F(Reconnect, WhileTheOldOneIsServed)
             try {
                 next = std::make_unique<Guest>(socket());
             } catch (const std::runtime_error &) {
-                /* It was closed, as a second one: QEMU tries again too. */
+                /* It was closed as a second one.  QEMU would try again, too. */
             }
         }
         expect_works(*next);
@@ -752,7 +752,7 @@ TEST_F(Reconnect, EndsWithoutLeavingSockets)
                                        directory_ / "sleep");
 }
 
-/* Two guests that may have fewer descriptors together than one asks for */
+/* Two guests with fewer descriptors together than one guest asks for */
 class Descriptors : public Conformance {
 protected:
     Descriptors() : Conformance("", 200) {}
@@ -796,11 +796,11 @@ TEST_F(Descriptors, EachGuestHasItsShare)
     expect_works_all(as);
     expect_works_all(bs);
 
-    /* Host programs are refused at the bound too. */
+    /* Host programs are refused, too, when the share is used up. */
     HostSocket beyond(uds());
     EXPECT_TRUE(beyond.at_end());
 
-    /* One goes, and one has its place, but no second one. */
+    /* When one connection ends, one new connection is possible, but not two. */
     as.back().flow.send(VIRTIO_VSOCK_OP_RST);
     EXPECT_TRUE(as.back().socket.at_end());
     as.pop_back();
@@ -811,7 +811,7 @@ TEST_F(Descriptors, EachGuestHasItsShare)
     expect_works_all(bs);
 }
 
-/* Connections without a command count too, and expire. */
+/* Connections without a command are counted, too, and expire. */
 TEST_F(Descriptors, HostProgramsWithoutACommand)
 {
     Guest a(socket()), b(socket(second));
@@ -829,7 +829,7 @@ TEST_F(Descriptors, HostProgramsWithoutACommand)
     EXPECT_EQ(fill(a).size(), bs.size());
 }
 
-/* Calls to a sibling are paid by the caller. */
+/* A connection to a sibling uses the share of the guest that opens it. */
 TEST_F(Descriptors, CallsToASibling)
 {
     Guest a(socket()), b(socket(second));
@@ -839,7 +839,7 @@ TEST_F(Descriptors, CallsToASibling)
         Flow client(a, second, 50, 1000 + i);
 
         client.send(VIRTIO_VSOCK_OP_REQUEST);
-        /* It is refused at once, or the other guest is asked. */
+        /* It is refused at once, or the other guest gets a REQUEST. */
         while (a.arrived().empty() && b.arrived().empty()) {
             usleep(1000);
         }
@@ -878,7 +878,7 @@ TEST_F(Descriptors, TooFewAtTheStart)
 
 class Leaks : public Conformance {
 protected:
-    /* One connection, opened and closed in one of the ways there are */
+    /* One connection, opened and closed in one of the possible ways */
     void once(Guest &guest, int way)
     {
         if (way == 0) {             /* the guest closes */
@@ -892,14 +892,14 @@ protected:
             flow.expect(VIRTIO_VSOCK_OP_SHUTDOWN);
             flow.send(VIRTIO_VSOCK_OP_SHUTDOWN, both);
             flow.expect(VIRTIO_VSOCK_OP_RST);
-        } else if (way == 2) {      /* to nothing */
+        } else if (way == 2) {      /* to a port without a listener */
             EXPECT_FALSE(Flow(guest, host, 4444, 1000).connect());
         } else if (way == 3) {      /* from the host, reset by the guest */
             open_from_host(guest).flow.send(VIRTIO_VSOCK_OP_RST);
         } else {                    /* from the host, refused */
             HostSocket refused(uds());
             refused.write("CONNECT 80\n");
-            /* Of those before, there may be a word left. */
+            /* There may be packets of earlier connections. */
             Packet p = guest.find([](const Packet &found) {
                 return found.header.op == VIRTIO_VSOCK_OP_REQUEST;
             });

@@ -1,5 +1,5 @@
 /*
- * Conformance: SEQPACKET, whose messages keep their bounds, and siblings
+ * Conformance: SEQPACKET, which preserves message boundaries, and siblings
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -67,9 +67,9 @@ TEST_F(Seqpacket, HostsMessagesKeepTheirBounds)
 }
 
 /*
- * Linux sends as much of a message as it has credit for, and then waits: the
- * room that earlier messages have left must be told, though this one is not
- * whole yet.
+ * Linux sends as much of a message as it has credit for, and then waits.  So
+ * the back end must send credit for earlier messages before this one is
+ * complete.
  */
 TEST_F(Seqpacket, MessagesLargerThanTheCreditLeft)
 {
@@ -141,7 +141,7 @@ TEST_F(Seqpacket, HostEnds)
     flow.expect(VIRTIO_VSOCK_OP_RST);
 }
 
-/* An empty message is not given to the guest, and is not the end. */
+/* An empty message is not sent to the guest, and is not the end. */
 TEST_F(Seqpacket, EmptyMessagesOfTheHost)
 {
     for (unsigned order = 0; order < 16; order++) {
@@ -172,7 +172,7 @@ TEST_F(Seqpacket, EmptyMessagesOfTheHost)
     }
 }
 
-/* Who sends nothing but empty messages does not keep others from working. */
+/* A program that sends only empty messages does not block others. */
 TEST_F(Seqpacket, AFloodOfEmptyMessages)
 {
     Guest guest(socket());
@@ -195,7 +195,7 @@ TEST_F(Seqpacket, AFloodOfEmptyMessages)
     EXPECT_EQ(flow.read_message(), "from the host");
 }
 
-/* A program that has not read all closes: what it sent comes all the same. */
+/* A program closes without reading all data: all that it sent arrives. */
 TEST_F(Seqpacket, HostEndsUnread)
 {
     Guest guest(socket());
@@ -211,7 +211,7 @@ TEST_F(Seqpacket, HostEndsUnread)
     flow.expect(VIRTIO_VSOCK_OP_RST);
 }
 
-/* A program that listens for a stream is not given messages, nor back. */
+/* SEQPACKET does not reach a stream listener, and the reverse. */
 TEST_F(Seqpacket, TypesDoNotMix)
 {
     Guest guest(socket());
@@ -259,7 +259,7 @@ TEST_F(Siblings, Stream)
     auto [client, server] = join();
     const std::string there = pattern(1 << 20, 1), back = pattern(50000, 2);
 
-    /* Each guest is driven by a thread of its own. */
+    /* Each guest has its own thread. */
     auto reading = std::async(std::launch::async, [&, &s = server] {
         std::string got = s.read(there.size());
 
@@ -300,7 +300,7 @@ TEST_F(Siblings, RefusedIsReset)
 
 TEST_F(Siblings, HostIsNobodysSibling)
 {
-    /* A listener of the host's is not reached by a sibling's address. */
+    /* A connection to a sibling's CID does not reach a host's listener. */
     HostListener listening(listener(50));
     auto [client, server] = join();
 

@@ -1,5 +1,5 @@
 /*
- * Conformance: addresses, operations, and how a packet lies in descriptors
+ * Conformance: addresses, operations, and the descriptors of packets
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -42,7 +42,7 @@ TEST_F(Packets, ResetHasTheAddressesOfWhatItAnswers)
     EXPECT_EQ(h.len, 0u);
 }
 
-/* Both are the host's side, and each answers under its own name. */
+/* CID 2 and CID 3 are both the host.  Each answers with its own CID. */
 TEST_F(Packets, HostAndParentAreTwoNamesOfOne)
 {
     Guest guest(socket());
@@ -59,7 +59,7 @@ TEST_F(Packets, HostAndParentAreTwoNamesOfOne)
     EXPECT_EQ(b.read(5), "three");
 }
 
-/* Another's name in the source: not a word, not even a reset. */
+/* A wrong source CID: there is no answer, not even a RST. */
 TEST_F(Packets, WrongSourceIsDropped)
 {
     Guest guest(socket());
@@ -152,7 +152,7 @@ TEST_F(Packets, UnaskedResponseResets)
     EXPECT_EQ(guest.receive().header.op, VIRTIO_VSOCK_OP_RST);
 }
 
-/* Two that reset each other's resets would never end. */
+/* If a RST was answered with a RST, this would never end. */
 TEST_F(Packets, ResetIsNotAnswered)
 {
     Guest guest(socket());
@@ -223,7 +223,7 @@ TEST_F(Packets, TooShortForAHeader)
     EXPECT_EQ(socket.read(1), "x");
 }
 
-/* A chain is a stream of bytes: nothing hangs on where it is cut. */
+/* A chain is a stream of bytes: the sizes of its descriptors do not matter. */
 class Layout : public Conformance,
                public testing::WithParamInterface<bool /* indirect */> {
 protected:
@@ -317,7 +317,7 @@ TEST_P(Layout, ReceiveBuffersOfAnyShape)
     }
 }
 
-/* There is room for what has no payload, and data waits for ever. */
+/* Such buffers can hold packets without payload, but data waits for ever. */
 TEST_P(Layout, ReceiveBuffersForHeadersOnly)
 {
     Guest::Options o = options();
@@ -335,7 +335,7 @@ TEST_P(Layout, ReceiveBuffersForHeadersOnly)
     EXPECT_TRUE(socket.at_end());
 }
 
-/* Buffers that lie across the border of two memory regions */
+/* Buffers that cross the boundary of two memory regions */
 TEST_F(Packets, BuffersAcrossRegions)
 {
     Guest::Options o;

@@ -1,5 +1,5 @@
 /*
- * Whom a back end tells of what, and how often: notifications of the queues
+ * Conformance: notifications of the queues
  *
  * Format: virtio 1.2, 2.7.7 and 2.7.10.
  *
@@ -33,7 +33,7 @@ protected:
             usleep(1000);
         }
     }
-    /* The guest wants to know when one more than `index` is used. */
+    /* The guest wants a notification when the used index exceeds `index`. */
     static void want_to_know(Queue &queue, uint16_t index)
     {
         std::atomic_ref<uint16_t>(queue.avail_ring()->ring[queue.size()])
@@ -63,7 +63,7 @@ TEST_F(Notifications, EventIndexIsHonoured)
 
         want_to_know(rx, start + 4);
         feed(host_socket, rx);
-        calls(rx);      /* a call for what came before is over by now */
+        calls(rx);      /* those for earlier packets have arrived */
         for (int i = 1; i < 4; i++) {
             feed(host_socket, rx);
         }
@@ -99,7 +99,7 @@ TEST_F(Notifications, FlagIsHonoured)
     EXPECT_TRUE(wait_readable(rx.call_fd(), max_wait));
 }
 
-/* Packets that are sent at once are used at once, with one notification. */
+/* Packets that are sent together are used together, with one notification. */
 TEST_F(Notifications, OfABatchThereAreFew)
 {
     constexpr unsigned count = 100;
@@ -134,8 +134,8 @@ TEST_F(Notifications, OfABatchThereAreFew)
 }
 
 /*
- * While it is busy it needs no kicks, and asks for them before it sleeps:
- * packets that are sent only with such kicks as it wants all arrive.
+ * While the back end is busy it needs no kicks, and it enables them before it
+ * sleeps.  The guest kicks only when they are enabled, and all packets arrive.
  */
 TEST_F(Notifications, NoKickIsMissed)
 {

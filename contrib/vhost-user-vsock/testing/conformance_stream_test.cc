@@ -1,5 +1,5 @@
 /*
- * Conformance: the life of streams, their credit, and the host's side of them
+ * Conformance: streams, their credit, and the host's end of them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@ namespace {
 constexpr uint32_t both = VIRTIO_VSOCK_SHUTDOWN_RCV |
                           VIRTIO_VSOCK_SHUTDOWN_SEND;
 
-/* Something that lasts as long as a test's other end is at work */
+/* A thread for the other end of a test's connection */
 using Work = std::future<void>;
 
 Work write_in_background(HostSocket &socket, const std::string &data)
@@ -60,7 +60,7 @@ TEST_F(Credit, WithoutItNothingIsSent)
     EXPECT_EQ(flow.read(6), "abcdef");
 }
 
-/* Flow fails if more comes than it has given credit for. */
+/* Flow fails if it receives more than its credit allows. */
 TEST_F(Credit, IsNeverExceeded)
 {
     for (uint32_t limit : {1u, 2u, 100u, 3000u, 65536u, 1u << 20}) {
@@ -78,8 +78,8 @@ TEST_F(Credit, IsNeverExceeded)
     }
 }
 
-/* The guest may lower its limit: what is over it already is not held against
- * the back end, but nothing is added. */
+/* The guest may lower its buf_alloc: the back end may have sent more than that
+ * before, but then it must not send more. */
 TEST_F(Credit, CanBeLowered)
 {
     Guest guest(socket());
@@ -107,7 +107,7 @@ TEST_F(Credit, CanBeLowered)
     EXPECT_EQ(text, "0123456789");
 }
 
-/* The host does not read: the back end keeps a bounded amount. */
+/* The host does not read: the back end buffers a limited amount. */
 TEST_F(Credit, IsBoundedForTheGuest)
 {
     Guest guest(socket());
@@ -124,7 +124,7 @@ TEST_F(Credit, IsBoundedForTheGuest)
         flow.barrier();
     }
 
-    /* The news of room comes unasked once the host reads. */
+    /* When the host reads, CREDIT_UPDATE is sent without a request. */
     Work writing = std::async(std::launch::async, [&, &f = flow] {
         f.write(std::string_view(data).substr(sent));
     });
@@ -138,7 +138,7 @@ TEST_F(Credit, OverrunResets)
     auto [quiet, quiet_host] = open(guest, 999, 49);
     auto [flow, socket] = open(guest);
 
-    /* More than any socket may have taken meanwhile without telling */
+    /* More than any socket can buffer without a CREDIT_UPDATE */
     flow.overrun(8u << 20);
     flow.expect(VIRTIO_VSOCK_OP_RST);
     quiet.write("x");
@@ -193,7 +193,7 @@ TEST_F(Credit, WrapsFromTheGuest)
         flow.sent += size;
         sent += size;
     }
-    flow.write("the end");      /* goes where the count has begun anew */
+    flow.write("the end");      /* is sent after the count has wrapped */
     reading.get();
     EXPECT_EQ(got, total + 7 - socket.read(total + 7 - got).size());
 }
@@ -284,7 +284,7 @@ TEST_F(Streams, SendingAfterItsHalfIsClosedResets)
     flow.expect(VIRTIO_VSOCK_OP_RST);
 }
 
-/* The guest reads no more: what the host still writes goes nowhere. */
+/* The guest has shut down receiving: the host's data is discarded. */
 TEST_F(Streams, GuestEndsReceiving)
 {
     Guest guest(socket());
@@ -327,14 +327,14 @@ TEST_F(Streams, ShutdownOfBothIsFlushedThenReset)
         EXPECT_EQ(socket.read(data.size()), data);
         EXPECT_TRUE(socket.at_end());
 
-        /* The connection is forgotten: its ports can be used again. */
+        /* The connection is removed: its ports can be used again. */
         auto [again, again_host] = open(guest);
         again.write("x");
         EXPECT_EQ(again_host.read(1), "x");
     }
 }
 
-/* The host does not take what the guest has left: this ends by itself. */
+/* The host does not read the guest's last data: the connection times out. */
 TEST_F(Streams, ShutdownThatIsNotFlushedEnds)
 {
     Guest guest(socket());
@@ -359,7 +359,7 @@ TEST_F(Streams, ResetInMidStream)
         try {
             s.write(data);
         } catch (std::runtime_error &) {
-            /* as it should be */
+            /* as expected */
         }
     });
 
@@ -386,7 +386,7 @@ TEST_F(Streams, HostClosesFirst)
     flow.expect(VIRTIO_VSOCK_OP_RST);
 }
 
-/* It closes without having read: for the guest that is a reset. */
+/* The program closes without reading: the guest gets a RST. */
 TEST_F(Streams, HostClosesUnread)
 {
     Guest guest(socket());
@@ -417,7 +417,7 @@ TEST_F(Streams, WritingToAHostThatIsGoneResets)
     flow.expect(VIRTIO_VSOCK_OP_RST);
 }
 
-/* A stream that never ends leaves room for a word of another's. */
+/* A stream that never ends does not block the packets of another one. */
 TEST_F(Streams, BusyOneDoesNotStarveAQuietOne)
 {
     Guest guest(socket());
@@ -458,7 +458,7 @@ TEST_F(Streams, BusyOneDoesNotStarveAQuietOne)
     writing.get();
 }
 
-/* Of many that have a lot to say, each has its turn before one has two. */
+/* With many busy connections, each has a turn before one has a second. */
 TEST_F(Streams, ManyBusyOnesTakeTurns)
 {
     constexpr uint32_t busy = 50;
@@ -492,7 +492,7 @@ TEST_F(Streams, ManyBusyOnesTakeTurns)
     EXPECT_LT(packets, bound);
 }
 
-/* Who does not read holds up its own connection, and no other. */
+/* A program that does not read blocks only its own connection. */
 TEST_F(Streams, OnesThatStandStillHoldUpNoOther)
 {
     Guest guest(socket());
@@ -501,7 +501,7 @@ TEST_F(Streams, OnesThatStandStillHoldUpNoOther)
     Flow closed(guest, host, 52, 3000);
     const std::string data = pattern(1 << 20);
 
-    closed.buf_alloc = 1000;        /* and no more, ever */
+    closed.buf_alloc = 1000;        /* and never more */
     ASSERT_TRUE(closed.connect());
     HostSocket eager_host = listening.accept();
     eager_host.write(data.substr(0, 100000));
@@ -510,7 +510,7 @@ TEST_F(Streams, OnesThatStandStillHoldUpNoOther)
         h.len = std::min(unread.credit(), largest_packet);
         guest.send(h, std::string(h.len, 'x'));
         unread.sent += h.len;
-        /* What was not sent to the host by now will not be. */
+        /* Data that was not written to the host by now will not be written. */
         unread.barrier();
     }
 
@@ -527,7 +527,7 @@ TEST_F(Streams, OnesThatStandStillHoldUpNoOther)
     EXPECT_EQ(closed.read(1000), data.substr(0, 1000));
 }
 
-/* Each of them is answered, whatever the answer. */
+/* Each of them gets an answer of some kind. */
 TEST_F(Streams, FloodOfConnects)
 {
     constexpr uint32_t flood = 20000;
@@ -592,7 +592,7 @@ protected:
     }
 };
 
-/* All are connected, as the program accepts one after the other. */
+/* The program accepts one after the other, so all are connected. */
 TEST_P(FullBacklog, Waits)
 {
     constexpr uint32_t count = 50;
@@ -620,7 +620,7 @@ TEST_P(FullBacklog, Waits)
     }
 }
 
-/* Nobody accepts: those that are not in the backlog end, others go on. */
+/* No program accepts: connections outside of the backlog time out. */
 TEST_P(FullBacklog, Ends)
 {
     Guest guest(socket());
@@ -696,7 +696,7 @@ TEST_F(FromHost, CommandInPiecesAndInAnyCase)
     }
 }
 
-/* Data right behind the command is the guest's, and none of it is lost. */
+/* The guest gets all data that follows the command. */
 TEST_F(FromHost, CommandWithDataBehindIt)
 {
     Guest guest(socket());
@@ -735,7 +735,7 @@ TEST_F(FromHost, BadCommandsAreClosedWithoutAWord)
     EXPECT_TRUE(guest.arrived().empty());
 }
 
-/* What begins a command and goes away is forgotten. */
+/* A program that closes in the middle of its command is removed. */
 TEST_F(FromHost, HalfACommand)
 {
     Guest guest(socket());
@@ -760,7 +760,7 @@ TEST_F(FromHost, HalfACommand)
     EXPECT_LE(back_end_->descriptors(), before);
 }
 
-/* A connection without a command in time is closed; others go on. */
+/* A connection without a command is closed after the time-out. */
 TEST_F(FromHost, NoCommand)
 {
     Guest guest(socket());
@@ -795,7 +795,7 @@ TEST_F(FromHost, RefusedIsClosedWithoutAWord)
     EXPECT_TRUE(socket.at_end());
 }
 
-/* A guest that does not answer: both ends learn that it came to nothing. */
+/* The guest does not answer: both ends are closed. */
 TEST_F(FromHost, UnansweredEnds)
 {
     Guest guest(socket());
@@ -807,7 +807,7 @@ TEST_F(FromHost, UnansweredEnds)
     EXPECT_TRUE(socket.at_end());
     flow.expect(VIRTIO_VSOCK_OP_RST);
 
-    /* An answer that comes too late is for nothing. */
+    /* An answer after the time-out is ignored. */
     flow.send(VIRTIO_VSOCK_OP_RESPONSE);
     flow.expect(VIRTIO_VSOCK_OP_RST);
     expect_works(guest);
@@ -828,7 +828,7 @@ TEST_F(FromHost, GoneBeforeTheAnswer)
     expect_works(guest);
 }
 
-/* Credit that comes before the connection does gives no right to send. */
+/* With credit but before RESPONSE, the back end must not send. */
 TEST_F(FromHost, DataBeforeTheAnswerResets)
 {
     Guest guest(socket());
@@ -866,7 +866,7 @@ TEST_F(FromHost, SocketsAreTheOwnersAlone)
     }
 }
 
-/* What is written right after connect(), or right before close(), comes. */
+/* Data arrives if written right after connect(), or right before close(). */
 class FirstBytes : public Conformance,
                    public testing::WithParamInterface<uint16_t> {
 protected:
@@ -881,7 +881,7 @@ protected:
     {
         return messages() ? flow.read_message() : flow.read(size);
     }
-    /* What is left for a host program, and whether it ends without an error */
+    /* Read the rest of a host program's data; does it end without an error? */
     static std::string rest(HostSocket &socket)
     {
         std::string all;
@@ -899,7 +899,7 @@ INSTANTIATE_TEST_SUITE_P(, FirstBytes,
                          testing::Values(VIRTIO_VSOCK_TYPE_STREAM,
                                          VIRTIO_VSOCK_TYPE_SEQPACKET));
 
-/* The guest does not wait for the program to accept, and closes at once. */
+/* The guest closes before the program has accepted. */
 TEST_P(FirstBytes, OfTheGuest)
 {
     Guest guest(socket());
@@ -917,7 +917,7 @@ TEST_P(FirstBytes, OfTheGuest)
     }
 }
 
-/* The same, where the guest has not read what the program wrote. */
+/* The same, and the guest has not read the program's data. */
 TEST_P(FirstBytes, OfTheGuestWithUnreadData)
 {
     Guest guest(socket());
@@ -958,7 +958,7 @@ TEST_P(FirstBytes, OfTheHost)
     }
 }
 
-/* The same, and it has not read what the guest wrote, which writes on. */
+/* The same, but it has not read the guest's data, and the guest still sends. */
 TEST_P(FirstBytes, OfTheHostWithUnreadData)
 {
     for (bool writes_on : {false, true}) {
@@ -985,7 +985,7 @@ TEST_P(FirstBytes, OfTheHostWithUnreadData)
     }
 }
 
-/* Before it has read "OK", the program writes, and may close. */
+/* The program writes, and may close, before it has read "OK". */
 TEST_F(FromHost, FirstBytesBeforeOk)
 {
     const std::string data = pattern(50000);

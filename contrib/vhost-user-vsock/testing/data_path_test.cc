@@ -1,11 +1,11 @@
 /*
- * What a packet costs: no allocation of ours, few system calls
+ * The cost of a packet: no allocation in our code, few system calls
  *
- * A device runs in a thread of its own, with a guest and host programs in
- * front of and behind it.  What its thread allocates is counted, by malloc()
- * of this program's own, which operator new calls too; and its system calls
- * for sockets.  The elements that vu_queue_pop() allocates are not counted:
- * libvhost-user has no way to do without.
+ * A device runs in its own thread, between a test's guest and host programs.
+ * This program replaces malloc(), which operator new also calls, to count the
+ * allocations of that thread.  It also counts its system calls for sockets.
+ * The elements that vu_queue_pop() allocates are not counted, because
+ * libvhost-user cannot avoid them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -136,7 +136,7 @@ protected:
     {
         return directory_ / ("vsock16_" + std::to_string(p));
     }
-    /* What `work` costs, when it has been done often */
+    /* The cost of `work`, after it was done many times */
     template <typename Work> void expect_free(const Work &work)
     {
         for (int i = 0; i < 20; i++) {
@@ -177,7 +177,7 @@ protected:
     std::vector<std::thread> threads_;
 };
 
-/* That the counters count: to connect allocates. */
+/* Check that the counters work: connecting allocates memory. */
 TEST_F(DataPath, ConnectingAllocates)
 {
     Guest guest(vhost());
@@ -235,9 +235,9 @@ TEST_F(DataPath, SplitPackets)
 }
 
 /*
- * A message costs two system calls at most, and no memory.  That is where the
- * guest sends it in one packet, and has buffers for all of it: of one in
- * several packets, and of one for which buffers are missing, a copy is kept.
+ * A message costs at most two system calls, and no memory.  This is so if the
+ * guest sends it in one packet, and has buffers for all of it.  The daemon
+ * copies other messages.
  */
 TEST_F(DataPath, Messages)
 {
@@ -258,7 +258,7 @@ TEST_F(DataPath, Messages)
         });
         EXPECT_LE(calls, size_t(rounds)) << size;   /* one to send */
 
-        /* All at once, so that few find the socket empty */
+        /* All together, so that few reads find the socket empty */
         expect_free([&] {
             for (int i = 0; i < 3; i++) {
                 program.write(data);
@@ -267,8 +267,8 @@ TEST_F(DataPath, Messages)
                 ASSERT_EQ(flow.read_message().size(), size);
             }
         });
-        /* To look and to receive; and each time to find it empty, of which an
-         * event that comes in between makes one more */
+        /* One call to peek and one to receive; and each time one that finds the
+         * socket empty, plus one more if an event comes meanwhile */
         EXPECT_LE(calls, size_t(rounds * (3 * 2 + 3 + 3))) << size;
     }
 }

@@ -1,5 +1,5 @@
 /*
- * For tests: a guest's receive buffers, and the packets in them
+ * Receive buffers of a guest for tests, and the packets in them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

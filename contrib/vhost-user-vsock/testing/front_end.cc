@@ -1,5 +1,5 @@
 /*
- * A vhost-user front end for tests: plays QEMU and a guest's virtqueues
+ * A vhost-user front end for tests, in place of QEMU and a guest's driver
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -35,7 +35,7 @@ constexpr size_t page = 4096;
     fail(what + ": " + std::generic_category().message(errno));
 }
 
-/* Rings are shared with another process: each access is a whole one. */
+/* Rings are shared with another process, so each access is atomic. */
 uint16_t load(uint16_t *p)
 {
     return std::atomic_ref(*p).load(std::memory_order_acquire);

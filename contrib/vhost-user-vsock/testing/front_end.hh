@@ -1,14 +1,14 @@
 /*
- * A vhost-user front end for tests: plays QEMU and a guest's virtqueues
+ * A vhost-user front end for tests, in place of QEMU and a guest's driver
  *
- * Memory is what a guest's RAM is to QEMU: a memfd that the back end maps too.
- * FrontEnd speaks vhost-user with a back end and can send it nonsense.  Queue
- * is the driver's side of a split virtqueue in that memory, honest by itself,
- * with access to its raw parts for tests that are not.
+ * Memory is the guest's RAM: a memfd that the back end maps, too.  FrontEnd is
+ * the vhost-user front end, and can also send invalid messages.  Queue is the
+ * driver's side of a split virtqueue in that memory.  It follows the
+ * specification, and also gives access to the raw ring for tests that do not.
  *
- * Nothing of the back end's own code is used here, so that a mistake there is
- * not made twice.  What goes wrong is thrown as std::runtime_error: a test
- * fails with its text, a benchmark ends with it.
+ * This code shares nothing with the back end, so that a mistake there is not
+ * repeated here.  Errors are thrown as std::runtime_error, whose text a failed
+ * test or benchmark prints.
  *
  * Formats: QEMU, docs/interop/vhost-user.rst; virtio 1.2, 2.7.
  *
@@ -31,15 +31,15 @@ extern "C" {
 
 #include "descriptor.hh"
 
-/* How long anything may take that must happen; machines can be slow. */
+/* The time-out for everything that must happen; machines can be slow. */
 constexpr int max_wait = 30000;     /* ms */
 
 /* Wait until `fd` can be read or is closed; false after `timeout` ms. */
 bool wait_readable(int fd, int timeout);
 
 /*
- * Connect to a Unix socket, as soon as someone listens there: a back end that
- * has just been started may not yet.
+ * Connect to a Unix socket, and wait until a program listens there: a back end
+ * that was just started may not listen yet.
  */
 Descriptor connect_unix(const std::string &path, int type = SOCK_STREAM);
 
@@ -50,14 +50,14 @@ public:
     Memory &operator=(const Memory &) = delete;
     ~Memory();
 
-    /* Guest-physical; never given back.  Zeroed. */
+    /* Allocate guest-physical memory, which is zeroed and never freed. */
     uint64_t allocate(size_t size, size_t align = 64);
 
     template <typename T = uint8_t> T *at(uint64_t address)
     {
         return reinterpret_cast<T *>(base_ + (address - guest_base));
     }
-    /* The address of the same byte in this process: what QEMU sends */
+    /* The address of the same byte in this process, which QEMU sends */
     uint64_t user_address(uint64_t address)
     {
         return reinterpret_cast<uint64_t>(at(address));
@@ -96,16 +96,16 @@ public:
     uint16_t next_head() const { return free_.back(); }
     size_t free() const { return free_.size(); }
 
-    void kick();                    /* if the back end wants to know */
+    void kick();                    /* if the back end wants a kick */
     void force_kick();
 
     struct Used {
         uint16_t head;
         uint32_t length;            /* bytes written */
     };
-    /* The next chain that came back; it is checked to be a fair one. */
+    /* The next used chain, after checks of its index and its length */
     std::optional<Used> take();
-    /* Ask to be called for the next one; true if there is one already. */
+    /* Enable a notification for the next one; true if there is one already. */
     bool arm();
 
     int kick_fd() const { return kick_.get(); }
@@ -120,7 +120,7 @@ public:
     }
     vring_avail *avail_ring() { return memory_->at<vring_avail>(avail); }
     vring_used *used_ring() { return memory_->at<vring_used>(used); }
-    /* Offer whatever begins at descriptor `head`. */
+    /* Make the chain that begins at descriptor `head` available. */
     void offer(uint16_t head);
 
 private:
@@ -145,15 +145,15 @@ public:
     explicit FrontEnd(const std::string &socket);
     FrontEnd(const FrontEnd &) = delete;
     FrontEnd &operator=(const FrontEnd &) = delete;
-    /* Ends when the back end has hung up too: it can take the next one. */
+    /* Returns when the back end has also disconnected, and can accept the next. */
     ~FrontEnd();
 
-    /* Bytes as they are, with descriptors */
+    /* Send raw bytes, with descriptors. */
     void send_raw(const void *data, size_t size,
                   const std::vector<int> &fds = {});
     /* A message with `message.size` bytes of payload */
     void send(const VhostUserMsg &message, const std::vector<int> &fds = {});
-    /* The same, waiting until the back end has done it if it can say so */
+    /* The same, and wait for the back end if it supports REPLY_ACK */
     void request(VhostUserMsg message, const std::vector<int> &fds = {});
     VhostUserMsg receive();
 
@@ -162,7 +162,7 @@ public:
              const std::vector<int> &fds = {});
     void set_queue(VhostUserRequest request, unsigned index, unsigned value);
 
-    /* The steps of QEMU's, in its order */
+    /* The steps of QEMU, in its order */
     uint64_t negotiate(uint64_t wanted);    /* returns the features */
     std::vector<uint8_t> config(uint32_t size);
     /* In `regions` pieces, one after the other */
@@ -170,7 +170,7 @@ public:
     void start(unsigned index, Memory &memory, Queue &queue);
     unsigned stop(unsigned index);          /* returns its last index */
 
-    /* Did the back end hang up? Waits for it. */
+    /* Wait until the back end disconnects.  Returns whether it did. */
     bool closed(int timeout = max_wait);
     int fd() const { return socket_.get(); }
 

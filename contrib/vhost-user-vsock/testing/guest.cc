@@ -105,7 +105,7 @@ bool Guest::can_send()
     return tx_.free() > 0;
 }
 
-/* What arrives meanwhile is taken: a back end may not go on without. */
+/* Receive meanwhile: the back end may wait for free receive buffers. */
 void Guest::wait_for_room(size_t descriptors)
 {
     if (options_.indirect) {
@@ -137,7 +137,7 @@ void Guest::send(const Header &header, std::string_view payload,
         fail("a packet is too large");
     }
     wait_for_room(layout.size() + 1);
-    /* From here on nothing is taken back: the next head stays what it is. */
+    /* From here on no chain is reclaimed, so the next head does not change. */
     uint64_t address = tx_buffer_[tx_.next_head()];
     memcpy(memory_.at(address), &header, vsock_header);
     memcpy(memory_.at(address + vsock_header), payload.data(), payload.size());
@@ -263,7 +263,7 @@ Header Flow::header(uint16_t op, uint32_t flags)
     h.flags = flags;
     h.buf_alloc = buf_alloc;
     h.fwd_cnt = last_fwd_cnt = fwd_cnt;
-    /* What was once given is not taken back. */
+    /* Credit is never withdrawn. */
     if (static_cast<int32_t>(fwd_cnt + buf_alloc - limit_) > 0) {
         limit_ = fwd_cnt + buf_alloc;
     }
@@ -429,7 +429,7 @@ void Flow::overrun(uint32_t beyond)
     }
 }
 
-/* Credit is given back as Linux does it: before the other end runs out. */
+/* Send credit as Linux does: before the other end has used it up. */
 bool Flow::consume(uint32_t size)
 {
     fwd_cnt += size;

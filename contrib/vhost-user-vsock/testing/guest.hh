@@ -1,10 +1,10 @@
 /*
  * A guest for tests: a vsock driver, and its ends of streams
  *
- * Guest posts receive buffers, sends packets in whatever layout a test wants,
- * and hands out what arrives.  Flow is the guest's end of one connection: it
- * keeps the credit of both ways as a proper driver does, and fails if the back
- * end exceeds what it was given.
+ * Guest posts receive buffers, sends packets with any layout of descriptors,
+ * and returns the packets that arrive.  Flow is the guest's end of one
+ * connection: it handles the credit of both directions as a correct driver
+ * does, and fails if the back end sends more than its credit.
  *
  * Format: virtio 1.2, 5.10.6.
  *
@@ -72,32 +72,32 @@ public:
      */
     void send(const Header &header, std::string_view payload = {},
               const std::vector<uint32_t> &layout = {});
-    /* The same, with payload that is whatever lies in memory: no copying */
+    /* The same, without copying: the payload is the current memory content. */
     void send_filler(const Header &header);
     /* Is there room for a packet? If not, wait(). */
     bool can_send();
     void send_chain(const std::vector<Segment> &chain);
 
-    /* Give each packet that has arrived to `take`; how many these were. */
+    /* Pass each received packet to `take`.  Returns their number. */
     using Take = std::function<void(const Header &, std::string_view)>;
     size_t poll(const Take &take);
-    /* Until poll() or can_send() have something, or `timeout` ms */
+    /* Wait until poll() or can_send() succeeds, at most `timeout` ms. */
     bool wait(int timeout = max_wait);
 
     /*
-     * The first packet that `wanted` likes, of those that have arrived and
-     * were not taken; fails after `timeout` ms, or if the device has stopped.
+     * The first packet that `wanted` accepts.  Other packets are kept.  Fails
+     * after `timeout` ms, or if the device has stopped.
      */
     using Wanted = std::function<bool(const Packet &)>;
     Packet find(const Wanted &wanted, int timeout = max_wait);
-    /* The next packet, of whatever connection */
+    /* The next packet, of any connection */
     Packet receive();
-    /* What has arrived and was not taken */
+    /* The kept packets */
     const std::deque<Packet> &arrived();
-    /* Has the back end given up this guest? */
+    /* Has the back end disconnected this guest? */
     bool stopped() { return front_end_.closed(); }
 
-    /* Begin anew with empty rings, as a guest that reboots does. */
+    /* Start again with empty rings, as a guest that reboots does. */
     void restart();
 
     /* Post more receive buffers of the same layout. */
@@ -135,7 +135,7 @@ public:
     /* Accept the connection that the host asks for with `request`. */
     static Flow accept(Guest &guest, const Packet &request);
 
-    /* A header of this connection's, which tells the credit */
+    /* A header of this connection, with the current credit */
     Header header(uint16_t op, uint32_t flags = 0);
     void send(uint16_t op, uint32_t flags = 0);
 
@@ -143,28 +143,28 @@ public:
     void write(std::string_view data, size_t piece = largest_packet);
     /* Send at least `beyond` bytes more than the other end's whole buffer. */
     void overrun(uint32_t beyond);
-    /* Exactly `size` bytes, giving credit back as they come */
+    /* Receive exactly `size` bytes, and send credit for them. */
     std::string read(size_t size);
 
-    /* A message of SEQPACKET, in as many packets as credit makes of it */
+    /* Send a message of SEQPACKET, in as many packets as the credit needs. */
     void write_message(std::string_view data);
-    /* One whole message; credit is given back when all of it is there */
+    /* Receive one whole message, and then send credit for it. */
     std::string read_message();
 
     /*
-     * The next packet of this connection, with its credit taken; those of
-     * others are kept for them.
+     * The next packet of this connection; reads the credit in its header.
+     * Packets of other connections are kept.
      */
     Packet next();
-    /* The same, which must be of this operation; updates are skipped. */
+    /* The same, but it must have this operation; skips CREDIT_UPDATE. */
     Packet expect(uint16_t op);
-    /* Everything sent before is done: a question is answered. */
+    /* Wait until the back end has handled all packets: it answers a request. */
     void barrier();
 
     /* Bytes that may be sent */
     uint32_t credit() const;
 
-    /* Take the credit in a header, for callers of Guest::poll() */
+    /* Read the credit in a header, for callers of Guest::poll() */
     void account(const Header &header);
     /* Count consumed payload; true if a CREDIT_UPDATE should be sent. */
     bool consume(uint32_t size);

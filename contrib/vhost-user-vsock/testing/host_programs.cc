@@ -66,7 +66,7 @@ BackEnd::BackEnd(const std::string &program,
         fail("fork");
     }
     if (pid_ == 0) {
-        /* Not even a test that crashes leaves it behind. */
+        /* The back end ends even if the test crashes. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         rlimit limit;
         getrlimit(RLIMIT_NOFILE, &limit);

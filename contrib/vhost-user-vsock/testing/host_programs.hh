@@ -44,7 +44,7 @@ private:
     int status_ = 0;
 };
 
-/* As many open descriptors as the system lets this process have */
+/* Raise the limit of open descriptors to the hard limit. */
 void raise_descriptor_limit();
 
 /* A host program's end of a connection.  Calls block, up to `max_wait`. */
@@ -56,7 +56,7 @@ public:
 
     void write(std::string_view data);
     std::string read(size_t size);
-    /* A message of up to `size` bytes */
+    /* Receive a message of up to `size` bytes. */
     std::string read_message(size_t size);
     std::string read_line();            /* without its end */
     /* Wait for the end; a reset is an end too.  False if data comes. */

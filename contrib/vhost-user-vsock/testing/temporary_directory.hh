@@ -1,5 +1,5 @@
 /*
- * A directory for tests, which is removed with all that is in it
+ * A temporary directory for tests, which is removed with its content
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
