@@ -13,8 +13,8 @@
 #include <system_error>
 
 /*
- * The number in `text`, which has to be from `min` to `max`.  There can be
- * zeros in front, but no sign, no space and nothing after the digits.
+ * The number in `text`, which must be from `min` to `max`.  Leading zeros are
+ * allowed; a sign, spaces and text after the digits are not.
  */
 inline std::optional<uint64_t> parse_decimal(std::string_view text,
                                              uint64_t min, uint64_t max)

@@ -27,7 +27,7 @@ constexpr uint64_t execute = 1 << 0, write_file = 1 << 1, read_file = 1 << 2,
 
 constexpr uint64_t reading = execute | read_file | read_directory;
 constexpr uint64_t writing = read_file | write_file | truncate_file;
-/* What a rule for something that is no directory may have */
+/* The rights that a rule for a file may have */
 constexpr uint64_t of_files = execute | write_file | read_file | truncate_file |
     ioctl_device;
 
@@ -48,7 +48,7 @@ struct __attribute__((packed)) PathBeneathAttr {
     int32_t parent_fd;
 };
 
-/* How many rights to files each version of the interface knows, from 1 */
+/* The number of file rights in each version of the interface, from 1 */
 constexpr int rights_of_version[] = {13, 14, 15, 15, 16};
 constexpr int version_with_tcp = 4, version_with_scopes = 6;
 

@@ -1,9 +1,10 @@
 /*
  * Landlock: which files a process and its children can reach
  *
- * A process gives rights up for itself and for what it starts, without
- * privileges.  A right that the kernel's version of Landlock does not know
- * stays.  Connecting to a Unix socket that has a path is not restricted.
+ * A process restricts itself and the programs that it starts, without
+ * privileges.  If the kernel's version of Landlock does not know a right, this
+ * right is not restricted.  Connecting to a Unix socket with a path is never
+ * restricted.
  *
  * Linux, Documentation/userspace-api/landlock.rst
  *
@@ -29,8 +30,8 @@ public:
     Landlock &operator=(const Landlock &) = delete;
     ~Landlock();
 
-    /* These allow a file, or a directory with all below it.  A path that is
-     * not there is left out. */
+    /* These allow a file, or a directory with all files below it.  A path that
+     * does not exist is ignored. */
     void allow_read(const std::string &path);       /* and to execute */
     void allow_write(const std::string &path);      /* and to read */
     void allow_device(const std::string &path);     /* and its ioctls */
@@ -38,10 +39,10 @@ public:
     void allow_sockets_in(const std::string &path);
 
     /*
-     * Put the rules in force for this thread and all that it starts: called
-     * before there are other threads.  No program gets privileges from its
-     * mode after that (no_new_privs).  False, with errno set, if the kernel
-     * refuses; ENOSYS or EOPNOTSUPP if it has no Landlock.
+     * Apply the rules to this thread and to all that it starts.  Call this
+     * before starting other threads.  Afterwards, no set-uid program gets
+     * privileges (no_new_privs).  Returns false, with errno set, on failure:
+     * ENOSYS or EOPNOTSUPP if the kernel has no Landlock.
      */
     bool enforce();
 

@@ -54,7 +54,7 @@ inline ssize_t receive_with_descriptor(int socket, void *data, size_t size,
         message.msg_iov = &iov;
         message.msg_iovlen = 1;
         message.msg_control = control;
-        /* CMSG_SPACE() has room for a second one, which nobody would close. */
+        /* CMSG_SPACE() has room for a second descriptor, which would leak. */
         message.msg_controllen = CMSG_LEN(sizeof(int));
         n = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);

@@ -79,7 +79,7 @@ TEST_F(PassingTest, NoMoreThanOneIsTaken)
 
 TEST_F(PassingTest, Failures)
 {
-    EXPECT_EQ(receive(&passed), "failed");      /* nothing has come */
+    EXPECT_EQ(receive(&passed), "failed");      /* nothing was received */
     EXPECT_EQ(errno, EAGAIN);
     a.reset();
     EXPECT_EQ(receive(&passed), "");

@@ -1,5 +1,5 @@
 /*
- * The name of a Unix socket that stands for one end of a vsock connection
+ * The name of a Unix socket that is one end of a vsock connection
  *
  * A program that accepts a connection on a Unix socket can ask for the name of
  * the other end, with getpeername().  vhost-user-vsock gives its end a name in

@@ -1,8 +1,8 @@
 /*
  * qemu-nitro-cli: enclaves without EC2
  *
- * Results are JSON on stdout, in the form of AWS's nitro-cli; what goes wrong
- * is two lines on stderr, what and what to do, and the error's number is the
+ * Results are JSON on stdout, in the form of AWS's nitro-cli.  An error is two
+ * lines on stderr: the reason, and what to do.  The number of the error is the
  * exit status.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -29,8 +29,8 @@ const Command commands[] = {
     {"describe-enclaves", "list the enclaves", describe_enclaves_command},
     {"console", "show an enclave's console", console_command},
     {"terminate-enclave", "end an enclave", terminate_enclave_command},
-    {"describe-eif", "tell what an image is", describe_eif_command},
-    {"explain", "tell what an error's number means", explain_command},
+    {"describe-eif", "describe an image", describe_eif_command},
+    {"explain", "describe the number of an error", explain_command},
     {"parent", "run a program of the parent instance", parent_command},
     {"pcr", "measure a certificate or a file", pcr_command},
     {"sign-eif", "sign an image", sign_eif_command},
@@ -54,7 +54,7 @@ const Command *find_command(const std::string &name)
     return found == std::end(commands) ? nullptr : found;
 }
 
-/* "help" and perhaps a command's name */
+/* "help", with or without a command's name */
 void run_help(int argc, char **argv)
 {
     static char option[] = "--help";

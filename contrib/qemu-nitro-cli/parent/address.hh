@@ -31,15 +31,15 @@ constexpr bool is_parent(uint32_t cid)
 }
 
 /*
- * Read the address that a system call was given.  0, or the error of Linux that
- * the call ends with; EAFNOSUPPORT if the address is of another family.
+ * Read the address in the argument of a system call.  Returns 0, or the errno
+ * that the call returns; EAFNOSUPPORT if the address is of another family.
  */
 int read_address(const Target &target, uint64_t address, uint64_t size,
                  VsockAddress *result);
 
 /*
- * Write an address where accept() or getsockname() want it: cut to the room
- * that `*size` says; its whole size is then stored there.  0 or an error.
+ * Write an address to the buffer of accept() or getsockname(), truncated to
+ * `*size` bytes, and store its whole size there.  Returns 0 or an errno.
  */
 int write_address(const Target &target, uint64_t address, uint64_t size,
                   const VsockAddress &value);

@@ -1,5 +1,5 @@
 /*
- * What the system calls of AF_VSOCK sockets do
+ * The system calls of AF_VSOCK sockets
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -111,7 +111,7 @@ bool closes_on_exec(pid_t thread, int fd)
     return false;
 }
 
-/* What the program may have set before it connects */
+/* Copy the options that the program may have set before it connects. */
 void copy_settings(const Descriptor &from, const Descriptor &to)
 {
     for (int name : {SO_SNDTIMEO, SO_RCVTIMEO}) {
@@ -127,7 +127,7 @@ void copy_settings(const Descriptor &from, const Descriptor &to)
     fcntl(to.get(), F_SETFL, fcntl(from.get(), F_GETFL));
 }
 
-/* Write the value of an option where getsockopt() wants it, cut to the room. */
+/* Write an option's value to getsockopt()'s buffer, truncated to its size. */
 int write_option(const Target &target, const Call &call, const void *value,
                  size_t size, bool whole)
 {
@@ -161,7 +161,7 @@ Calls::Calls(Notifications &notifications, Registry &registry)
 
 void Calls::handle(const Call &call)
 {
-    /* A thread has one call at a time: what it waited for, it does no more. */
+    /* A thread has one call at a time, so its earlier call has ended. */
     std::erase_if(accepting_, [&call](const Accepting &a) {
         return a.call.thread == call.thread;
     });
@@ -190,7 +190,7 @@ void Calls::handle(const Call &call)
     }
 }
 
-/* The socket that the call's first argument is, if it is one of ours */
+/* The socket of the call's first argument, if it is in the table */
 Calls::Subject Calls::subject(const Call &call)
 {
     Subject s;
@@ -209,7 +209,7 @@ Calls::Subject Calls::subject(const Call &call)
     return s;
 }
 
-/* A socket that accept() returned without coming here is known by its names. */
+/* accept() returns some sockets without a notification: use their names. */
 VsockSocket *Calls::adopt(const Descriptor &socket)
 {
     std::optional<std::string> own = own_name(socket);
@@ -426,8 +426,8 @@ Calls::Attempt Calls::attempt_of(uint64_t cookie)
 }
 
 /*
- * The program may have seen that its socket is connected, or not, before this
- * process has heard it from the back end.
+ * The program may see the result of connecting at its socket before this
+ * process has received it from the back end.
  */
 void Calls::settle(uint64_t cookie)
 {
@@ -611,7 +611,7 @@ int Calls::get_socket_option(const Call &call, Subject *s)
     if (!s->entry->error) {
         return -1;
     }
-    /* What the Unix socket has is the same error, by another name. */
+    /* The Unix socket has the same error with another number. */
     option_of<int>(s->socket, SO_ERROR);
     int error = std::exchange(s->entry->error, 0);
     return write_option(target, call, &error, sizeof(error), false);
@@ -652,7 +652,7 @@ void Calls::set_option(const Call &call)
     notifications_.answer(call, set_vsock_option(call, s.entry));
 }
 
-/* The sizes are kept, but it is the Unix socket whose buffers count. */
+/* Store the sizes, but the Unix socket's buffers are used. */
 int Calls::set_vsock_option(const Call &call, VsockSocket *entry)
 {
     Target target(call.thread);

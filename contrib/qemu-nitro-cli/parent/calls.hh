@@ -1,5 +1,5 @@
 /*
- * What the system calls of AF_VSOCK sockets do
+ * The system calls of AF_VSOCK sockets
  *
  * The program's AF_VSOCK socket is really a Unix socket, from socket() on, so
  * that the program can read, write, poll, duplicate and pass it on without this

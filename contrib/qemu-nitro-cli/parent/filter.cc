@@ -1,5 +1,5 @@
 /*
- * Which system calls of the program come to the supervisor
+ * The filter that passes system calls of the program to the supervisor
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * Which system calls of the program come to the supervisor
+ * The filter that passes system calls of the program to the supervisor
  *
  * Only those that may be about an AF_VSOCK socket.  A filter sees the
  * arguments, but neither what a descriptor is nor what a pointer points to.  So

@@ -36,7 +36,7 @@ const char *const other_ways = "Without it, run-enclave --connect and --listen"
                 other_ways);
 }
 
-/* What the child says of itself; the listener comes along, if there is one. */
+/* A message from the child, with the listener if there is one */
 struct Report {
     int error;
 };
@@ -269,7 +269,7 @@ void end_like(int status)
         int number = WTERMSIG(status);
         sigset_t set;
 
-        /* The program's core is the one of interest. */
+        /* Only the program's core dump is useful. */
         setrlimit(RLIMIT_CORE, &no_core);
         signal(number, SIG_DFL);
         sigemptyset(&set);

@@ -1,5 +1,5 @@
 /*
- * Which port of the parent is whose: a folder of Unix sockets
+ * The ports of the parent: a directory of Unix sockets
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -50,7 +50,7 @@ Descriptor new_socket(int type)
     return Descriptor(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-/* Its socket may be in another network's list: somebody may listen there. */
+/* Its socket may be listed in another network namespace, with a listener. */
 bool answers(const std::string &path)
 {
     Descriptor probe = new_socket(SOCK_STREAM);
@@ -66,7 +66,7 @@ Descriptor listen_at(const std::string &path, int type)
     if (!socket || at_path(::bind, socket, path) ||
         listen(socket.get(), SOMAXCONN)) {
         throw Error(Code::file, path + ": " + error_text(errno),
-                    "Check that sockets can be made in this folder.");
+                    "Check that sockets can be made in this directory.");
     }
     return socket;
 }
@@ -132,8 +132,8 @@ void Registry::end()
 }
 
 /*
- * What other processes have is left.  The files are listed before the sockets:
- * a socket that comes later has no file in the list.
+ * The files of other processes stay.  The files are listed before the sockets,
+ * so a socket that is made meanwhile has no file in the list.
  */
 void Registry::clean_up()
 {
@@ -159,7 +159,7 @@ void Registry::clean_up()
             }
         }
     } catch (const Error &) {
-        return;             /* The folder is gone, and they are as well. */
+        return;             /* The directory was removed, with all files. */
     }
 }
 
@@ -225,7 +225,7 @@ int Registry::bind(const Descriptor &socket, VsockAddress *address)
         return address->port == VMADDR_PORT_ANY ? bind_free(socket, address)
             : bind_port(socket, *address);
     } catch (const Error &) {
-        return EADDRNOTAVAIL;       /* Somebody has removed the folder. */
+        return EADDRNOTAVAIL;       /* The directory was removed. */
     }
 }
 

@@ -1,5 +1,5 @@
 /*
- * Which port of the parent is whose: a folder of Unix sockets
+ * The ports of the parent: a directory of Unix sockets
  *
  * A program's AF_VSOCK socket is really a Unix socket.  When the program binds
  * it to a port, the socket is bound to a path in the directory "parent" of the

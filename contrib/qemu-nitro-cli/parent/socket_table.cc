@@ -1,5 +1,5 @@
 /*
- * What the supervisor knows of the program's AF_VSOCK sockets
+ * The table of the program's AF_VSOCK sockets
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

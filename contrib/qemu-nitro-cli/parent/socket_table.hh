@@ -1,5 +1,5 @@
 /*
- * What the supervisor knows of the program's AF_VSOCK sockets
+ * The table of the program's AF_VSOCK sockets
  *
  * A socket is known by its cookie, a number that no other socket has (SO_COOKIE
  * of socket(7)).  So it does not matter which process has it, as which

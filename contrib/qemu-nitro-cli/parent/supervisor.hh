@@ -2,12 +2,12 @@
  * The process beside the program, which answers its AF_VSOCK system calls
  *
  * It is the program's parent process, and the command that the user sees:
- * signals sent to it go to the program, and it ends as the program does.
- * Processes that the program has started are served as long as they run.  If
- * they outlive the program, a process is left behind for them.
+ * signals sent to it go to the program, and it ends as the program does.  It
+ * serves processes that the program has started as long as they run.  If they
+ * outlive the program, the supervisor continues as a process in the background.
  *
  * If the supervisor is killed, their AF_VSOCK calls fail with ENOSYS; open
- * connections go on.
+ * connections stay open.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

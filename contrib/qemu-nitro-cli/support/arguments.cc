@@ -1,5 +1,5 @@
 /*
- * The options of a command, as they were given
+ * The options on a command line
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -91,7 +91,7 @@ std::optional<std::string> Arguments::single(const char *name) const
     }
     if (found->second.size() > 1) {
         throw Error(Code::conflicting_argument, std::string("--") + name
-                    + " is there twice", "Give it once.");
+                    + " is given twice", "Give it once.");
     }
     return found->second[0];
 }

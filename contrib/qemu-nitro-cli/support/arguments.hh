@@ -1,5 +1,5 @@
 /*
- * The options of a command, as they were given
+ * The options on a command line
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,23 +21,23 @@ struct Option {
 class Arguments {
 public:
     /*
-     * Read the words after argv[0], the command's name.  Throws Error for what
-     * is no option of `options`, or lacks its value.
+     * Read the words after argv[0], the command's name.  Throws Error if an
+     * option is not in `options`, or if its value is missing.
      */
     Arguments(int argc, char **argv, const std::vector<Option> &options);
 
-    /* Whether --help is there; then nothing else was looked at. */
+    /* Is --help given?  Then all other words are ignored. */
     bool help() const { return help_; }
 
     bool has(const char *name) const { return values_.contains(name); }
 
-    /* The value of an option that may be there once; throws if it is twice. */
+    /* The value of an option; throws if it is given twice. */
     std::optional<std::string> single(const char *name) const;
 
-    /* The same, for one that must be there and not be empty */
+    /* The same; throws if the option is missing or empty */
     std::string required(const char *name) const;
 
-    /* All values of an option that may be there many times, in order */
+    /* All values of an option that can be repeated, in order */
     std::vector<std::string> all(const char *name) const;
 
 private:
@@ -53,7 +53,7 @@ private:
 uint64_t parse_number(const std::string &option, const std::string &text,
                       uint64_t max);
 
-/* A string in a message: control characters would break its line. */
+/* A string for a message of one line, without control characters */
 std::string shown(std::string text);
 
 #endif

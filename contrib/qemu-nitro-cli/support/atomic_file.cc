@@ -1,5 +1,5 @@
 /*
- * A file that is there as a whole or not at all
+ * A file that is replaced as a whole
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,7 +17,7 @@
 
 namespace {
 
-/* Not made of the file's own name, which may be as long as names can be */
+/* Not derived from the file's own name, which may have the maximum length */
 constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
 constexpr int max_tries = 100;
 
@@ -34,7 +34,7 @@ mode_t current_umask()
 void AtomicFile::fail() const
 {
     throw Error(Code::file, path_ + ": " + error_text(errno),
-                "Check that the folder exists, can be written to and has"
+                "Check that the directory exists, can be written to and has"
                 " room.");
 }
 
@@ -45,7 +45,7 @@ AtomicFile::AtomicFile(const std::string &path) : path_(path)
     if (stat(path.c_str(), &st) == 0) {
         char real[PATH_MAX];
 
-        /* A device's file would be replaced too. */
+        /* A rename would also replace a device's file. */
         if (!S_ISREG(st.st_mode)) {
             throw Error(Code::file, path + ": " + (S_ISDIR(st.st_mode) ?
                         error_text(EISDIR) : "not a regular file"),
@@ -102,8 +102,8 @@ void AtomicFile::write_at(uint64_t position, const void *data, size_t size)
 }
 
 /*
- * Only a file with a name can take another's place.  Somebody else's name, or
- * one that a crash has left, is no obstacle: another is taken.
+ * A rename needs a file with a name.  If a random name exists, for example
+ * after a crash, another one is used.
  */
 void AtomicFile::give_name()
 {
@@ -130,13 +130,13 @@ void AtomicFile::give_name()
     fail();
 }
 
-/* A new name is on the disk once its folder is. */
+/* A new name is on the disk when its directory is. */
 void AtomicFile::flush_folder() const
 {
     Descriptor folder_file(open(folder().c_str(), O_RDONLY | O_DIRECTORY |
                                 O_CLOEXEC));
 
-    /* Not every folder can be read, nor flushed on every file system. */
+    /* Not every directory is readable, nor can all file systems sync it. */
     if (folder_file && fsync(folder_file.get()) && errno != EINVAL &&
         errno != ENOTSUP) {
         fail();
@@ -146,7 +146,7 @@ void AtomicFile::flush_folder() const
 void AtomicFile::commit()
 {
     if (replaces_ && fchown(file_.get(), uid_, gid_)) {
-        /* Not ours to give away: it is the user's own then. */
+        /* Without permission to change the owner, it stays the user's file. */
     }
     if (fchmod(file_.get(), mode_)) {
         fail();

@@ -1,10 +1,10 @@
 /*
- * A file that is there as a whole or not at all
+ * A file that is replaced as a whole
  *
- * It is written without a name.  When it is complete and on the disk, it
- * replaces the file that had its name, so that after a crash of the machine
- * one of the two is there, whole.  If the program ends before that, at most a
- * file with a random name stays in the folder, which does no harm.
+ * The file is written without a name.  When it is complete and on the disk, it
+ * replaces the file with its name.  So after a crash of the machine, either the
+ * old or the new file is there, and complete.  If the program ends before that,
+ * a file with a random name may stay in the directory, which is harmless.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,24 +20,23 @@
 class AtomicFile {
 public:
     /*
-     * To be at `path`, or where that leads if it is a symbolic link; throws
-     * Error if no regular file can be there.
+     * The file gets the path `path`, or the target of `path` if that is a
+     * symbolic link.  Throws Error if no regular file can have this path.
      */
     explicit AtomicFile(const std::string &path);
     AtomicFile(const AtomicFile &) = delete;
     AtomicFile &operator=(const AtomicFile &) = delete;
     ~AtomicFile();
 
-    /* The folder it will be in */
+    /* The directory of the file */
     std::string folder() const;
 
     void write(const void *data, size_t size);
     void write_at(uint64_t position, const void *data, size_t size);
 
     /*
-     * Put it in its place.  It has the mode and, where that is allowed, the
-     * owner of the file that it replaces; a new one those that the umask
-     * leaves.
+     * Rename the file to its path.  It gets the mode and, if allowed, the owner
+     * of the file that it replaces.  A new file gets its mode from the umask.
      */
     void commit();
 
@@ -47,7 +46,7 @@ private:
     void flush_folder() const;
 
     std::string path_;
-    std::string temporary_;         /* the name it has meanwhile, if any */
+    std::string temporary_;         /* the temporary name, if any */
     Descriptor file_;
     uint64_t end_ = 0;
     bool replaces_ = false;

@@ -70,7 +70,7 @@ TEST_F(Atomic, LongName)
     EXPECT_EQ(read(name), "text");
 }
 
-/* What a crash has left with this process's number is not in the way. */
+/* A file of an earlier process with the same number does not matter. */
 TEST_F(Atomic, StaleName)
 {
     std::string stale = "file." + std::to_string(getpid()) + ".new";

@@ -13,7 +13,7 @@
 #include "qemu/cose.h"
 #include "support/bytes.hh"
 
-/* An algorithm of signatures (RFC 9053, 2.1), and what it means for ECDSA */
+/* A signature algorithm (RFC 9053, 2.1), and its parameters of ECDSA */
 struct CoseAlgorithm {
     int number;                         /* COSE_ES256 and so on */
     gnutls_ecc_curve_t curve;

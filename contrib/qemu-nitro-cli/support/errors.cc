@@ -1,5 +1,5 @@
 /*
- * What went wrong: messages for a terminal
+ * Errors and messages for a terminal
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

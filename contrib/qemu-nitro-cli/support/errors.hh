@@ -1,5 +1,5 @@
 /*
- * What went wrong: nitro-cli's numbers, and messages for a terminal
+ * Errors with the numbers of AWS's nitro-cli, and messages for a terminal
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,8 +11,8 @@
 #include <utility>
 
 /*
- * nitro-cli's numbers for what goes wrong; also the exit status.  What each
- * means is in commands/explain.cc.
+ * The error numbers of AWS's nitro-cli, which are also the exit status.
+ * commands/explain.cc describes them.
  */
 enum class Code {
     missing_argument = 1,
@@ -39,7 +39,7 @@ enum class Code {
     signing = 60,
 };
 
-/* What went wrong, and what the user can do about it: a line each. */
+/* An error: one line with the reason, and one with what the user can do */
 struct Error : std::runtime_error {
     Error(Code code, const std::string &what, std::string advice)
         : std::runtime_error(what), code(code), advice(std::move(advice)) {}
@@ -51,12 +51,12 @@ struct Error : std::runtime_error {
 std::string error_text(int error);
 
 /*
- * A string for a terminal, in one line: control characters, which names of
+ * A string for one line of a terminal.  Control characters, which names of
  * files may have, become \xNN.
  */
 std::string printable(const std::string &text);
 
-/* Throws Error unless all that was printed has gone where it should. */
+/* Throws Error unless all output was written to stdout. */
 void check_output();
 
 #endif

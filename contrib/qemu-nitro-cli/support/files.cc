@@ -20,11 +20,11 @@ namespace {
 
 const char *const read_advice = "Check that the file exists and can be read.";
 
-/* Not made of another file's name, which may be as long as names can be */
+/* Not derived from another file's name, which may have the maximum length */
 constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
 
-/* Call `step` with the number of bytes that are done until all `size` are, or
- * until it returns 0, for the end of the file. */
+/* Call `step` with the number of finished bytes until all `size` are finished,
+ * or until it returns 0 at the end of the file. */
 template <typename Step> ssize_t repeat(size_t size, Step step)
 {
     size_t done = 0;
@@ -144,17 +144,17 @@ void make_private_directory(const std::string &path)
 
     if (mkdir(path.c_str(), 0700) && errno != EEXIST) {
         throw Error(Code::file, path + ": " + error_text(errno),
-                    "Check that this folder can be made.");
+                    "Check that this directory can be made.");
     }
     if (lstat(path.c_str(), &st) || !S_ISDIR(st.st_mode) ||
         st.st_uid != geteuid() || (st.st_mode & 077)) {
-        throw Error(Code::file, path + ": this is no folder of "
+        throw Error(Code::file, path + ": this is not a directory of "
                     + "user " + std::to_string(geteuid()) + " alone",
                     "Remove it, or give it to that user with mode 0700.");
     }
 }
 
-/* The kernel gives the lock to those who wait one after the other. */
+/* The kernel gives the lock to waiting processes one after the other. */
 bool take_lock(const Descriptor &file, int operation, int milliseconds)
 {
     auto end = std::chrono::steady_clock::now()

@@ -60,7 +60,7 @@ TEST_F(Files, ReadAndWriteFully)
     EXPECT_EQ(read_fully(-1, data.data(), 1), -1);
 }
 
-/* A pipe gives what is in it, which need not be all. */
+/* read() of a pipe returns what it contains, which may be less. */
 TEST_F(Files, ReadFullyFromAPipe)
 {
     int ends[2];
@@ -95,7 +95,7 @@ TEST_F(Files, TemporaryFiles)
     EXPECT_FALSE(make_temporary_file(path("none")).file);
     EXPECT_EQ(errno, ENOENT);
     EXPECT_FALSE(make_nameless_file(path("none")));
-    /* No files without a name there */
+    /* This file system has no unnamed files. */
     EXPECT_FALSE(make_nameless_file("/proc"));
 }
 
@@ -128,7 +128,7 @@ TEST_F(Files, Locks)
     EXPECT_FALSE(std::filesystem::exists(path("elsewhere")));
 }
 
-/* Whoever waits gets the lock when it is free, and SIGALRM is as it was. */
+/* A waiter gets the lock when it is free, and SIGALRM is restored. */
 TEST_F(Files, WaitingForALock)
 {
     Descriptor held = lock_file(path("lock"), 0);

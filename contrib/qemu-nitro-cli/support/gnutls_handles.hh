@@ -1,5 +1,5 @@
 /*
- * Objects of GnuTLS, freed where they go out of scope
+ * Objects of GnuTLS that are freed at the end of their scope
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -49,7 +49,7 @@ struct Datum {
     ~Datum() { gnutls_free(value.data); }
 };
 
-/* Our bytes for GnuTLS, which has no pointers to const and does not write */
+/* Our bytes for GnuTLS, whose pointers are not const although it only reads */
 inline gnutls_datum_t datum(std::span<const uint8_t> data)
 {
     return {const_cast<uint8_t *>(data.data()),

@@ -1,5 +1,5 @@
 /*
- * JSON: reading what somebody else wrote, printing results
+ * Reading untrusted JSON, and printing results
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,7 +22,7 @@ json parse_any_json(const Bytes &text, const std::string &origin, Code code,
     auto zero = std::ranges::find(text, 0);
     json parsed;
 
-    /* The parser would take it for the end. */
+    /* The parser would stop at a zero byte. */
     if (zero != text.end()) {
         throw Error(code, origin + ": not JSON, wrong at byte "
                     + std::to_string(zero - text.begin() + 1), advice);
@@ -52,7 +52,7 @@ json parse_json(const Bytes &text, const std::string &origin, Code code,
     json parsed = parse_any_json(text, origin, code, advice);
 
     if (!parsed.is_object()) {
-        throw Error(code, origin + ": an object of JSON is needed, not "
+        throw Error(code, origin + ": a JSON object is needed, not "
                     + parsed.type_name(), advice);
     }
     return parsed;

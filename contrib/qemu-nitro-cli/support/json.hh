@@ -1,5 +1,5 @@
 /*
- * JSON: reading what somebody else wrote, printing results
+ * Reading untrusted JSON, and printing results
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,9 +13,9 @@
 #include "support/errors.hh"
 
 /*
- * The JSON object in `text`, at most 64 levels deep: to print it takes a
- * stack frame for each.  Throws an Error with `code` and `advice`, which
- * begins with `origin`, if there is none.
+ * The JSON object in `text`, nested at most 64 levels deep, because printing
+ * needs a stack frame for each level.  Otherwise throws an Error with `code`
+ * and `advice`, whose text begins with `origin`.
  */
 nlohmann::json parse_json(const Bytes &text, const std::string &origin,
                           Code code, const std::string &advice);
@@ -24,10 +24,10 @@ nlohmann::json parse_json(const Bytes &text, const std::string &origin,
 nlohmann::json parse_any_json(const Bytes &text, const std::string &origin,
                               Code code, const std::string &advice);
 
-/* JSON's texts are UTF-8; others cannot be told as they are. */
+/* JSON strings are UTF-8; other bytes have to be replaced. */
 bool is_utf8(const std::string &text);
 
-/* Write a result to stdout; throws if that does not take it. */
+/* Write a result to stdout.  Throws if writing fails. */
 void print_json(const nlohmann::ordered_json &json);
 
 #endif

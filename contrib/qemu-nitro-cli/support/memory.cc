@@ -1,5 +1,5 @@
 /*
- * How much memory the program may take for a while
+ * The amount of memory that the program may use temporarily
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr uint64_t part = 4;        /* a quarter is taken */
+constexpr uint64_t part = 4;        /* a quarter is used */
 constexpr uint64_t unlimited = std::numeric_limits<uint64_t>::max();
 
 /* A limit of a control group; some files say "max" or nothing */
@@ -23,7 +23,7 @@ uint64_t limit_in(const std::string &path)
     return file >> bytes ? bytes : unlimited;
 }
 
-/* Those of all groups that the program is in, from its own up */
+/* The limits of the program's group and of all its parents */
 uint64_t group_limit(const std::string &root)
 {
     const std::string groups = root + "/sys/fs/cgroup";

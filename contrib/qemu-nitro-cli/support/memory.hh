@@ -1,5 +1,5 @@
 /*
- * How much memory the program may take for a while
+ * The amount of memory that the program may use temporarily
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,9 +10,9 @@
 #include <string>
 
 /*
- * A quarter, in bytes, of what the host has available and of what the
- * program's control groups allow; 0 if that cannot be known.  `root` stands
- * before the paths of /proc and /sys, for tests.
+ * A quarter, in bytes, of the host's available memory and of what the program's
+ * control groups allow; 0 if it is unknown.  `root` is a prefix for the paths
+ * of /proc and /sys, for tests.
  */
 uint64_t spare_memory(const std::string &root = "");
 

@@ -1,5 +1,5 @@
 /*
- * Files of keys and certificates
+ * PEM files of keys and certificates
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -39,7 +39,7 @@ constexpr std::pair<std::string_view, const char *> kinds[] = {
     {"EC PARAMETERS", "the name of a curve, without a key"},
 };
 
-/* Identifiers as they stand in a key (RFC 5480, SEC 2, RFC 5639) */
+/* Object identifiers, as encoded in a key (RFC 5480, SEC 2, RFC 5639) */
 constexpr std::pair<std::string_view, const char *> curves[] = {
     {"\x06\x05\x2b\x81\x04\x00\x0a"sv, "secp256k1"},
     {"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x07"sv, "brainpoolP256r1"},
@@ -83,7 +83,7 @@ std::vector<PemBlock> pem_blocks(const Bytes &text)
         std::string end = std::string(end_mark) + label + std::string(dashes);
         size_t last = all.find(end, name);
 
-        /* One that is cut short goes on to the next, or to the end. */
+        /* A block that is cut short ends at the next block, or at the end. */
         last = last == all.npos ? std::min(all.find(begin_mark, name),
                                            all.size())
                                 : last + end.size();

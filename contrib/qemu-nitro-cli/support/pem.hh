@@ -1,6 +1,6 @@
 /*
- * Files of keys and certificates: their PEM blocks (RFC 7468), and what they
- * are in words
+ * PEM files of keys and certificates: their blocks (RFC 7468), and descriptions
+ * for messages
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,28 +12,28 @@
 
 #include "support/bytes.hh"
 
-/* A block is a part of the text, so that a key is not copied about. */
+/* A block refers to the text, so that a key is not copied. */
 struct PemBlock {
     std::string label;              /* "CERTIFICATE" */
     size_t begin, size;             /* with both of its lines */
 
     bool is_certificate() const;
     bool is_private_key() const;
-    /* What it is, in words, with an article */
+    /* A description with its article, for messages */
     std::string kind() const;
 };
 
 std::vector<PemBlock> pem_blocks(const Bytes &text);
 
-/* What a file is, in words, that has not the block that was looked for */
+/* A description of a file that does not have the needed block */
 std::string kind_of_pem_file(const Bytes &text);
 
-/* Whether a block of a private key needs a password */
+/* Does a block of a private key need a password? */
 bool is_encrypted(const Bytes &text, const PemBlock &block);
 
 /*
- * The name of the curve that a private key is on, where GnuTLS does not know
- * the curve; empty if it is none of the usual ones.
+ * The name of a private key's curve, for curves that GnuTLS does not know;
+ * empty if it is not a common one.
  */
 std::string foreign_curve(const Bytes &text, const PemBlock &block);
 

@@ -1,5 +1,5 @@
 /*
- * Other processes: naming them safely, finding programs, starting them
+ * Other processes: identifying them, finding programs, starting them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 constexpr int kill_wait_ms = 10000;
 constexpr int max_links = 40;           /* as path_resolution(7) has it */
 
-/* Nothing is known of the process: it may have ended, or run. */
+/* Fail if it is not known whether the process runs. */
 [[noreturn]] void fail(pid_t pid)
 {
     throw Error(Code::file, "process " + std::to_string(pid) + ": "
@@ -33,8 +33,8 @@ constexpr int max_links = 40;           /* as path_resolution(7) has it */
                 " ulimit -a");
 }
 
-/* State and start of a process, of those in /proc/PID/stat (proc(5)): false if
- * there is none.  Throws Error if that cannot be seen. */
+/* Read state and start time of a process from /proc/PID/stat (proc(5)).
+ * Returns false if there is no such process.  Throws Error if reading fails. */
 bool read_stat(pid_t pid, char *state, uint64_t *start)
 {
     constexpr int start_field = 22;
@@ -49,7 +49,7 @@ bool read_stat(pid_t pid, char *state, uint64_t *start)
     if (size < 0) {
         fail(pid);
     }
-    /* The name may hold anything; the last parenthesis ends it. */
+    /* The name may have any characters; it ends at the last parenthesis. */
     std::string line(text, size);
     if (line.rfind(')') == std::string::npos) {
         return false;
@@ -67,8 +67,8 @@ bool read_stat(pid_t pid, char *state, uint64_t *start)
     return true;
 }
 
-/* A descriptor of the process, if it is still that one and runs.  Throws Error
- * if that cannot be found out. */
+/* A pidfd, if it is still the same process and it runs.  Throws Error if this
+ * cannot be determined. */
 Descriptor open_process(const ProcessId &process)
 {
     uint64_t start;
@@ -77,9 +77,9 @@ Descriptor open_process(const ProcessId &process)
     if (process.pid <= 1) {
         return Descriptor();
     }
-    /* First the descriptor, then the look: what it names stays the same. */
+    /* Open the pidfd before reading the start: its process never changes. */
     Descriptor fd(syscall(SYS_pidfd_open, process.pid, 0));
-    /* The number may be that of a thread now, which is an error of its own. */
+    /* If the number is now a thread's, this is a different error. */
     if (!fd && errno != ESRCH && errno != EINVAL && errno != ENOENT) {
         fail(process.pid);
     }
@@ -108,7 +108,7 @@ std::vector<fs::path> path_folders()
     return folders;
 }
 
-/* The link, or file, by which this program was called */
+/* The link or file that was executed to start this program */
 fs::path called_file()
 {
     std::string called_as = program_invocation_name;

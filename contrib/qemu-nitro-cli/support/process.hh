@@ -1,5 +1,5 @@
 /*
- * Other processes: naming them safely, finding programs, starting them
+ * Other processes: identifying them, finding programs, starting them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,51 +13,51 @@
 #include <vector>
 
 /*
- * A process.  Its number is given to another one some time after it has ended,
- * so the time at which it started goes with it.
+ * A process.  The kernel can reuse its number after it has ended, so its start
+ * time also identifies it.
  */
 struct ProcessId {
     pid_t pid = 0;
     uint64_t start = 0;         /* in the kernel's ticks since it booted */
 };
 
-/* The process that has this number now; start is 0 if there is none.  Throws
- * Error, as the next two do, if the system does not tell. */
+/* The process with this number; start is 0 if there is none.  This and the next
+ * two functions throw Error if it is not known whether the process runs. */
 ProcessId process_id(pid_t pid);
 
 /*
- * Send a signal to that process and no other one.  False if it has ended; one
- * that nobody has waited for counts as ended.
+ * Send a signal to this process and to no other one.  Returns false if it has
+ * ended, also if it is a zombie.
  */
 bool send_signal(const ProcessId &process, int signal);
 
-/* Kill a process and wait until it is gone; false if it is still there after
- * some seconds. */
+/* Kill a process and wait until it has ended.  Returns false if it still runs
+ * after some seconds. */
 bool kill_and_wait(const ProcessId &process);
 
 /*
- * Where this program is: where the link is by which it was called, where each
- * link is that this one leads to, and where the program really is.
+ * The directories of this program: that of the link that was executed, those of
+ * the links that it refers to, and that of the program's file.
  */
 std::vector<std::string> own_folders();
 
 /*
- * Where a program of this project is: beside this one, in any of own_folders(),
- * in libexec near there, or in $PATH.  Throws Error if it is nowhere.
+ * The path of a program of this project: in one of own_folders(), in libexec
+ * near there, or in $PATH.  Throws Error if it is not found.
  */
 std::string find_program(const std::string &name);
 
-/* What a child's descriptors 0, 1 and 2 are, and which others it keeps */
+/* A child's descriptors 0, 1 and 2, and others that it keeps */
 struct ChildFiles {
     int in, out, err;
     std::vector<int> kept;
 };
 
 /*
- * Start a program that is killed when this process ends, however that comes.
- * Before it starts, the child calls `confine`, if there is one; if that returns
- * false, the child ends with a message that has errno.  Returns the program's
- * number, or -1 with errno set.
+ * Start a program that the kernel kills when this process ends for any reason.
+ * The child first calls `confine`, if it is set.  If that returns false, the
+ * child ends with a message about errno.  Returns the program's process number,
+ * or -1 with errno set.
  */
 pid_t start_bound(const std::vector<std::string> &command,
                   const ChildFiles &files,

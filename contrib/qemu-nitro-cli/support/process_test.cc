@@ -83,7 +83,7 @@ TEST_F(Process, NoneOfTheFirst)
     }
 }
 
-/* The name is between parentheses, and may have some. */
+/* The name is between parentheses, and may contain some. */
 TEST_F(Process, NameThatMisleads)
 {
     std::string program = path("a) R 1 (b");
@@ -163,7 +163,7 @@ TEST_F(Process, FindProgram)
 {
     EXPECT_EQ(find_program("sh").substr(find_program("sh").size() - 3), "/sh");
     EXPECT_EQ(code_of([] { find_program("no-such-program"); }), 19);
-    /* a folder, or what cannot be run, is none */
+    /* a directory, or a file that is not executable, is ignored */
     write("text", "");
     setenv("PATH", dir.c_str(), 1);
     EXPECT_EQ(code_of([] { find_program("text"); }), 19);

@@ -1,5 +1,5 @@
 /*
- * How far long work is
+ * The progress of long operations
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,7 +12,7 @@
 
 namespace {
 
-/* What is done sooner needs no line. */
+/* A shorter operation needs no line. */
 constexpr std::chrono::milliseconds interval(200);
 
 } // namespace

@@ -1,5 +1,5 @@
 /*
- * How far long work is: a line on a terminal, nothing elsewhere
+ * The progress of long operations: a line on a terminal, nothing elsewhere
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,11 +12,11 @@
 
 class Progress {
 public:
-    /* `what` is being done; `total` bytes of it, or 0 if nobody knows */
+    /* `what` names the operation; `total` is in bytes, or 0 if unknown */
     Progress(std::string what, uint64_t total);
     Progress(const Progress &) = delete;
     Progress &operator=(const Progress &) = delete;
-    /* The line goes away. */
+    /* Removes the line. */
     ~Progress();
 
     void add(uint64_t bytes);

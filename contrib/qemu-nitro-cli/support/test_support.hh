@@ -1,5 +1,5 @@
 /*
- * What the tests of several files use
+ * Helpers for the tests of several files
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,7 +33,7 @@ template <class Function> int code_of(Function function)
     return 0;
 }
 
-/* While this lives, the process can open only so many more files. */
+/* While this object exists, the process can open only so many more files. */
 class FewDescriptors {
 public:
     explicit FewDescriptors(rlim_t more)
@@ -52,7 +52,7 @@ private:
     rlimit before_;
 };
 
-/* A test with a folder of its own */
+/* A test with its own directory */
 class FolderTest : public testing::Test {
 protected:
     FolderTest() : dir(mkdtemp(name)) {}

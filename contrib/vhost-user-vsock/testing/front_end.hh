@@ -145,7 +145,7 @@ public:
     explicit FrontEnd(const std::string &socket);
     FrontEnd(const FrontEnd &) = delete;
     FrontEnd &operator=(const FrontEnd &) = delete;
-    /* Returns when the back end has also disconnected, and can accept the next. */
+    /* Returns when the back end has disconnected, and can accept the next. */
     ~FrontEnd();
 
     /* Send raw bytes, with descriptors. */
