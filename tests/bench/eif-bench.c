@@ -1,14 +1,14 @@
 /*
- * How long does loading an enclave image take?
+ * A benchmark of loading an enclave image
  *
  *     eif-bench [MIB [ROUNDS]]
  *
- * Compares eif_load(), with a sink that copies as a machine's does, to the
- * least that it can take: one thread that reads the file and hashes it once.
- * The image has a small kernel and first ramdisk and a second ramdisk of MIB
- * MiB (512), as images of applications have.  Both are run ROUNDS times (5),
- * in turn, and the shortest times are compared, as anything else that runs on
- * the machine only ever makes them longer.
+ * Compares eif_load(), with a sink that copies as the machine's sink does, with
+ * the minimum: one thread that reads the file and hashes it once.  The image
+ * has a small kernel and a small first ramdisk, and a second ramdisk of MIB MiB
+ * (512), like images of applications.  Both run ROUNDS times (5), in turn.  The
+ * shortest times are compared, because other load on the machine only makes
+ * them longer.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

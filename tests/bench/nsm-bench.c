@@ -1,13 +1,13 @@
 /*
- * How many requests a second does the Nitro Secure Module serve?
+ * A benchmark of the Nitro Secure Module: requests per second
  *
  *     nsm-bench [SECONDS [ROUNDS]]
  *
  * Calls the module as the virtio device does, one kind of request after the
  * other for SECONDS (0.2) of processor time, in ROUNDS (5), and prints the
  * median of each kind.
- * The last row is what an attestation document cannot do without: GnuTLS'
- * ECDSA signature with P-384 over as many bytes.
+ * The last row is the part of an attestation document that always remains:
+ * GnuTLS's ECDSA signature with P-384 over as many bytes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -49,7 +49,7 @@ static void bench_sign(Bench *b)
     gnutls_free(signature.data);
 }
 
-/* Nanoseconds of processor time; what others do meanwhile does not count. */
+/* Nanoseconds of processor time, without that of other processes */
 static int64_t bench_now(void)
 {
     struct timespec now;

@@ -1,8 +1,8 @@
 /*
  * Fuzz target: attestation documents, as they are verified
  *
- * The input is a document.  It is taken apart, and verified as of its own time
- * against the root that it brings itself: so all rules are reached.
+ * The input is a document.  It is decoded, and verified with its own timestamp
+ * as the time and with its own root, so that all rules are reached.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         time_text(policy.at);
         verify_attestation(document, policy);
     } catch (const Violation &) {
-        /* Nothing else may be thrown. */
+        /* No other exception is allowed. */
     }
     return 0;
 }

@@ -1,10 +1,10 @@
 /*
- * Fuzz target: what a kernel's setup header makes of a guest's memory
+ * Fuzz target: a kernel's setup header
  *
  * An input is the first bytes of a kernel, and behind them four numbers of 8
  * bytes, little-endian: the size of the kernel and of the ramdisks, and how
- * much RAM there is below and above 4 GiB.  What is missing is zero.  Whatever
- * the header says, what is placed lies in RAM and nothing overlaps.
+ * much RAM there is below and above 4 GiB.  Missing bytes are zero.  With any
+ * accepted header, kernel and ramdisks must be in RAM and must not overlap.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +40,7 @@ static void check_ramdisk(const NitroEnclaveSetup *setup,
     }
 }
 
-/* Nothing but the header's own bytes comes from the image. */
+/* Only bytes of the setup header come from the image. */
 static void check_zero_page(const NitroEnclaveSetup *setup,
                             const NitroEnclaveRam *ram, const uint8_t *zp)
 {

@@ -6,7 +6,7 @@
  *   1  a layer, of an image that is right for the rest
  *   2  a configuration, of an image that is right for the rest
  *   3  an index.json, beside a configuration and a layer that it may name
- * The others are 0 too.  What comes out is written as a ramdisk, to nowhere.
+ * Other values mean 0.  The result is written as a ramdisk and discarded.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@ extern "C" {
 
 namespace {
 
-/* Little enough for a bomb to be over soon */
+/* A small limit, so that a decompression bomb ends soon */
 constexpr UnpackLimit limit = {8 << 20, 1000};
 
 using Files = std::vector<std::pair<std::string, std::string>>;
@@ -85,7 +85,7 @@ std::string small_layer()
                    {"run", "program"}});
 }
 
-/* What docker save writes */
+/* An archive of docker save */
 std::string docker_archive(const std::string &config, const std::string &layer)
 {
     std::string manifest = nlohmann::json::array({{
@@ -112,7 +112,7 @@ std::string archive_of(uint8_t form, const std::string &rest)
     }
 }
 
-/* What is put into the image is what its ramdisk has room for. */
+/* The size of each file fits in a ramdisk's header. */
 void write_out(const Container &container)
 {
     Cpio cpio;

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     signature = eif_signature_parse(&image, &result, NULL);
     if (signature) {
         g_assert_cmpuint(signature->certificate->len, >, 0);
-        /* Past the only check that the rest of the image has a say in */
+        /* Skip the only check that depends on the rest of the image. */
         memcpy(result.image_pcr0, signature->pcr0, NITRO_PCR_SIZE);
         g_assert_true(eif_signature_covers(signature, result.image_pcr0));
         g_assert_cmpint(eif_signature_check_validity(signature, 1700000000,

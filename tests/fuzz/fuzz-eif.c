@@ -1,8 +1,8 @@
 /*
  * Fuzz target: enclave image files
  *
- * The input is a file, which is opened, checked, read and measured, whether
- * its CRC is right or not.  A second opinion on the measurement is GLib's.
+ * The input is a file, which is opened, checked, read and measured, also with a
+ * wrong CRC.  The measurement is compared with GLib's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -6,7 +6,7 @@
  *   1  the metadata section of an image
  *   2  the state of an enclave
  *   3  what QEMU's monitor answers
- * The others are 0 too.
+ * Other values mean 0.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,7 +27,7 @@ extern "C" {
 
 namespace {
 
-/* What is read from a state is written as the same again. */
+/* A state that was read is written with the same content. */
 void read_state(const std::string &text)
 {
     std::optional<Enclave> enclave = Enclave::from_file(text);
@@ -42,7 +42,7 @@ void read_state(const std::string &text)
     }
 }
 
-/* What a monitor makes of answers that arrive in pieces of `size` bytes */
+/* The state of a monitor after responses in pieces of `size` bytes */
 Monitor read_answers(const std::string &text, size_t size)
 {
     int ends[2];
@@ -65,7 +65,7 @@ Monitor read_answers(const std::string &text, size_t size)
     return monitor;
 }
 
-/* It makes no difference where the pieces meet. */
+/* The sizes of the pieces must not change the result. */
 void read_answers(const std::string &text)
 {
     constexpr size_t most = 16384;      /* what the monitor reads at once */

@@ -58,7 +58,7 @@ static void check_registers(const NsmBank *before, const NsmBank *after)
 
 static void ask(Nsm *nsm, const uint8_t *request, size_t size, size_t room)
 {
-    /* Blocks of their own, for what is read or written behind them */
+    /* Separate blocks, so that sanitizers find accesses beyond them */
     g_autofree uint8_t *in = g_memdup2(request, size);
     g_autofree uint8_t *out = g_malloc(room);
     NsmBank before = nsm->bank;

@@ -1,5 +1,5 @@
 /*
- * Fuzz target: what programs of the host write to be connected to the guest
+ * Fuzz target: the CONNECT lines of host programs
  *
  * Each input is some programs that connect to <uds-path> one after the other.
  * An input is a series of steps, each a byte:
@@ -40,14 +40,14 @@ constexpr size_t max_programs = 8;
     abort();
 }
 
-/* What a program has written, and what it may be connected to by that */
+/* The bytes that a program has written, and the port that they ask for */
 struct Program {
     Descriptor fd;
     std::string written;
     bool at_end = false;
 };
 
-/* The port of a line, by rules that are written down once more */
+/* The port of a line, by an independent implementation of the rules */
 bool is_request(const std::string &written, uint32_t port)
 {
     size_t end = written.find('\n');
@@ -69,7 +69,7 @@ public:
         : multiplexer(loop, guest_cid, default_buffer_size,
                       [](const PacketHeader &) { return nullptr; }) {}
 
-    /* Take all packets, accept requests; the ports that were asked for */
+    /* Receive all packets and accept requests.  Returns the requested ports. */
     std::vector<uint32_t> take()
     {
         std::vector<uint32_t> ports;
@@ -117,7 +117,7 @@ const std::string &directory()
     return path;
 }
 
-/* A request that no program's line is for ends the process. */
+/* A REQUEST that belongs to no program's line is a failure. */
 void check(const std::vector<uint32_t> &ports,
            const std::deque<Program> &programs)
 {

@@ -72,7 +72,7 @@ private:
     size_t size_;
 };
 
-/* A device that runs as long as this process does */
+/* A device that runs until this process ends */
 class Server {
 public:
     Server()
@@ -117,7 +117,7 @@ class Qemu {
 public:
     explicit Qemu(const std::string &path);
     void step(Input &input);
-    /* Until the device has hung up too */
+    /* Wait until the device has disconnected, too. */
     void leave();
 
 private:
@@ -153,7 +153,7 @@ Qemu::Qemu(const std::string &path)
     base_ = static_cast<uint8_t *>(base);
 }
 
-/* Replies that nobody reads would end it: take them. */
+/* Unread replies would end the connection, so read them. */
 void Qemu::drain(int flags)
 {
     std::array<char, 4096> sink;
@@ -166,7 +166,7 @@ void Qemu::send_all(const std::vector<uint8_t> &bytes,
                     const std::vector<int> &fds)
 {
     if (!bytes.empty()) {
-        /* It may have hung up. */
+        /* It may have disconnected. */
         (void)!send_with_descriptors(socket_.get(), bytes.data(), bytes.size(),
                                      fds);
     }

@@ -49,7 +49,7 @@ class Input {
 public:
     Input(const uint8_t *data, size_t size) : data_(data), size_(size) {}
     bool empty() const { return !size_; }
-    /* Zeroes are what is missing at the end. */
+    /* Missing bytes at the end are zero. */
     template <typename T> T take()
     {
         T value = {};
@@ -79,9 +79,9 @@ struct Program {
     bool ended = false;
 };
 
-/* What the guest knows of a connection of its own */
+/* The guest's state of a connection */
 struct Flow {
-    uint32_t buf_alloc = 0, fwd_cnt = 0;    /* as the guest has told last */
+    uint32_t buf_alloc = 0, fwd_cnt = 0;    /* last values sent */
     uint32_t received = 0;                  /* bytes */
 };
 
@@ -158,7 +158,7 @@ void World::packet(Input &input)
     m_.receive(*h, payload);
 }
 
-/* What comes to the guest is whole, in order, and within its credit. */
+/* The guest receives data completely, in order, and within its credit. */
 void World::check(const SentPacket &sent)
 {
     const PacketHeader &h = sent.header;

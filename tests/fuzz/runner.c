@@ -1,12 +1,12 @@
 /*
- * Runs a fuzz target without a fuzzer: on files, and on changed ones
+ * Runs a fuzz target without a fuzzer: on files, and on mutations of them
  *
  * usage: TARGET [--mutations=N] FILE|FOLDER...
  *
- * Each file is a test of its own, of which N (0, if not given) mutations are
- * made.  They are the same in each run, as they come from the file's bytes and
- * those of the files next to it.  An input that ends the target is written to
- * "crash-input" in the current folder; give it that file to see it again.
+ * Each file is a test, with N mutations (0 by default).  These are the same in
+ * each run, because they depend only on the bytes of this file and of the files
+ * next to it.  An input that crashes the target is written to "crash-input" in
+ * the current directory; run the target on this file to reproduce the crash.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,10 +14,10 @@
 #include "qemu/osdep.h"
 #include "target.h"
 
-#define MAX_SIZE        65536   /* bytes that mutations make of an input */
+#define MAX_SIZE        65536   /* the largest size of a mutation, in bytes */
 #define MAX_SECONDS     120     /* for one input */
 
-/* Sanitizers ask these for their options: their errors are to be signals. */
+/* Sanitizers call these for their options: an error must raise a signal. */
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 
@@ -31,7 +31,7 @@ const char *__ubsan_default_options(void)
     return "abort_on_error=1:print_stacktrace=1";
 }
 
-/* What is run now, or NULL */
+/* The current input, or NULL */
 static const uint8_t *current_data;
 static size_t current_size;
 
@@ -65,7 +65,7 @@ static void watch_for_death(void)
     }
 }
 
-/* In a block of its own, for what is read behind it */
+/* In its own block, so that sanitizers find reads beyond its end */
 static void run_one(const GByteArray *input)
 {
     g_autofree uint8_t *data = g_memdup2(input->data, input->len);

@@ -1,5 +1,5 @@
 /*
- * What each fuzz target defines, as libFuzzer wants it
+ * The function of each fuzz target, which libFuzzer calls
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 /*
- * Give the @size bytes at @data to what is tested.  What it does wrong ends
- * the process: an assertion of the target, or a sanitizer.  Returns 0.
+ * Run the tested code on the @size bytes at @data.  On a failure, an assertion
+ * of the target or a sanitizer ends the process.  Returns 0.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

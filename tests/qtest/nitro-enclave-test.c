@@ -1,10 +1,10 @@
 /*
- * The nitro-enclave machine: its options and properties, what it lays in guest
+ * The nitro-enclave machine: its options and properties, the content of guest
  * memory, and its reset port.
  *
- * The images are made here: a header, a kernel in shape, a command line and a
- * ramdisk.  Under the qtest accelerator nothing runs, so that guest memory can
- * be looked at as the kernel would find it.
+ * The test makes its images: a header, a minimal kernel, a command line and a
+ * ramdisk.  With the qtest accelerator no guest code runs, so guest memory has
+ * the content that the kernel would see at start.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -141,7 +141,7 @@ static int64_t locked_pcrs(QTestState *qts)
     return value;
 }
 
-/* The machine starts bare, as QEMU's generic tests start it. */
+/* The machine starts without options, as in QEMU's generic tests. */
 static void test_bare(void)
 {
     QTestState *qts = qtest_init("-M nitro-enclave");
@@ -166,7 +166,7 @@ static void test_options(void)
     g_assert_true(qdict_get_bool(answer, "return"));
     qobject_unref(answer);
 
-    /* What was measured cannot be set. */
+    /* Measurements cannot be set. */
     answer = qtest_qmp(qts, "{'execute': 'qom-set', 'arguments': "
                        "{'path': '/machine', 'property': 'pcr0',"
                        " 'value': '00'}}");
@@ -241,8 +241,8 @@ static char *pcr_of_text(const char *text)
 #define MODULE_ID   PARENT "-enc0123456789abcdef"
 
 /*
- * The registers that the NSM starts with are the machine's measurements, and
- * what is said of the parent.
+ * The NSM's registers start with the machine's measurements, and with those of
+ * the parent's role and id.
  */
 static void check_start_pcrs(const char *options, bool debug, bool parent)
 {
@@ -301,7 +301,7 @@ static void test_module_id(void)
     qtest_quit(qts);
 }
 
-/* Each run has a root of its own; it is the NSM's, and cannot be set. */
+/* Each run has its own root, that of the NSM.  It cannot be set. */
 static void test_attestation_root(void)
 {
     QTestState *qts = qtest_init("-M nitro-enclave");
@@ -343,7 +343,7 @@ static void test_memory(void)
     g_assert_cmphex(qtest_readb(qts, ZERO_PAGE + 0x1ef), ==, 0);
     g_assert_cmpuint(qtest_readb(qts, ZERO_PAGE + 0x1e8), ==, 3);
 
-    /* The image's, the user's, and where the NSM is */
+    /* The text of the image, the user's text, and the NSM's transport */
     qtest_memread(qts, qtest_readl(qts, ZERO_PAGE + 0x228), text,
                   sizeof(text) - 1);
     g_assert_cmpstr(text, ==, CMDLINE " more"
@@ -488,7 +488,7 @@ static void wait_until_loaded(QTestState *qts)
     } while (loading);
 }
 
-/* A reset gives the guest the memory that it first had. */
+/* A reset restores the initial content of guest memory. */
 static void test_reset_memory(void)
 {
     g_autofree char *image = make_image(CMDLINE);
@@ -514,7 +514,7 @@ static void test_reset_memory(void)
     unlink(image);
 }
 
-/* Nothing but what was measured is booted again. */
+/* If the image has changed, it does not boot again. */
 static void check_changed_image(bool shrink)
 {
     g_autofree char *image = make_image(CMDLINE);

@@ -1,9 +1,9 @@
 /*
- * virtio-nsm: the device's queue, its state, and what a guest can do wrong
+ * virtio-nsm: the device's queue, its state, and errors of a guest
  *
- * The driver is the test's own, as one that respects the rules could not break
- * them: it writes descriptors, rings and registers (virtio 1.2, sections 2.7
- * and 4.2) where and as a test wants them.
+ * The test has its own driver, because libqos's driver follows the rules of
+ * virtio.  This one writes any descriptors, rings and registers (virtio 1.2,
+ * sections 2.7 and 4.2).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,7 +14,7 @@
 #include "qobject/qdict.h"
 #include "../unit/nsm-bytes.h"
 
-/* A firmware that never runs, so that none needs to be there */
+/* A file in place of the firmware, which never runs */
 static char *firmware;
 
 #define MACHINE         "-M microvm,acpi=off -m 64M -bios %s" \
@@ -56,7 +56,7 @@ static char *firmware;
 
 #define QUEUE_SIZE      64
 
-/* Where things are in the guest's 64 MiB */
+/* Addresses in the guest's 64 MiB */
 #define DESCRIPTORS     0x100000
 #define AVAIL           0x101000
 #define USED            0x102000
@@ -170,7 +170,7 @@ static void expect_nothing_used(Driver *d)
     g_assert_cmpuint(used_index(d), ==, d->seen);
 }
 
-/* Whether there was an interrupt since the last call */
+/* Was there an interrupt since the last call? */
 static bool take_interrupt(Driver *d)
 {
     uint32_t isr = read_reg(d, REG_ISR);
@@ -212,7 +212,7 @@ static void put_two_chains(Driver *d, unsigned i, const char *request)
     put_descriptor(d, 2 * i + 1, RESPONSE(i), RESPONSE_SIZE, D_WRITE, 0);
 }
 
-/* Ask and check the answer; uses place 0. */
+/* Send a request and check the response; uses slot 0. */
 static void ask(Driver *d, const char *request, const char *response)
 {
     put_two_chains(d, 0, request);
@@ -233,7 +233,7 @@ static void ask(Driver *d, const char *request, const char *response)
 #define TOO_SMALL       "a1 65'Error' 6e'BufferTooSmall'"
 #define TOO_LARGE       "a1 65'Error' 6d'InputTooLarge'"
 
-/* The device works as it should. */
+/* The device works. */
 static void expect_alive(Driver *d)
 {
     ask(d, "a1 67'LockPCR' a1 65'index' 00", READ_ONLY);
@@ -322,7 +322,7 @@ static void test_one_chain(void)
     qtest_quit(d.qts);
 }
 
-/* A request alone is not answered, and nobody is told of anything. */
+/* A request without a buffer gets no response and no interrupt. */
 static void test_together(void)
 {
     Driver d;
@@ -343,7 +343,7 @@ static void test_together(void)
     qtest_quit(d.qts);
 }
 
-/* As many as fit the queue, more than once round, in the order they came in */
+/* As many as fit the queue, several times, answered in order */
 static void test_many(void)
 {
     const int pairs = QUEUE_SIZE / 2;
@@ -394,7 +394,7 @@ static void test_requests_first(void)
     offer(&d, 1);
     offer(&d, 5);
     kick(&d);
-    /* The first request takes the first buffer, whosever that was meant. */
+    /* The first request gets the first buffer, in any order of the chains. */
     expect_used(&d, 0, 0);
     expect_used(&d, 3, size_of(LOCKED));
     expect_used(&d, 2, 0);
@@ -451,7 +451,7 @@ static void test_indirect(void)
     qtest_quit(d.qts);
 }
 
-/* With room for @room bytes the answer to @request is @response. */
+/* With a buffer of @room bytes, the response to @request is @response. */
 static void check_room(Driver *d, const char *request, uint32_t room,
                        const char *response)
 {
@@ -474,7 +474,7 @@ static void test_small_response(void)
     Driver d;
 
     start(&d);
-    /* Nothing is locked if nobody would learn of it. */
+    /* If the response does not fit, no register is locked. */
     check_room(&d, LOCK_16, whole - 1, "");
     g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
     check_room(&d, "69'GetRandom'", 256, TOO_SMALL);
@@ -570,7 +570,7 @@ static void test_malformed_rings(void)
     offer(&d, QUEUE_SIZE);
     kick(&d);
     expect_broken(&d);
-    /* One and the same request, more often than there are descriptors */
+    /* The same descriptors, more often than the queue has entries */
     put_two_chains(&d, 0, LOCK_16);
     for (i = 0; i < QUEUE_SIZE; i++) {
         offer(&d, 0);
@@ -580,7 +580,7 @@ static void test_malformed_rings(void)
     offer(&d, 0);
     kick(&d);
     expect_broken(&d);
-    /* What the device reads behind what it writes */
+    /* A readable descriptor after a writable one */
     put_descriptor(&d, 0, RESPONSE(0), RESPONSE_SIZE, D_WRITE | D_NEXT, 1);
     put_descriptor(&d, 1, REQUEST(0), 8, 0, 0);
     offer(&d, 0);
@@ -589,7 +589,7 @@ static void test_malformed_rings(void)
     qtest_quit(d.qts);
 }
 
-/* The driver resets the device while a request waits: registers stay. */
+/* The driver resets the device while a request waits: registers are kept. */
 static void test_driver_reset(void)
 {
     Driver d;
@@ -601,7 +601,7 @@ static void test_driver_reset(void)
     kick(&d);
     start_driver(&d);
     expect_nothing_used(&d);
-    /* The request is forgotten: a buffer alone is an error now. */
+    /* The request is discarded, so a buffer alone is an error now. */
     put_two_chains(&d, 0, LOCK_17);
     offer(&d, 1);
     kick(&d);
@@ -616,7 +616,7 @@ static void system_reset(QTestState *qts)
     qtest_qmp_eventwait(qts, "RESET");
 }
 
-/* The machine is reset while a request waits: registers start anew. */
+/* The machine is reset while a request waits: registers are reset, too. */
 static void test_system_reset(void)
 {
     g_autofree char *zero = g_strnfill(96, '0');
@@ -705,7 +705,7 @@ static void test_migration(void)
     ask_large(&d, 1000, true);
     ask(&d, LOCK_16, LOCKED);
     before = get_string(d.qts, "pcr16");
-    /* One waits for its buffer, and goes on waiting on the other side. */
+    /* A request waits for its buffer, and still waits after migration. */
     put_two_chains(&d, 0, LOCK_17);
     offer(&d, 0);
     kick(&d);
@@ -764,7 +764,7 @@ static void test_properties(void)
     qtest_quit(d.qts);
 }
 
-/* Ask, and read an answer of which only the size is known; uses place 0. */
+/* Send a request, and read a response of known size; uses slot 0. */
 static void ask_bytes(Driver *d, const char *request, uint8_t *response,
                       size_t size)
 {
@@ -780,7 +780,7 @@ static void ask_bytes(Driver *d, const char *request, uint8_t *response,
 
 #define RANDOM_SIZE     (1 + 10 + 1 + 7 + 3 + 256)
 
-/* What GetRandom answers first, where QEMU is started with @options */
+/* The first response to GetRandom of a QEMU with @options */
 static void first_random(const char *options, uint8_t random[RANDOM_SIZE])
 {
     Driver d = {
@@ -793,7 +793,7 @@ static void first_random(const char *options, uint8_t random[RANDOM_SIZE])
     qtest_quit(d.qts);
 }
 
-/* The guest's random bytes are those that -seed gives. */
+/* -seed determines the guest's random bytes. */
 static void test_seed(void)
 {
     uint8_t one[RANDOM_SIZE], same[RANDOM_SIZE], two[RANDOM_SIZE];

@@ -1,5 +1,5 @@
 /*
- * What tests of images and their kernels expect of an error message
+ * Checks of error messages, for the tests of images and their kernels
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,8 +9,8 @@
 #include "qapi/error.h"
 
 /*
- * @err must be one line, naming each of @words, which are separated by '|'.
- * Frees it.
+ * @err must be one line that contains each of @words, which are separated by
+ * '|'.  Frees @err.
  */
 static inline void expect_error(Error **err, const char *words)
 {

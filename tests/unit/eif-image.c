@@ -110,8 +110,8 @@ void test_eif_write(const char *path, const GByteArray *bytes)
     FILE *file;
 
     /*
-     * Neither g_file_set_contents() nor writing over an old file, for which
-     * file systems would wait for the disk, thousands of times
+     * Do not use g_file_set_contents() or overwrite an old file: some file
+     * systems would then wait for the disk, thousands of times.
      */
     unlink(path);
     file = fopen(path, "wb");
@@ -328,7 +328,7 @@ void test_signer_free(TestSigner *signer)
     g_free(signer);
 }
 
-/* What belongs to the algorithm with a number of COSE */
+/* The parameters of an algorithm, by its COSE number */
 static const struct {
     int cose;
     gnutls_ecc_curve_t curve;
@@ -372,7 +372,7 @@ static void append_fixed(GByteArray *out, gnutls_datum_t number, size_t width)
     g_byte_array_append(out, number.data, number.size);
 }
 
-/* Sign @data in the way of COSE: r and s one after the other. */
+/* Sign @data; the signature is r and s, one after the other, as in COSE. */
 static GByteArray *sign_raw(const TestSigner *signer, unsigned algorithm,
                             const GByteArray *data)
 {
@@ -414,7 +414,7 @@ GByteArray *test_payload(TestBytesForm form, uint64_t index,
     return out;
 }
 
-/* The bytes that COSE has signed: always in CBOR's shortest encoding */
+/* The bytes that COSE signs, always in CBOR's shortest encoding */
 static GByteArray *sig_structure(const GByteArray *protected_header,
                                  const GByteArray *payload)
 {

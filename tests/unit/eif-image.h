@@ -1,10 +1,10 @@
 /*
  * Enclave image files for tests
  *
- * Writes images, good ones and broken ones, from the description of the format
- * alone: nothing here is shared with hw/core/eif.c, which is what is tested.
- * CBOR is written by hand for the same reason, and as its encodings that no
- * library would choose are wanted.
+ * Writes valid and invalid images, from the description of the format.  The
+ * code shares nothing with hw/core/eif.c, which is under test.  It encodes CBOR
+ * itself for the same reason, and because tests need encodings that no library
+ * chooses.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,13 +14,13 @@
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 
-#define TEST_EIF_MAX_SECTIONS 40    /* more than there may be */
+#define TEST_EIF_MAX_SECTIONS 40    /* more than the limit */
 
 typedef struct TestSection {
     uint16_t type;
     GByteArray *data;
-    size_t gap;             /* bytes that belong to nobody, before it */
-    size_t at;              /* where its header is; set by test_eif_build() */
+    size_t gap;             /* bytes of a gap before the section */
+    size_t at;              /* offset of its header; test_eif_build() sets it */
 } TestSection;
 
 typedef struct TestEif {
@@ -31,7 +31,7 @@ typedef struct TestEif {
     size_t tail;            /* bytes after the last section */
 } TestEif;
 
-/* @size bytes that depend on @seed; no two seeds give the same. */
+/* @size bytes that depend on @seed, and differ for each seed */
 GByteArray *test_eif_bytes(uint8_t seed, size_t size);
 
 /* Append a section; takes @data. */
@@ -42,7 +42,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TestEif, test_eif_clear)
 /* The bytes of the file, with a correct CRC. */
 GByteArray *test_eif_build(TestEif *eif);
 
-/* CRC-32/ISO-HDLC, bit by bit: no table and no library to be wrong alike. */
+/* CRC-32/ISO-HDLC, bit by bit: independent of tables and libraries */
 uint32_t test_eif_crc(uint32_t crc, const uint8_t *data, size_t size);
 
 /* Write the file @path. */
@@ -96,7 +96,7 @@ TestSigner *test_signer_new(gnutls_ecc_curve_t curve, int64_t not_before,
 void test_signer_free(TestSigner *signer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TestSigner, test_signer_free)
 
-/* What is unusual about a signature; all zero for the usual one */
+/* The deviations of a signature; all zero for a normal one */
 typedef struct TestSignature {
     TestBytesForm form;         /* of certificate, message, register value */
     bool indefinite;            /* arrays and maps of the message */

@@ -1,7 +1,7 @@
 /*
- * What the tests of the reader of AWS Nitro Enclaves image files share
+ * Helpers for the tests of the reader of AWS Nitro Enclaves image files
  *
- * Every image is made by eif-image.c, which shares no code with what is tested.
+ * eif-image.c makes all images, and shares no code with the tested reader.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

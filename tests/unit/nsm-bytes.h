@@ -1,12 +1,12 @@
 /*
- * Bytes written by hand, for the tests of the Nitro Secure Module
+ * Bytes in a readable notation, for the tests of the Nitro Secure Module
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef TESTS_UNIT_NSM_BYTES_H
 #define TESTS_UNIT_NSM_BYTES_H
 
-/* Bytes from a notation of them: hex digits, text in quotes, and spaces */
+/* Convert the notation: hex digits, text in quotes, and spaces */
 static inline GByteArray *bytes(const char *notation)
 {
     GByteArray *out = g_byte_array_new();

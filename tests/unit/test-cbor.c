@@ -1,8 +1,8 @@
 /*
  * Tests of reading and writing CBOR (RFC 8949)
  *
- * The bytes are written by hand; those of the numbers are the examples of
- * RFC 8949, appendix A.
+ * The tests contain the encoded bytes.  Those of the numbers are the examples
+ * of RFC 8949, appendix A.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +25,7 @@ static GByteArray *from_hex(const char *hex)
     return out;
 }
 
-/* Some input, in a block of its own: sanitizers see what is read behind it. */
+/* The input has its own block, so that sanitizers find reads beyond its end. */
 typedef struct Input {
     CborReader r;
     uint8_t *data;
@@ -53,7 +53,7 @@ static Input input(const char *hex)
     return input_of(bytes);
 }
 
-/* There is an error, of one line, and each of @words (between |) is in it. */
+/* There must be an error of one line, with each of @words (between |) in it. */
 static void expect_words(Error *err, const char *words)
 {
     g_auto(GStrv) list = g_strsplit(words, "|", -1);
@@ -87,7 +87,7 @@ static void test_heads(void)
         { "1903e8", { CBOR_KIND_UINT, .value = 1000 } },
         { "1a000f4240", { CBOR_KIND_UINT, .value = 1000000 } },
         { "1bffffffffffffffff", { CBOR_KIND_UINT, .value = UINT64_MAX } },
-        /* Longer than they need be */
+        /* Longer than necessary */
         { "1817", { CBOR_KIND_UINT, .value = 23 } },
         { "1b0000000000000000", { CBOR_KIND_UINT, .value = 0 } },
         { "20", { CBOR_KIND_NEGINT, .value = 0 } },
@@ -153,7 +153,7 @@ static void test_heads(void)
             !head.indefinite) {
             g_assert_true(head.data + head.value == in.data + used);
         }
-        /* A part of it is never taken for the whole. */
+        /* No part of the input is accepted as the whole. */
         while (--head_size) {
             g_autofree uint8_t *part = g_memdup2(in.data, head_size);
 
@@ -171,7 +171,7 @@ static void test_bad_heads(void)
         "1c", "1d", "1e", "1f", "3c", "3f", "5c", "7c", "9e", "bd", "dc",
         "df", "f800", "f814", "f81f", "fc", "fd", "fe",
     };
-    /* More than there is, more than there can be, and 2^32 + 1 */
+    /* More than the input has, more than is possible, and 2^32 + 1 */
     static const char *const cut_short[] = {
         "5801", "5a80000000", "5bffffffffffffffff00", "5b000000010000000100",
         "7bffffffffffffffff00", "7b000000010000000100",
@@ -221,7 +221,7 @@ static void test_expect(void)
     static const struct {
         const char *hex;
         CborKind kind;
-        const char *words;      /* NULL if it is what is expected */
+        const char *words;      /* NULL if it is accepted */
     } cases[] = {
         { "05", CBOR_KIND_UINT, NULL },
         { "f6", CBOR_KIND_NULL, NULL },
@@ -279,7 +279,7 @@ static void add_up(const char *hex, uint64_t sum, unsigned rounds,
     g_assert_cmpuint(sum, ==, 0);
     g_assert_cmpuint(rounds, ==, 0);
     g_assert_true(cbor_end(&in.r, &error_abort));
-    /* There is no more, however often it is asked. */
+    /* There is no more item, also when asked again. */
     if (!outer.indefinite) {
         g_assert_false(cbor_more(&in.r, &outer));
     }
@@ -433,7 +433,7 @@ static void test_depth(void)
         fits = input_of(just);
         g_assert_true(cbor_skip(&fits.r, 0, &error_abort));
         g_assert_true(cbor_end(&fits.r, &error_abort));
-        /* It counts what is around, too. */
+        /* Outer arrays and maps are counted, too. */
         fits.r.pos = 0;
         g_assert_false(cbor_skip(&fits.r, 1, &err));
         expect_words(err, "nested deeper than 16");

@@ -1,8 +1,9 @@
 /*
  * Enclave image files: measuring and loading
  *
- * Measurements are compared to GLib's SHA-384 and, for one image, to constants
- * from yet another implementation (Python's hashlib and zlib).
+ * Measurements are compared with GLib's SHA-384.  For one image, they are
+ * compared with constants from another implementation (Python's hashlib and
+ * zlib).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,7 +23,7 @@ static void assert_pcrs(const EifResult *result, const Expected *expected)
     assert_pcr(result->pcr8, zero_pcr);
 }
 
-/* A sink that keeps what it gets, and checks that it gets it in order */
+/* A sink that stores the data, and checks its order */
 typedef struct Recorder {
     const EifImage *image;
     unsigned section;           /* that is expected; the last one is @added */
@@ -140,7 +141,7 @@ static void check_hex(const uint8_t pcr[NITRO_PCR_SIZE], const char *hex)
     g_assert_cmpmem(pcr, NITRO_PCR_SIZE, bytes->data, bytes->len);
 }
 
-/* What Python makes of the same image */
+/* Python's results for the same image */
 static void test_known_values(void)
 {
     g_auto(TestEif) eif = { .version = 4 };
@@ -177,13 +178,13 @@ static void test_known_values(void)
               "0000000000000000000000000000000000000000000000");
     g_assert_null(result.signature);
 
-    /* PCR2 of an image that has nothing for it */
+    /* PCR2 of an image without further ramdisks */
     eif_measure("", 0, pcr, &error_abort);
     check_hex(pcr, "21b9efbc184807662e966d34f390821309eeac6802309798"
               "826296bf3e8bec7c10edb30948c90ba67310f7b964fc500a");
 }
 
-/* Each character of @order is a section, by its type's number. */
+/* Each character of @order is the type of a section. */
 static void check_order(uint16_t version, const char *order)
 {
     g_auto(TestEif) eif = { .version = version };
@@ -207,12 +208,12 @@ static void test_orders(void)
     check_order(4, "1253");
     check_order(4, "512333");
     check_order(4, "123335");
-    /* The command line after ramdisks is a part of PCR1 all the same. */
+    /* A command line after the ramdisks is a part of PCR1, too. */
     check_order(2, "132");
     check_order(2, "1332");
     check_order(4, "133325");
     check_order(4, "1333253");
-    /* As many as there can be */
+    /* The largest number of sections */
     check_order(4, "12533333333333333333333333333333");
 }
 
@@ -222,7 +223,7 @@ static void test_signature_bytes(void)
     g_autoptr(EifImage) image = NULL;
     g_auto(EifResult) result = { };
 
-    /* The largest one that there can be, in the middle of the file */
+    /* The largest signature section, in the middle of the file */
     make_standard(&eif);
     test_eif_add(&eif, EIF_SECTION_SIGNATURE, test_eif_bytes(7, 32768));
     test_eif_add(&eif, EIF_SECTION_RAMDISK, test_eif_bytes(8, 10));
@@ -265,7 +266,7 @@ static void test_empty_sections(void)
     check_image(&eif, nothing);
 }
 
-/* Flags and reserved fields that are to be ignored */
+/* Flags and reserved fields, which must be ignored */
 static void test_ignored_fields(void)
 {
     g_auto(TestEif) eif = { };
@@ -292,7 +293,7 @@ static void test_ignored_fields(void)
     expected_pcrs(&eif, NULL, &expected);
     assert_pcrs(&result, &expected);
 
-    /* But they count for the CRC. */
+    /* But the CRC covers them. */
     g_assert_false(eif_check_crc(image, &result, &err));
     expect_error(&err, "CRC");
 }
@@ -464,7 +465,7 @@ static void test_added_errors(void)
     g_assert_false(eif_add_ramdisk(image, "/dev/zero", &err));
     expect_error(&err, "/dev/zero|regular");
 
-    /* After failures, it still can have one, but not two. */
+    /* After failures, one ramdisk can be added, but not two. */
     test_eif_write(other_path, added);
     eif_add_ramdisk(image, other_path, &error_abort);
     g_assert_false(eif_add_ramdisk(image, image_path, &err));
@@ -473,7 +474,7 @@ static void test_added_errors(void)
     g_assert_cmpuint(image->ramdisk_size, ==, 1205 + 10);
 }
 
-/* Any bit of an image without gaps matters to a check or to the CRC. */
+/* Each changed bit of an image without gaps fails a check or the CRC. */
 static void test_flipped_bits(void)
 {
     g_auto(TestEif) eif = { .version = 4 };
@@ -523,7 +524,7 @@ static bool sabotage(void *opaque, const EifSection *section, uint64_t offset,
         g_assert_cmpint(truncate(saboteur->truncate, saboteur->size), ==, 0);
         return true;
     }
-    /* Who has failed once is not called again. */
+    /* A sink that has failed is not called again. */
     g_assert_cmpint(saboteur->calls_left, ==, -1);
     error_setg(errp, "the sink is full");
     return false;
@@ -550,7 +551,7 @@ static void test_failing_sink(void)
         EifResult result;
         Error *err = NULL;
 
-        /* Not a byte of it is used. */
+        /* None of its bytes is used. */
         memset(&result, 0xaa, sizeof(result));
         g_assert_false(eif_load(image, &sink, &result, &err));
         expect_error(&err, "the sink is full");
@@ -559,7 +560,7 @@ static void test_failing_sink(void)
         saboteur.calls_left = round % 10;
         g_assert_false(eif_load(image, &sink, &result, NULL));
     }
-    /* One that ended this moment may still be listed. */
+    /* A thread that has just ended may still be listed. */
     g_assert_cmpuint(count_entries("/proc/self/task"), <, threads + 20);
 }
 
@@ -612,9 +613,9 @@ static void test_shrinking_added(void)
 }
 
 /*
- * A host that has no thread to give: the address space is as large as it is,
- * and the buffers, but no further stack.  In a process of its own, as limits
- * stay.
+ * A host where no thread can be started: the address space is limited to its
+ * current size and the buffers, without space for a stack.  Runs in its own
+ * process, because the limit is permanent.
  */
 static void test_no_threads(void)
 {

@@ -18,7 +18,7 @@ enum { P256, P384, P521, OTHER_P256, RSA, NUM_SIGNERS };
 
 static TestSigner *signers[NUM_SIGNERS];
 
-/* Keys are made when they are needed first: some tests need none. */
+/* Keys are made when they are first needed: some tests need none. */
 static const TestSigner *get_signer(unsigned i)
 {
     static const gnutls_ecc_curve_t curves[] = {
@@ -114,8 +114,8 @@ static void test_signed(void)
 }
 
 /*
- * r and s begin with zero bytes, or with a set bit that makes them look
- * negative, only now and then.
+ * Only some signatures have an r or s that begins with zero bytes, or with a
+ * set bit, which would make it negative in DER.
  */
 static void test_signed_often(void)
 {
@@ -272,7 +272,7 @@ static void test_wrong_signatures(void)
                          "another image|PCR0");
     }
 
-    /* Somebody else's certificate */
+    /* The certificate of another key */
     how = (TestSignature) { .certificate = get_signer(OTHER_P256)->pem };
     refuse_signature(test_sign(get_signer(P256), pcr0, &how),
                      "signature is wrong");
@@ -288,7 +288,7 @@ static void test_wrong_signatures(void)
                                             message), "signature is wrong");
 }
 
-/* Any change of a signed image's measured contents is found. */
+/* Each change of the measured content of a signed image is detected. */
 static void test_tampered_image(void)
 {
     uint8_t pcr0[NITRO_PCR_SIZE];
@@ -435,7 +435,7 @@ static void test_payloads(void)
     }
 }
 
-/* Messages that are no good COSE_Sign1, in hexadecimal */
+/* Messages that are not a valid COSE_Sign1, in hexadecimal */
 static void test_bad_messages(void)
 {
     static const struct {
@@ -505,7 +505,7 @@ static void test_bad_messages(void)
 #define CERTIFICATE "737369676e696e675f6365727469666963617465"
 #define SIGNATURE "697369676e6174757265"
 
-/* Sections that are no good, in hexadecimal */
+/* Invalid sections, in hexadecimal */
 static void test_bad_sections(void)
 {
     static const struct {
@@ -595,7 +595,7 @@ static GByteArray *section_with(const char *in_map, unsigned pairs,
     return out;
 }
 
-/* What is not known and harmless is passed over, whatever it is. */
+/* Unknown keys are skipped, with values of any kind. */
 static void test_unknown_items(void)
 {
     const TestSigner *signer = get_signer(P256);
@@ -605,7 +605,7 @@ static void test_unknown_items(void)
     /* Keys that are no text, and the empty text */
     accept_signature(section_with("0001" "8101a0" "40f5" "60f93c00"
                                   "f6fa3f800000", 5, "", 0), signer);
-    /* Everything that there is */
+    /* Values of every kind */
     accept_signature(section_with("", 0, "001817190100", 3), signer);
     accept_signature(section_with("", 0, "2038ff39010040436162637f6161ff", 6),
                      signer);
@@ -627,7 +627,7 @@ static char *nested(const char *opening, unsigned levels)
     return g_string_free(hex, false);
 }
 
-/* With the outermost array, up to 16 arrays and maps are taken. */
+/* With the outermost array, nesting of 16 arrays and maps is accepted. */
 static void test_nesting(void)
 {
     /* Arrays, and maps in keys and in values */
@@ -670,7 +670,7 @@ static void test_cut_short(void)
 
 /* Random changes */
 
-/* A place to change: often in the headers, as the data is not looked at */
+/* A position to change, often in the headers: data is not parsed */
 static size_t random_place(GRand *random, const TestEif *eif)
 {
     const TestSection *section =
@@ -692,8 +692,8 @@ static size_t random_place(GRand *random, const TestEif *eif)
 }
 
 /*
- * Open, load and verify what may be broken anywhere.  Returns whether it could
- * be loaded.
+ * Open, load and verify a file that may be damaged anywhere.  Returns whether
+ * it could be loaded.
  */
 static bool try_image(const GByteArray *bytes, const uint8_t pcr0[48])
 {
@@ -751,7 +751,7 @@ static void test_mutations(void)
         }
         loaded += try_image(bytes, pcr0);
     }
-    /* It must have been a test of both. */
+    /* Some files must have been loaded, and some refused. */
     g_assert_cmpuint(loaded, >, 100);
     g_assert_cmpuint(loaded, <, 2900);
 }

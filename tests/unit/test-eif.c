@@ -49,7 +49,7 @@ static void test_standard(void)
     g_assert_cmpuint(image->ramdisk_size, ==, 1205);
 }
 
-/* Files that are none */
+/* Files that are not images */
 
 static void test_no_file(void)
 {
@@ -242,7 +242,7 @@ static void test_truncated(void)
     expect_refused(bytes, "shorter|3 bytes|548");
     g_byte_array_set_size(bytes, 0);
     expect_refused(bytes, "shorter|0 bytes|548");
-    /* What is short and something else is called that. */
+    /* A short file of another kind is reported as another kind. */
     g_byte_array_append(bytes, (const uint8_t *)"#!/bin/sh\n", 10);
     expect_refused(bytes, "not an enclave image|23 21 2f 62");
 }

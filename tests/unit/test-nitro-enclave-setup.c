@@ -1,5 +1,5 @@
 /*
- * Tests of the checks of a kernel's setup header, a rule each
+ * Tests of each check of a kernel's setup header
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -29,7 +29,7 @@ enum {
 
 static const NitroEnclaveRam ram_512m = { .below_4g = 512 * MiB };
 
-/* The header of a kernel that is taken */
+/* The header of a valid kernel */
 static void make_header(uint8_t header[NE_SETUP_HEADER_END])
 {
     memset(header, 0, NE_SETUP_HEADER_END);
@@ -80,11 +80,11 @@ static void test_good(void)
 typedef struct Field {
     unsigned at, bytes;
     uint64_t value;
-    const char *words;      /* of the error; NULL for what is taken */
+    const char *words;      /* of the error; NULL if the header is accepted */
 } Field;
 
 static const Field fields[] = {
-    /* setup_sects and syssize: what they say is there */
+    /* setup_sects and syssize: the code exists */
     { SETUP_SECTS, 1, 32, "syssize" },
     { SETUP_SECTS, 1, 255, "syssize|131072" },
     { SETUP_SECTS, 1, 30, NULL },       /* a signature may follow the code */
@@ -131,7 +131,7 @@ static const Field fields[] = {
     { KERNEL_ALIGNMENT, 4, 0x80000000, "kernel_alignment|0x80000000" },
     { KERNEL_ALIGNMENT, 4, 16 * MiB, NULL },
     { KERNEL_ALIGNMENT, 4, 1, NULL },
-    /* what nobody here looks at */
+    /* fields that are not checked */
     { ROOT_FLAGS, 2, 0xffff, NULL },
     { VID_MODE, 2, 0xffff, NULL },
     { ROOT_DEV, 2, 0xffff, NULL },
@@ -269,7 +269,7 @@ static void test_zero_page(void)
     NitroEnclaveSetup setup;
     unsigned i;
 
-    /* A loader's fields, of which an image has no business to set any */
+    /* The boot loader sets these fields, and the image cannot */
     make_header(header);
     put(header, TYPE_OF_LOADER, 1, 0xff);
     put(header, RAMDISK_IMAGE, 8, UINT64_MAX);
@@ -296,7 +296,7 @@ static void test_zero_page(void)
     g_assert_cmphex((uint32_t)ldl_le_p(zp + HARDWARE_SUBARCH), ==, 0);
     g_assert_cmphex(ldq_le_p(zp + SUBARCH_DATA), ==, 0);
     g_assert_cmphex(ldq_le_p(zp + SETUP_DATA), ==, 0);
-    /* The rest is the image's, up to where its header ends. */
+    /* The other fields are the image's, up to the end of its header. */
     g_assert_cmphex((uint32_t)ldl_le_p(zp + KERNEL_INFO), ==, 0x1234);
     g_assert_cmphex(ldq_le_p(zp + PREF_ADDRESS), ==, 16 * MiB);
     g_assert_cmphex(lduw_le_p(zp + XLOADFLAGS), ==, 3);
@@ -322,7 +322,7 @@ static void test_zero_page(void)
         g_assert_cmphex(zp[i], ==, 0);
     }
 
-    /* A short header: what is behind it in the kernel is code. */
+    /* A short header: the bytes after it in the kernel are code. */
     memset(all_ones, 0xff, sizeof(all_ones));
     setup.header_end = 0x264;
     nitro_enclave_setup_zero_page(&setup, all_ones, &ram_512m, 0x20000, 0, 0,

@@ -1,10 +1,10 @@
 /*
- * Tests of attestation documents: their form, the certificates in them, when
- * those are renewed, and which roots are taken
+ * Tests of attestation documents: their form, their certificates, the renewal
+ * of certificates, and the accepted roots
  *
- * Documents are read here by a decoder that takes their one form only, so that
- * reading one is checking its bytes.  The clock is set by hand, for what makes
- * documents as for what verifies them.
+ * The decoder of this test accepts only the one form of documents, so decoding
+ * a document checks its bytes.  The tests set the clock, both for making
+ * documents and for verifying them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 
-/* The registers that are in a document at start: bit i tells of register i. */
+/* The registers in a document at start: bit i is set for register i. */
 #define LOCKED_AT_START 0xffff
 
 #define MODULE_ID   "i-0123456789abcdef0-enc0123456789abcdef"
@@ -73,7 +73,7 @@ typedef struct Cursor {
     const uint8_t *end;
 } Cursor;
 
-/* Take the head of an item of type @major; it must have the shortest form. */
+/* Read the head of an item of type @major; it must have the shortest form. */
 static uint64_t take_head(Cursor *c, unsigned major)
 {
     unsigned size, i;
@@ -139,7 +139,7 @@ static void take_certificate(Cursor *c, Document *d, int which)
                                            GNUTLS_X509_FMT_DER), ==, 0);
 }
 
-/* The payload must say what @said says, and nothing else. */
+/* The payload must have the values of @said, and no others. */
 static void read_payload(Document *d, const NsmDocument *said)
 {
     Cursor c = { d->payload.data, d->payload.data + d->payload.size };
@@ -235,7 +235,7 @@ static bool verifies(const Document *d, const GByteArray *what)
     return ret >= 0;
 }
 
-/* What GnuTLS finds wrong with the chain now, with @root as the only anchor */
+/* GnuTLS's verdict about the chain now, with @root as the only trust anchor */
 static unsigned chain_status(const Document *d, gnutls_x509_crt_t root)
 {
     gnutls_x509_crt_t chain[] = {
@@ -361,7 +361,7 @@ static void test_payload(void)
 
 static void test_fields(void)
 {
-    /* On both sides of where the head gets longer */
+    /* Sizes around those where the head gets longer */
     static const size_t sizes[] = {
         0, 1, 23, 24, 255, 256, 4073,
     };
@@ -416,7 +416,7 @@ static void test_payload_limit(void)
     assert_fails(a, &said);
 }
 
-/* r and s have 48 bytes each however small they happen to be. */
+/* r and s have 48 bytes each, also if their values are small. */
 static void test_signature_width(void)
 {
     g_autoptr(NsmAttestation) a = attestation_of_run();
@@ -437,7 +437,7 @@ static void test_signature_width(void)
     g_assert_true(short_s);
 }
 
-/* Whatever is changed in what is signed, the signature does not verify. */
+/* After any change of the signed bytes, the signature does not verify. */
 static void test_signature_covers(void)
 {
     g_autoptr(NsmAttestation) a = attestation_of_run();
@@ -636,7 +636,7 @@ static void test_lives(void)
     assert_valid(d);
 }
 
-/* What is refused by a verifier that takes what is good */
+/* The test's verifier accepts valid documents and refuses these */
 static void test_verifier_sees(void)
 {
     g_autoptr(NsmAttestation) a = attestation_of_run();
@@ -654,7 +654,7 @@ static void test_verifier_sees(void)
                     !=, 0);
 }
 
-/* The root that can be read is that of the documents. */
+/* The readable root is the root of the documents. */
 static void test_root(void)
 {
     g_autoptr(NsmAttestation) a = attestation_of_run();
@@ -671,7 +671,7 @@ static void test_root(void)
     gnutls_x509_crt_deinit(root);
 }
 
-/* Module ids of every form are in the names, as far as those may be long. */
+/* The names contain module ids of any form, up to the length limit. */
 static void check_module_id(const char *id, const char *instance)
 {
     g_autoptr(NsmAttestation) a = attestation_with(id, NULL, NULL,
@@ -708,7 +708,7 @@ static bool same(const Document *a, const Document *b, int which)
     return gnutls_x509_crt_equals(a->crt[which], b->crt[which]);
 }
 
-/* Nothing is made again while it need not be. */
+/* No certificate is renewed too early. */
 static void test_kept(void)
 {
     g_autoptr(NsmAttestation) a = attestation_of_run();
@@ -732,8 +732,8 @@ static void test_kept(void)
 }
 
 /*
- * Over 45 days every document is valid when it is made, and for an hour more,
- * and each certificate is renewed about as often as its life is short.
+ * For 45 days, each document is valid when it is made and for one hour more.
+ * The number of renewals of each certificate fits its lifetime.
  */
 static void test_renewed(void)
 {
@@ -799,7 +799,7 @@ static void test_clock_set_back(void)
     set_clock(START_S + 30 * DAY_S);
     g_autoptr(Document) first = sign_plain(a);
 
-    /* So little that it does not matter */
+    /* A difference that is too small to matter */
     set_clock(START_S + 30 * DAY_S - 2 * MINUTE_S);
     g_autoptr(Document) second = sign_plain(a);
     g_assert_true(same(first, second, SIGNER));
@@ -833,7 +833,7 @@ static void test_before_1970(void)
     set_clock(START_S);
 }
 
-/* A root of the user's */
+/* The user's root */
 
 typedef enum KeyFormat {
     EC_KEY,                 /* SEC 1, as gnutls and "openssl ec" write it */
@@ -842,7 +842,7 @@ typedef enum KeyFormat {
 } KeyFormat;
 
 typedef struct Root {
-    /* What it shall be */
+    /* The properties of the root */
     bool no_ca, no_constraints;
     int path_length;                    /* -1: not limited */
     unsigned usage;                     /* 0: without the extension */
@@ -853,7 +853,7 @@ typedef struct Root {
     size_t name_size;                   /* characters of the O; 0: a few */
     KeyFormat format;
 
-    /* What it is then */
+    /* The results */
     gnutls_x509_privkey_t key;
     gnutls_x509_crt_t crt;
     char *ca_cert, *ca_key;             /* files */
@@ -951,7 +951,7 @@ static void make_root_certificate(Root *root)
                     ==, 0);
     root->ca_cert = make_file(pem.data, pem.size);
     gnutls_x509_crt_deinit(crt);
-    /* GnuTLS does not verify against one that was not read. */
+    /* GnuTLS verifies only against a certificate that was imported. */
     g_assert_cmpint(gnutls_x509_crt_init(&root->crt), ==, 0);
     g_assert_cmpint(gnutls_x509_crt_import(root->crt, &pem,
                                            GNUTLS_X509_FMT_PEM), ==, 0);
@@ -989,7 +989,7 @@ static Document *check_root(Root *root)
     g_assert_cmphex(chain_status(d, root->crt), ==, 0);
     assert_valid(d);
 
-    /* The first below it says whose it is, also where the root does not. */
+    /* The first certificate below has the id of the root's key in any case. */
     if (root->key_id_size) {
         gnutls_x509_crt_get_subject_key_id(root->crt, of_root, &root_size,
                                            NULL);
@@ -1027,7 +1027,7 @@ static void test_user_root_forms(void)
     g_autoptr(Document) e = check_root(&path_length);
 }
 
-/* All below a root end with it, and are not made again and again for it. */
+/* All certificates end with their root, and are not renewed in vain. */
 static void test_user_root_ends(void)
 {
     g_auto(Root) root = { A_ROOT, .end_s = START_S + 90 * MINUTE_S };
@@ -1053,7 +1053,7 @@ static void test_user_root_ends(void)
     assert_fails_now(a);
 }
 
-/* The longest name of a root that fits all of the chain */
+/* The longest name of a root with which all certificates fit */
 static void test_user_root_long_name(void)
 {
     g_auto(Root) root = { A_ROOT, .name_size = 180 };
@@ -1062,7 +1062,7 @@ static void test_user_root_long_name(void)
     g_assert_cmpuint(d->der[REGIONAL].size, >, 700);
 }
 
-/* Refused, with the name of a file, if it is known which is wrong. */
+/* It must be refused, with the name of the wrong file if there is only one. */
 static void assert_refused(const char *ca_cert, const char *ca_key,
                            const char *file)
 {
@@ -1147,7 +1147,7 @@ static void test_refused_time(void)
     g_assert_nonnull(a);
 }
 
-/* A certificate that fits, but one below it that repeats its key id does not */
+/* This certificate fits, but the one below, which has its key id, does not. */
 static void test_refused_too_long(void)
 {
     g_auto(Root) below = { A_ROOT, .key_id_size = 550 };
@@ -1193,12 +1193,12 @@ static void test_refused_files(void)
     assert_refused(root.ca_cert, too_long, too_long);
     remove_file(too_long);
 
-    /* The one in place of the other */
+    /* The files are swapped */
     assert_refused(root.ca_key, root.ca_key, root.ca_key);
     assert_refused(root.ca_cert, root.ca_cert, root.ca_cert);
 }
 
-/* Cut anywhere, a file is refused or still good, never more. */
+/* A file that is cut off anywhere is refused, or still valid. */
 static void test_files_cut(void)
 {
     g_auto(Root) root = { A_ROOT };

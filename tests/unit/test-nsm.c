@@ -1,8 +1,8 @@
 /*
  * Tests of the Nitro Secure Module: registers, requests and responses
  *
- * Requests and the responses that they should get are written byte by byte, by
- * hand: no code is shared with what is tested, nor a CBOR library.
+ * The tests contain the bytes of requests and expected responses.  They share
+ * no code with the module, and use no CBOR library.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -35,8 +35,8 @@ static void tear_down(Fixture *f, const void *unused)
 }
 
 /*
- * The request is put at the end of a block of its own, so that a tool that
- * watches memory sees the first byte that is read after it.
+ * The request is at the end of its own block, so that sanitizers find a read
+ * beyond its end.
  */
 static void ask_bytes(Fixture *f, const GByteArray *request, size_t room)
 {
@@ -82,7 +82,7 @@ static void ask_and_expect(Fixture *f, const char *request,
     expect(f, response);
 }
 
-/* A request that is no good leaves all registers as they were. */
+/* A bad request does not change any register. */
 static void ask_and_expect_error(Fixture *f, const char *request,
                                  const char *name)
 {
@@ -130,7 +130,7 @@ static void test_describe_nsm(Fixture *f, const void *unused)
 
 static void test_get_random(Fixture *f, const void *unused)
 {
-    /* What Linux's driver compares, and the length of what follows */
+    /* The bytes that Linux's driver compares, and the length of the rest */
     static const char prefix[] = "\xa1\x69GetRandom\xa1\x66random\x59\x01\x00";
     const size_t prefix_size = sizeof(prefix) - 1;
     uint8_t seen[8][256];
@@ -274,7 +274,7 @@ static void test_lock_range(Fixture *f, const void *unused)
     ask_and_expect(f, "a1 68 'LockPCRs' a1 65 'range' 18 20", "68 'LockPCRs'");
 }
 
-/* Documents have a test of their own; here is what is around one. */
+/* test-nsm-attestation tests documents; this tests the response around one. */
 static void expect_document(Fixture *f)
 {
     size_t size = f->response_size;
@@ -300,14 +300,14 @@ static void test_attestation(Fixture *f, const void *unused)
     g_assert_true(response_has(f, "6a 'public_key' f6 69 'user_data' f6"
                                " 65 'nonce' f6"));
 
-    /* Empty is not null, and null is as good as absent. */
+    /* Empty differs from null, and null is the same as absent. */
     ask(f, "a1 6b 'Attestation' a3 65 'nonce' 40 69 'user_data' f6"
         " 6a 'public_key' 43 'key'");
     expect_document(f);
     g_assert_true(response_has(f, "6a 'public_key' 43 'key'"
                                " 69 'user_data' f6 65 'nonce' 40"));
 
-    /* Text is taken for bytes, which documents always carry. */
+    /* Text is accepted as bytes; documents always have bytes. */
     ask(f, "a1 6b 'Attestation' a3 65 'nonce' 63 'one' 69 'user_data' 63 'two'"
         " 6a 'public_key' 60");
     expect_document(f);
@@ -475,7 +475,7 @@ static void test_malformed(Fixture *f, const void *unused)
 {
     static const char *const refused[] = {
         "", "ff", "ff ff ff ff",
-        /* Lengths that promise more than there is, up to all there may be */
+        /* Lengths that exceed the input, up to the largest length */
         "5b ffffffffffffffff", "7b ffffffffffffffff", "9b ffffffffffffffff",
         "bb ffffffffffffffff", "7b 7fffffffffffffff 'DescribeNSM'",
         "9b 7fffffffffffffff 00", "bb 8000000000000000 00 00",
@@ -484,7 +484,7 @@ static void test_malformed(Fixture *f, const void *unused)
         /* Reserved heads */
         "1c", "1d", "1e", "1f", "3f", "5c", "7d", "9e", "bc", "df", "fc", "fd",
         "fe", "f8 00", "f8 18", "f8 1f",
-        /* A break where there is nothing to end */
+        /* A break without an item to end */
         "a1 67 'LockPCR' a1 65 'index' ff", "a1 67 'LockPCR' ff",
         "a1 ff", "82 00 ff", "c0 ff", "9f c0 ff",
         "bf 67 'LockPCR' ff", "a1 67 'LockPCR' bf 65 'index' ff",
@@ -502,7 +502,7 @@ static void test_malformed(Fixture *f, const void *unused)
     }
 }
 
-/* Each beginning of a request is no request. */
+/* A request that is cut off is not a request. */
 static void test_truncated(Fixture *f, const void *unused)
 {
     static const char *const whole[] = {
@@ -616,7 +616,7 @@ static void test_buffer_too_small(Fixture *f, const void *unused)
     ask_bytes(f, attest, 2000);
     expect_error(f, "BufferTooSmall");
 
-    /* What the guest did not get to know did not happen. */
+    /* If the response does not fit, the request has no effect. */
     g_assert_cmpmem(&f->nsm.bank, sizeof(NsmBank), &before, sizeof(before));
 
     ask_bytes(f, extend, answer);
@@ -658,8 +658,8 @@ static void test_start_values(Fixture *f, const void *unused)
 }
 
 /*
- * Bytes changed at random, in requests that are good: whatever comes back is
- * an answer, locks only grow, and what is locked stays as it is.
+ * Random changes of valid requests: each gets a well-formed response, registers
+ * are never unlocked, and locked registers do not change.
  */
 static void test_random_changes(Fixture *f, const void *unused)
 {
