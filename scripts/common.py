@@ -1,4 +1,4 @@
-"""What the build scripts share: where things are cached, and how to fail."""
+"""Helpers of the build scripts: caches, locks and errors."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import contextlib
@@ -12,7 +12,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 
 
 def cache_dir(name):
-    """A folder of the user's cache, made if it is not there."""
+    """A directory of the user's cache, which is made if it does not exist."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     path = pathlib.Path(base) / "qemu-nitro-enclave" / name
     path.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def cache_dir(name):
 
 @contextlib.contextmanager
 def lock(path):
-    """Hold the lock file `path`: one at a time fetches or assembles."""
+    """Hold the lock file `path`, so that only one process does the work."""
     with open(path, "w", encoding="ascii") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
@@ -36,7 +36,7 @@ def say(message):
 
 
 def run(*command, **kwargs):
-    """Run a command; say which, if it fails."""
+    """Run a command.  If it fails, the message has the command."""
     result = subprocess.run([str(c) for c in command], check=False, **kwargs)
     if result.returncode:
         fail(f"failed with status {result.returncode}: "

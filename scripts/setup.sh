@@ -1,9 +1,9 @@
 # Sourced by run and check: install what is missing, and set up the build.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-# Install the packages of these lists in scripts/ that are not there.  What stands
-# as PACKAGE|COMMAND is there if the command is: it may be somebody else's package,
-# which Debian's conflicts with.
+# Install the missing packages of these lists in scripts/.  An entry
+# PACKAGE|COMMAND is not missing if the command exists: another package, with
+# which Debian's package conflicts, may have it.
 install_dependencies() {
     missing=
     for p in $(cd "$top/scripts" && sed 's/#.*//' "$@"); do
@@ -27,8 +27,8 @@ install_dependencies() {
     apt-get -q install -y --no-install-recommends $missing >&2
 }
 
-# Build in $build, and show how far it is: all, or with "programs" what is run,
-# without tests.
+# Build in $build, and show the progress.  With "programs", build only the
+# programs, without the tests.
 build_project() {
     PATH="/usr/bin:/bin:$PATH"
     export PATH
@@ -37,7 +37,7 @@ build_project() {
         [ "${1-}" != programs ] || tests=false
         meson setup "-Dtests=$tests" "$build" "$top" >&2
     elif [ "${1-}" != programs ] && [ ! -e "$build/with-tests" ]; then
-        # A folder of before there was this option learns of it first.
+        # An older build directory does not have this option yet: set it first.
         ninja -C "$build" build.ninja >&2
         meson configure "$build" -Dtests=true >&2
     fi

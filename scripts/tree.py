@@ -17,7 +17,7 @@ import subprocess
 from common import TOP, fail, lock, run, say
 
 OVERLAY = ("configs", "contrib", "docs", "hw", "include", "tests", "util")
-# In tests/, what QEMU has no place for stays here.
+# These directories of tests/ do not exist in QEMU, so they are not copied.
 OURS_ALONE = re.compile(r"tests/(functional/|data/|bench/.*\.py$)")
 PATCHES = TOP / "patches"
 
@@ -50,7 +50,7 @@ def all_removed():
 
 
 def overlay_files():
-    """Our files that are laid over QEMU's, as paths relative to the top."""
+    """Our files that are copied into QEMU's tree, relative to the top."""
     for folder in OVERLAY:
         for path in sorted((TOP / folder).rglob("*")):
             name = path.relative_to(TOP).as_posix()
@@ -73,7 +73,7 @@ def patched_files(patch):
 
 
 def run_patch(tree, patch):
-    """Apply what of a patch fits `tree`; the result of the program patch."""
+    """Apply the hunks that fit `tree`.  Returns the result of patch(1)."""
     with open(patch, "rb") as f:
         return subprocess.run(
             ["patch", "-p1", "--force", "--fuzz=0", "--no-backup-if-mismatch",
@@ -82,7 +82,7 @@ def run_patch(tree, patch):
 
 
 def apply(tree, patch, name=None):
-    """Apply a patch to `tree`; on failure say where it does not fit."""
+    """Apply a patch to `tree`.  On failure, the message names the hunks."""
     result = run_patch(tree, patch)
     if result.returncode:
         fail(f"{name or patch.name} does not apply:\n"
@@ -169,7 +169,7 @@ def write_if_changed(path, data, mode):
 
 
 def identity(source):
-    """What tells one source from another: its files' sizes and times."""
+    """An identification of a source: the sizes and times of its files"""
     digest = hashlib.sha256(str(source).encode())
     files = [source] if source.is_file() else sorted(
         p for p in source.rglob("*")
@@ -204,7 +204,7 @@ def assemble(source, work):
 
 
 def mirror(base, tree, besides):
-    """Make `tree` what `base` is, besides some files."""
+    """Make `tree` equal to `base`, except for some files."""
     for path in list(tree.rglob("*")):
         name = path.relative_to(tree).as_posix()
         if not path.is_dir() and name not in besides \
@@ -229,7 +229,7 @@ def ours(work):
 
 
 def lay(base, tree, work):
-    """Bring `tree` to what base, patches and our files now make."""
+    """Update `tree` to base with the current patches and our files."""
     scratch = work / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -255,7 +255,7 @@ def lay(base, tree, work):
         path = scratch / name
         write_if_changed(tree / name, path.read_bytes(), path.stat().st_mode)
 
-    # What was ours before and is no more goes back to QEMU's, or away.
+    # A file that we no longer replace gets QEMU's content, or is removed.
     for name in ours(work) - wanted:
         if name in removed:
             (tree / name).unlink(missing_ok=True)
