@@ -186,7 +186,7 @@ static char **read_settings(const char *path)
 }
 
 /* Read the name of a directory, which may contain newlines; or return NULL. */
-static char *read_folder(const char *path)
+static char *read_directory(const char *path)
 {
     size_t size;
     char *name;
@@ -253,7 +253,7 @@ static void become(char **user)
 }
 
 /* Create the directory if it does not exist, as container engines do. */
-static void enter_folder(char *path)
+static void enter_directory(char *path)
 {
     if (!path || !path[0]) {
         return;
@@ -270,14 +270,14 @@ static void enter_folder(char *path)
     }
 }
 
-static pid_t start(char **command, char **environment, char *folder,
+static pid_t start(char **command, char **environment, char *directory,
                    char **user)
 {
     pid_t pid = fork();
 
     if (pid == 0) {
         setsid();
-        enter_folder(folder);
+        enter_directory(directory);
         become(user);
         environ = environment;
         execvp(command[0], command);
@@ -289,7 +289,7 @@ static pid_t start(char **command, char **environment, char *folder,
 
 int main(void)
 {
-    char **command, **environment, **user, *folder;
+    char **command, **environment, **user, *directory;
     pid_t pid, ended;
     int status;
 
@@ -300,7 +300,7 @@ int main(void)
 
     command = read_list("/cmd", "/cmd0");
     environment = read_list("/env", "/env0");
-    folder = read_folder("/cwd");
+    directory = read_directory("/cwd");
     user = read_settings("/user");
     if (!command[0]) {
         errno = EINVAL;
@@ -308,7 +308,7 @@ int main(void)
     }
     enter_rootfs();
 
-    pid = start(command, environment, folder, user);
+    pid = start(command, environment, directory, user);
     if (pid < 0) {
         fail("fork");
     }

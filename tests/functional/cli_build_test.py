@@ -532,7 +532,7 @@ class Layers(Case):
         self.refuses_layer(["leads out"], entry("a/../.././a"))
         self.refuses_layer(["owner -"], entry("a", uid=-5))
         self.refuses_layer(["hard link"], folder("b"), hardlink("a", "b"))
-        self.refuses_layer(["not a folder"], entry("a"), entry("a/b"))
+        self.refuses_layer(["not a directory"], entry("a"), entry("a/b"))
         self.refuses_layer(["removes"], entry("a/.wh."))
         self.refuses_layer(["removes"], entry("a/.wh..."))
         self.refuses_layer(["symbolic link"], symlink("a", "x" * 4096))

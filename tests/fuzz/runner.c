@@ -1,7 +1,7 @@
 /*
  * Runs a fuzz target without a fuzzer: on files, and on mutations of them
  *
- * usage: TARGET [--mutations=N] FILE|FOLDER...
+ * usage: TARGET [--mutations=N] FILE|DIRECTORY...
  *
  * Each file is a test, with N mutations (0 by default).  These are the same in
  * each run, because they depend only on the bytes of this file and of the files
@@ -246,7 +246,7 @@ int main(int argc, char **argv)
         }
     }
     if (!seeds->len) {
-        g_printerr("usage: %s [--mutations=N] FILE|FOLDER...\n", argv[0]);
+        g_printerr("usage: %s [--mutations=N] FILE|DIRECTORY...\n", argv[0]);
         return 2;
     }
     g_array_sort(seeds, by_name);

@@ -28,7 +28,7 @@ constexpr time_t life = 30 * 365 * 86400L;  /* that of AWS's root */
 /* A root with less time left cannot issue the certificates below it. */
 constexpr time_t renewal = 30 * 86400L;
 
-const char *const advice = "Check the folder $XDG_DATA_HOME/qemu-nitro"
+const char *const advice = "Check the directory $XDG_DATA_HOME/qemu-nitro"
     " (~/.local/share/qemu-nitro), or remove its attestation-root files.";
 
 void check(int result, const char *what)
@@ -40,7 +40,7 @@ void check(int result, const char *what)
 }
 
 /* The data directory of the XDG Base Directory Specification */
-std::string data_folder()
+std::string data_directory()
 {
     const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
 
@@ -54,7 +54,7 @@ std::string data_folder()
     return std::string(home) + "/.local/share/qemu-nitro";
 }
 
-void make_folder(const std::string &path)
+void make_data_directory(const std::string &path)
 {
     std::error_code error;
 
@@ -177,15 +177,15 @@ void make(const AttestationRoot &root)
 
 AttestationRoot attestation_root()
 {
-    std::string folder = data_folder();
-    AttestationRoot root = {folder + "/attestation-root.pem",
-                            folder + "/attestation-root.key"};
+    std::string directory = data_directory();
+    AttestationRoot root = {directory + "/attestation-root.pem",
+                            directory + "/attestation-root.key"};
 
-    make_folder(folder);
-    Descriptor lock = lock_file(folder + "/lock", lock_wait_ms);
+    make_data_directory(directory);
+    Descriptor lock = lock_file(directory + "/lock", lock_wait_ms);
     if (!lock) {
-        throw Error(Code::file, folder + "/lock: another command holds this",
-                    "See what holds it: fuser " + folder + "/lock");
+        throw Error(Code::file, directory + "/lock: another command holds this",
+                    "See what holds it: fuser " + directory + "/lock");
     }
     if (!fs::exists(root.certificate)) {
         make(root);

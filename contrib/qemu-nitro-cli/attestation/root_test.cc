@@ -12,7 +12,7 @@
 
 namespace {
 
-class Root : public FolderTest {
+class Root : public DirectoryTest {
 protected:
     Root() { setenv("XDG_DATA_HOME", path("data/more").c_str(), 1); }
     ~Root() override { unsetenv("XDG_DATA_HOME"); }

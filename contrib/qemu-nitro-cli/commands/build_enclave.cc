@@ -86,7 +86,7 @@ std::string find_blobs()
     if (blobs && *blobs) {
         return blobs;
     }
-    for (const std::string &bin : own_folders()) {
+    for (const std::string &bin : program_directories()) {
         for (const char *place : {"/../lib/qemu-nitro-enclave/blobs",
                                   "/../images/blobs"}) {
             if (access((bin + place + "/bzImage").c_str(), R_OK) == 0) {
@@ -95,7 +95,7 @@ std::string find_blobs()
         }
     }
     throw Error(Code::blobs, "no blobs are installed with this program",
-                "Set NITRO_CLI_BLOBS to a folder with bzImage, cmdline and"
+                "Set NITRO_CLI_BLOBS to a directory with bzImage, cmdline and"
                 " init.");
 }
 
@@ -242,12 +242,12 @@ void check_output_is_elsewhere(const std::string &output,
                                const std::string &rootfs)
 {
     fs::path root = fs::weakly_canonical(rootfs) / "";
-    fs::path folder = fs::weakly_canonical(fs::absolute(output).parent_path())
+    fs::path parent = fs::weakly_canonical(fs::absolute(output).parent_path())
         / "";
 
-    if (folder.native().starts_with(root.native())) {
+    if (parent.native().starts_with(root.native())) {
         throw Error(Code::conflicting_argument, "--output-file " + output
-                    + " is in the folder given with --rootfs",
+                    + " is in the directory given with --rootfs",
                     "Write the image somewhere else: it would be part of the"
                     " next one.");
     }
@@ -330,7 +330,7 @@ void build_enclave_command(int argc, char **argv)
     options.custom = custom_metadata(arguments);
     options.build_time = build_time();
     options.container = container_of(arguments, options.architecture,
-                                     file.folder());
+                                     file.directory());
     if (options.container) {
         take_defaults(options, arguments.single("docker-uri"));
     }

@@ -66,7 +66,7 @@ const char *const usage =
 
 /* Print the line of AWS's nitro-cli, which scripts look for, and the path of
  * the vsock for programs of the parent. */
-void print_start(const Enclave &enclave, const EnclaveFolder &folder,
+void print_start(const Enclave &enclave, const EnclaveDirectory &directory,
                  std::optional<uint64_t> forward_cid)
 {
     std::string ids;
@@ -79,7 +79,7 @@ void print_start(const Enclave &enclave, const EnclaveFolder &folder,
               << ids << "]\n"
               << "Its vsock: "
               << (forward_cid ? "AF_VSOCK, CID " + std::to_string(*forward_cid)
-                              : folder.vsock()) << "\n";
+                              : directory.vsock()) << "\n";
 }
 
 } // namespace
@@ -96,7 +96,7 @@ void run_enclave_command(int argc, char **argv)
     Runtime runtime;
     Enclave enclave = run_enclave(options, runtime);
 
-    print_start(enclave, runtime.folder(enclave.id),
+    print_start(enclave, runtime.directory(enclave.id),
                 options.vsock.forward_cid);
     try {
         print_json(enclave.run_info());

@@ -28,7 +28,7 @@ constexpr int end_wait_ms = 15000;
 /* Has the enclave ended, and has everything been removed? */
 bool wait_and_remove(const Enclave &enclave, const Runtime &runtime)
 {
-    Descriptor lock = open_lock(runtime.folder(enclave.id));
+    Descriptor lock = open_lock(runtime.directory(enclave.id));
 
     if (lock && !wait_for_end(lock, end_wait_ms) &&
         !kill_and_wait(enclave.supervisor)) {

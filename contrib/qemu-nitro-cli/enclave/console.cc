@@ -53,13 +53,13 @@ void tell_lost(uint64_t bytes)
 void show_console(const Enclave &enclave, const Runtime &runtime,
                   std::optional<uint64_t> seconds)
 {
-    EnclaveFolder folder = runtime.folder(enclave.id);
+    EnclaveDirectory directory = runtime.directory(enclave.id);
     Clock::time_point begin = Clock::now();
-    Descriptor lock = open_lock(folder);
+    Descriptor lock = open_lock(directory);
 
     print_line("Connecting to the console for enclave "
                + std::to_string(enclave.cid) + "...");
-    ConsoleReader reader(folder.console());
+    ConsoleReader reader(directory.console());
     print_line("Successfully connected to the console.");
 
     for (bool ended = false; !ended;) {

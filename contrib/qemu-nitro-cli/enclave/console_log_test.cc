@@ -13,7 +13,7 @@ namespace {
 
 constexpr LogLimits small = {8192, 16384, 8192};
 
-class Console : public FolderTest {
+class Console : public DirectoryTest {
 protected:
     /* Read the rest, with "(N)" for N lost bytes */
     static std::string rest(ConsoleReader &reader)

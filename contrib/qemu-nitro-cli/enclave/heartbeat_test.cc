@@ -12,7 +12,7 @@
 
 namespace {
 
-class HeartbeatTest : public FolderTest {
+class HeartbeatTest : public DirectoryTest {
 protected:
     HeartbeatTest() : heartbeat(path("vsock.sock_9000")) {}
 

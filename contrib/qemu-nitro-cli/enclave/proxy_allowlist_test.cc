@@ -9,7 +9,7 @@
 
 namespace {
 
-class Allowlist : public FolderTest {
+class Allowlist : public DirectoryTest {
 protected:
     ProxyAllowlist from(const std::string &text) const
     {

@@ -33,7 +33,7 @@ std::string user_text(uid_t uid)
     return "user " + std::to_string(uid);
 }
 
-bool is_own_folder(const std::string &path)
+bool is_private_directory(const std::string &path)
 {
     struct stat st;
 
@@ -43,20 +43,20 @@ bool is_own_folder(const std::string &path)
 
 /* The runtime directory of this user (XDG Base Directory Specification), or a
  * replacement if XDG_RUNTIME_DIR is not set */
-std::string base_folder()
+std::string base_directory()
 {
     const char *xdg = getenv("XDG_RUNTIME_DIR");
     std::string uid = std::to_string(geteuid());
 
     if (xdg && xdg[0] == '/') {
-        if (!is_own_folder(xdg)) {
+        if (!is_private_directory(xdg)) {
             throw Error(Code::file, std::string("XDG_RUNTIME_DIR=") + xdg
                         + " is not a directory of " + user_text(geteuid()),
                         "Set it to one, or not at all.");
         }
         return std::string(xdg) + "/qemu-nitro";
     }
-    if (is_own_folder("/run/user/" + uid)) {
+    if (is_private_directory("/run/user/" + uid)) {
         return "/run/user/" + uid + "/qemu-nitro";
     }
     return "/tmp/qemu-nitro-" + uid;
@@ -70,9 +70,9 @@ bool is_free(const Descriptor &lock)
 
 /* Read a state file.  Returns nothing if it does not exist or is invalid.
  * Throws Error if it cannot be read. */
-std::optional<Enclave> read_state(const EnclaveFolder &folder)
+std::optional<Enclave> read_state(const EnclaveDirectory &directory)
 {
-    std::optional<Bytes> text = read_file_if_there(folder.state());
+    std::optional<Bytes> text = read_file_if_there(directory.state());
 
     return text ? Enclave::from_file({text->begin(), text->end()})
                 : std::nullopt;
@@ -80,12 +80,12 @@ std::optional<Enclave> read_state(const EnclaveFolder &folder)
 
 } // namespace
 
-Descriptor open_lock(const EnclaveFolder &folder)
+Descriptor open_lock(const EnclaveDirectory &directory)
 {
-    Descriptor lock(open(folder.lock().c_str(), O_RDWR | O_CLOEXEC));
+    Descriptor lock(open(directory.lock().c_str(), O_RDWR | O_CLOEXEC));
 
     if (!lock && errno != ENOENT) {
-        throw Error(Code::file, folder.lock() + ": " + error_text(errno),
+        throw Error(Code::file, directory.lock() + ": " + error_text(errno),
                     "It is not known whether this enclave runs; try again.");
     }
     return lock;
@@ -96,7 +96,7 @@ bool wait_for_end(const Descriptor &lock, int milliseconds)
     return take_lock(lock, LOCK_SH, milliseconds);
 }
 
-Runtime::Runtime() : path_(base_folder())
+Runtime::Runtime() : path_(base_directory())
 {
     make_private_directory(path_);
     if (path_.size() + longest_name > max_socket_path) {
@@ -123,14 +123,14 @@ Descriptor Runtime::lock() const
 /* The enclave with this id, if it runs.  If it has ended, remove its files. */
 std::optional<Enclave> Runtime::look_at(const std::string &id) const
 {
-    Descriptor lock = open_lock(folder(id));
+    Descriptor lock = open_lock(directory(id));
 
     if (!lock || is_free(lock)) {
         remove(id);
         return {};
     }
     /* An enclave that is just starting has no state file. */
-    std::optional<Enclave> enclave = read_state(folder(id));
+    std::optional<Enclave> enclave = read_state(directory(id));
     return enclave && enclave->id == id ? enclave : std::nullopt;
 }
 
@@ -172,7 +172,7 @@ std::vector<Enclave> Runtime::recorded() const
             continue;
         }
         try {
-            std::optional<Enclave> enclave = read_state(folder(id));
+            std::optional<Enclave> enclave = read_state(directory(id));
 
             if (enclave && enclave->id == id) {
                 all.push_back(*std::move(enclave));
@@ -186,7 +186,7 @@ std::vector<Enclave> Runtime::recorded() const
 
 Descriptor Runtime::add(const std::string &id) const
 {
-    EnclaveFolder f = folder(id);
+    EnclaveDirectory f = directory(id);
 
     make_private_directory(f.path);
     Descriptor lock = lock_file(f.lock(), 0);
@@ -198,7 +198,7 @@ Descriptor Runtime::add(const std::string &id) const
 
 void Runtime::remove(const std::string &id) const
 {
-    EnclaveFolder f = folder(id);
+    EnclaveDirectory f = directory(id);
     std::error_code error;
 
     /* Without a state file, the enclave had not started any process. */

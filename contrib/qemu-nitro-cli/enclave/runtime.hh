@@ -33,7 +33,7 @@
 #include "enclave/enclave.hh"
 
 /* An enclave's directory and its files */
-struct EnclaveFolder {
+struct EnclaveDirectory {
     std::string path;
 
     std::string lock() const { return path + "/lock"; }
@@ -50,7 +50,7 @@ public:
      * other users have access to it. */
     Runtime();
 
-    EnclaveFolder folder(const std::string &id) const
+    EnclaveDirectory directory(const std::string &id) const
     {
         return {path_ + "/" + id};
     }
@@ -59,7 +59,7 @@ public:
     std::string parent() const { return path_ + "/parent"; }
 
     /* The path, without _PORT, where the connections of all enclaves go if no
-     * program listens at EnclaveFolder::vsock() of the enclave. */
+     * program listens at EnclaveDirectory::vsock() of the enclave. */
     std::string parent_vsock() const { return parent() + "/vsock"; }
 
     /*
@@ -101,7 +101,7 @@ private:
 
 /* Open the lock of an enclave.  Returns nothing if the enclave has ended and
  * was removed.  Throws Error if the lock cannot be opened. */
-Descriptor open_lock(const EnclaveFolder &folder);
+Descriptor open_lock(const EnclaveDirectory &directory);
 
 /* Wait until the lock of an enclave is free.  Returns false after the time-out.
  * The file may be removed meanwhile.  Throws Error if flock() fails. */

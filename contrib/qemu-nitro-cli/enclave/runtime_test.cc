@@ -17,17 +17,17 @@ namespace {
 const std::string one = "i-0123456789abcdef0-enc0000000000000001";
 const std::string two = "i-0123456789abcdef0-enc0000000000000002";
 
-class RuntimeFolder : public FolderTest {
+class RuntimeDirectory : public DirectoryTest {
 protected:
-    RuntimeFolder() { setenv("XDG_RUNTIME_DIR", dir.c_str(), 1); }
-    ~RuntimeFolder() override { unsetenv("XDG_RUNTIME_DIR"); }
+    RuntimeDirectory() { setenv("XDG_RUNTIME_DIR", dir.c_str(), 1); }
+    ~RuntimeDirectory() override { unsetenv("XDG_RUNTIME_DIR"); }
 
     /* An enclave that runs as long as the lock is held */
     static Descriptor add(const Runtime &runtime, const Enclave &enclave)
     {
         Descriptor lock = runtime.add(enclave.id);
 
-        std::ofstream(runtime.folder(enclave.id).state())
+        std::ofstream(runtime.directory(enclave.id).state())
             << enclave.to_file();
         return lock;
     }
@@ -44,7 +44,7 @@ protected:
     }
 };
 
-TEST_F(RuntimeFolder, IsPrivate)
+TEST_F(RuntimeDirectory, IsPrivate)
 {
     mode_t before = umask(0);
     Runtime runtime;
@@ -57,7 +57,7 @@ TEST_F(RuntimeFolder, IsPrivate)
     EXPECT_EQ(mode("qemu-nitro/" + one + "/lock"), 0600u);
 }
 
-TEST_F(RuntimeFolder, OfSomebodyElse)
+TEST_F(RuntimeDirectory, OfSomebodyElse)
 {
     std::filesystem::create_directory(path("qemu-nitro"));
     for (unsigned bad : {0755, 0710, 0701}) {
@@ -75,20 +75,20 @@ TEST_F(RuntimeFolder, OfSomebodyElse)
     EXPECT_EQ(code_of([] { Runtime(); }), 19);
 }
 
-TEST_F(RuntimeFolder, PathOfSocketsIsShortEnough)
+TEST_F(RuntimeDirectory, PathOfSocketsIsShortEnough)
 {
     /* i-...-enc.../vsock.sock_4294967295 has 61 bytes, a socket's path 107. */
     for (size_t size : {45u, 46u}) {
-        std::string folder = path(std::string(
+        std::string directory = path(std::string(
             size - path("/qemu-nitro").size(), 'x'));
 
-        std::filesystem::create_directory(folder);
-        setenv("XDG_RUNTIME_DIR", folder.c_str(), 1);
+        std::filesystem::create_directory(directory);
+        setenv("XDG_RUNTIME_DIR", directory.c_str(), 1);
         EXPECT_EQ(code_of([] { Runtime(); }), size == 45 ? 0 : 19);
     }
 }
 
-TEST_F(RuntimeFolder, LivesAsLongAsItsLock)
+TEST_F(RuntimeDirectory, LivesAsLongAsItsLock)
 {
     Runtime runtime;
     Descriptor second = add(runtime, enclave(two, "second", 2));
@@ -105,11 +105,11 @@ TEST_F(RuntimeFolder, LivesAsLongAsItsLock)
     found = runtime.enclaves();
     ASSERT_EQ(found.size(), 1u);
     EXPECT_EQ(found[0].id, two);
-    EXPECT_FALSE(std::filesystem::exists(runtime.folder(one).path));
+    EXPECT_FALSE(std::filesystem::exists(runtime.directory(one).path));
     EXPECT_EQ(code_of([&] { runtime.find({}, "first"); }), 58);
 }
 
-TEST_F(RuntimeFolder, Finding)
+TEST_F(RuntimeDirectory, Finding)
 {
     Runtime runtime;
     Descriptor lock = add(runtime, enclave(one, "name"));
@@ -123,7 +123,7 @@ TEST_F(RuntimeFolder, Finding)
     EXPECT_EQ(code_of([&] { runtime.find({}, "nam"); }), 58);
 }
 
-TEST_F(RuntimeFolder, WhatIsNoEnclaveIsLeftAlone)
+TEST_F(RuntimeDirectory, WhatIsNoEnclaveIsLeftAlone)
 {
     Runtime runtime;
 
@@ -134,7 +134,7 @@ TEST_F(RuntimeFolder, WhatIsNoEnclaveIsLeftAlone)
     EXPECT_TRUE(std::filesystem::exists(path("qemu-nitro/folder")));
 }
 
-TEST_F(RuntimeFolder, GarbageHidesNothing)
+TEST_F(RuntimeDirectory, GarbageHidesNothing)
 {
     Runtime runtime;
     Descriptor good = add(runtime, enclave(one, "good"));
@@ -149,7 +149,7 @@ TEST_F(RuntimeFolder, GarbageHidesNothing)
     EXPECT_EQ(runtime.enclaves().size(), 1u);
 }
 
-TEST_F(RuntimeFolder, ProcessesOfTheDeadAreEnded)
+TEST_F(RuntimeDirectory, ProcessesOfTheDeadAreEnded)
 {
     Runtime runtime;
     Enclave dead = enclave(one, "dead");
@@ -182,7 +182,7 @@ TEST_F(RuntimeFolder, ProcessesOfTheDeadAreEnded)
 }
 
 /* If it is not known whether an enclave runs, it is not removed. */
-TEST_F(RuntimeFolder, DescriptorsRunOut)
+TEST_F(RuntimeDirectory, DescriptorsRunOut)
 {
     Runtime runtime;
     Descriptor lives = add(runtime, enclave(one, "lives"));
@@ -204,48 +204,48 @@ TEST_F(RuntimeFolder, DescriptorsRunOut)
     {
         FewDescriptors few(0);
 
-        EXPECT_EQ(code_of([&] { open_lock(runtime.folder(one)); }), 19);
+        EXPECT_EQ(code_of([&] { open_lock(runtime.directory(one)); }), 19);
         EXPECT_EQ(code_of([&] { runtime.remove(one); }), 19);
     }
-    EXPECT_FALSE(open_lock(runtime.folder(two)));
+    EXPECT_FALSE(open_lock(runtime.directory(two)));
     EXPECT_EQ(runtime.find(one, {}).name, "lives");
 }
 
-TEST_F(RuntimeFolder, FilesThatCannotBeRead)
+TEST_F(RuntimeDirectory, FilesThatCannotBeRead)
 {
     Runtime runtime;
     Descriptor lives = add(runtime, enclave(one, "lives"));
 
-    std::filesystem::remove(runtime.folder(one).state());
+    std::filesystem::remove(runtime.directory(one).state());
     std::filesystem::create_symlink("enclave.json",
-                                    runtime.folder(one).state());
+                                    runtime.directory(one).state());
     EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
-    std::filesystem::remove(runtime.folder(one).lock());
-    std::filesystem::create_symlink("lock", runtime.folder(one).lock());
+    std::filesystem::remove(runtime.directory(one).lock());
+    std::filesystem::create_symlink("lock", runtime.directory(one).lock());
     EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
-    EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
+    EXPECT_TRUE(std::filesystem::exists(runtime.directory(one).path));
     /* a file with the name of an enclave is ignored */
-    std::filesystem::remove_all(runtime.folder(one).path);
+    std::filesystem::remove_all(runtime.directory(one).path);
     write("qemu-nitro/" + one, "");
     EXPECT_TRUE(runtime.enclaves().empty());
-    EXPECT_TRUE(std::filesystem::exists(runtime.folder(one).path));
+    EXPECT_TRUE(std::filesystem::exists(runtime.directory(one).path));
 }
 
 /* A damaged state file does not affect the search for another id. */
-TEST_F(RuntimeFolder, OneIsFoundAlone)
+TEST_F(RuntimeDirectory, OneIsFoundAlone)
 {
     Runtime runtime;
     Descriptor good = add(runtime, enclave(one, "good"));
     Descriptor bad = add(runtime, enclave(two, "bad"));
 
-    std::filesystem::remove(runtime.folder(two).state());
+    std::filesystem::remove(runtime.directory(two).state());
     std::filesystem::create_symlink("enclave.json",
-                                    runtime.folder(two).state());
+                                    runtime.directory(two).state());
     EXPECT_EQ(runtime.find(one, {}).name, "good");
     EXPECT_EQ(code_of([&] { runtime.find({}, "good"); }), 19);
     good.reset();
     EXPECT_EQ(code_of([&] { runtime.find(one, {}); }), 11);
-    EXPECT_FALSE(std::filesystem::exists(runtime.folder(one).path));
+    EXPECT_FALSE(std::filesystem::exists(runtime.directory(one).path));
 }
 
 } // namespace

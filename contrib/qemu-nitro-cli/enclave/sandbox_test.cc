@@ -60,7 +60,7 @@ long connect_to(const std::string &path)
 }
 
 /* Without namespaces, and with them if the host allows this */
-class SandboxTest : public FolderTest,
+class SandboxTest : public DirectoryTest,
                     public testing::WithParamInterface<bool> {
 protected:
     SandboxTest()

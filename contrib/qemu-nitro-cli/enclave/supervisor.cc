@@ -41,7 +41,7 @@ constexpr seconds listen_limit{20};
 constexpr milliseconds listen_poll{2};
 /* The interval in which the supervisor checks whether the directory was
  * removed, and tries again to write the state file */
-constexpr seconds folder_poll{5};
+constexpr seconds directory_poll{5};
 /* The interval in which QEMU tries to connect to a new back end */
 constexpr milliseconds reconnect_interval{200};
 /* The time that QEMU and the back end have to end after SIGTERM */
@@ -73,7 +73,8 @@ class Supervisor {
 public:
     Supervisor(LaunchPlan plan, const Runtime &runtime, SupervisorFiles files)
         : plan_(std::move(plan)), enclave_(plan_.enclave), runtime_(runtime),
-          folder_(runtime.folder(enclave_.id)), lock_(std::move(files.lock)),
+          directory_(runtime.directory(enclave_.id)),
+          lock_(std::move(files.lock)),
           progress_(std::move(files.progress))
     {
         if (files.console_log) {
@@ -122,7 +123,7 @@ private:
     LaunchPlan plan_;
     Enclave enclave_;
     const Runtime &runtime_;
-    EnclaveFolder folder_;
+    EnclaveDirectory directory_;
     Descriptor lock_, progress_, signals_;
     Descriptor null_, console_pipe_;
     Heartbeat heartbeat_;
@@ -146,7 +147,7 @@ private:
 void Supervisor::save_or_throw() const
 {
     std::string text = enclave_.to_file();
-    AtomicFile file(folder_.state());
+    AtomicFile file(directory_.state());
 
     file.write(text.data(), text.size());
     file.commit();
@@ -175,7 +176,7 @@ void Supervisor::save()
     try {
         save_or_throw();
     } catch (const Error &) {
-        save_at_ = Clock::now() + folder_poll;
+        save_at_ = Clock::now() + directory_poll;
     }
 }
 
@@ -219,14 +220,14 @@ Descriptor make_pipe(Descriptor *write_end)
 /* The heartbeat's socket, for port 9000 of the back end's --uds-path */
 std::string Supervisor::heartbeat_socket() const
 {
-    return folder_.vsock() + "_" + std::to_string(heartbeat_port);
+    return directory_.vsock() + "_" + std::to_string(heartbeat_port);
 }
 
 std::vector<std::string> Supervisor::backend_command() const
 {
     std::vector<std::string> command = {
         plan_.backend, "--guest-cid", std::to_string(enclave_.cid),
-        "--socket", folder_.vhost(),
+        "--socket", directory_.vhost(),
     };
 
     if (plan_.vsock.forward_cid) {
@@ -235,7 +236,7 @@ std::vector<std::string> Supervisor::backend_command() const
             "--connect", std::to_string(heartbeat_port) + ":unix:"
             + heartbeat_socket()});
     } else {
-        command.insert(command.end(), {"--uds-path", folder_.vsock(),
+        command.insert(command.end(), {"--uds-path", directory_.vsock(),
                                        "--uds-fallback",
                                        runtime_.parent_vsock()});
     }
@@ -282,7 +283,7 @@ std::vector<std::string> Supervisor::qemu_command(int monitor) const
         "-kernel", plan_.image, "-no-reboot",
         "-nodefaults", "-no-user-config", "-display", "none",
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-        "-chardev", "socket,id=vsock,path=" + quoted(folder_.vhost())
+        "-chardev", "socket,id=vsock,path=" + quoted(directory_.vhost())
         + ",reconnect-ms=" + std::to_string(reconnect_interval.count()),
         "-chardev", "socket,id=monitor,server=on,wait=off,fd="
         + std::to_string(monitor), "-mon", "chardev=monitor,mode=control",
@@ -310,7 +311,7 @@ Sandbox Supervisor::qemu_sandbox() const
             sandbox.readable.push_back(path);
         }
     }
-    sandbox.directories.push_back(folder_.path);
+    sandbox.directories.push_back(directory_.path);
     if (plan_.accelerator == "kvm") {
         sandbox.devices.emplace_back("/dev/kvm");
     }
@@ -320,13 +321,13 @@ Sandbox Supervisor::qemu_sandbox() const
 void Supervisor::start_qemu()
 {
     Descriptor output, console;
-    Descriptor listener = listen_unix(folder_.monitor());
+    Descriptor listener = listen_unix(directory_.monitor());
     /* The connection waits in the backlog until QEMU accepts it. */
-    Descriptor socket = listener ? connect_unix(folder_.monitor())
+    Descriptor socket = listener ? connect_unix(directory_.monitor())
                                  : Descriptor();
 
     if (!socket) {
-        throw Error(Code::boot, folder_.monitor() + ": " + error_text(errno),
+        throw Error(Code::boot, directory_.monitor() + ": " + error_text(errno),
                     "");
     }
     monitor_ = Monitor(std::move(socket));
@@ -366,7 +367,7 @@ void Supervisor::start()
     if (!null_) {
         throw Error(Code::boot, "/dev/null: " + error_text(errno), "");
     }
-    log_.emplace(folder_.console());
+    log_.emplace(directory_.console());
     heartbeat_ = Heartbeat(heartbeat_socket());
     start_backend();
     save();
@@ -377,7 +378,7 @@ void Supervisor::start()
 /* The time of the next call of check_time(), at the latest */
 Clock::time_point Supervisor::next_deadline() const
 {
-    Clock::time_point next = Clock::now() + folder_poll;
+    Clock::time_point next = Clock::now() + directory_poll;
 
     if (backend_starts_) {
         next = Clock::now() + listen_poll;
@@ -405,8 +406,8 @@ int Supervisor::poll_timeout() const
 bool Supervisor::backend_listens() const
 {
     return static_cast<bool>(connect_unix(plan_.vsock.forward_cid
-                                          ? folder_.vhost()
-                                          : folder_.vsock()));
+                                          ? directory_.vhost()
+                                          : directory_.vsock()));
 }
 
 /* Start the back end again if its delay is over, and check whether it listens
@@ -554,7 +555,7 @@ void Supervisor::booted()
     if (!enclave_.debug_mode) {
         /* Without debug mode, the console is not readable. */
         log_.reset();
-        unlink(folder_.console().c_str());
+        unlink(directory_.console().c_str());
     }
     enclave_.state = State::running;
     save();

@@ -163,7 +163,7 @@ __attribute__((constructor)) void be_a_fake(int argc, char **argv)
 
 /* The tests */
 
-class Supervision : public FolderTest {
+class Supervision : public DirectoryTest {
 protected:
     Supervision()
     {
@@ -250,7 +250,7 @@ protected:
         EXPECT_EQ(waitpid(pid, &status, 0), pid);
         EXPECT_EQ(status, 0);
         pid = 0;
-        EXPECT_FALSE(std::filesystem::exists(runtime->folder(id).path));
+        EXPECT_FALSE(std::filesystem::exists(runtime->directory(id).path));
     }
     bool lives() const { return waitpid(pid, nullptr, WNOHANG) == 0; }
     Enclave state() const
@@ -280,7 +280,7 @@ protected:
         kill(old, SIGKILL);
         EXPECT_TRUE(wait_for([&](const Enclave &e) {
             return e.backend.pid > 0 && e.backend.pid != old &&
-                connect_unix(runtime->folder(id).vsock());
+                connect_unix(runtime->directory(id).vsock());
         }));
     }
 
@@ -302,7 +302,7 @@ TEST_F(Supervision, BootsAndIsTerminated)
     EXPECT_FALSE(e.measurements.contains("PCR8"));
     EXPECT_TRUE(e.messages.empty());
     /* Without debug mode, there is no console log. */
-    EXPECT_FALSE(std::filesystem::exists(runtime->folder(id).console()));
+    EXPECT_FALSE(std::filesystem::exists(runtime->directory(id).console()));
     kill(pid, SIGTERM);
     ended();
     EXPECT_FALSE(process_id(e.qemu.pid).start);
@@ -429,7 +429,7 @@ TEST_F(Supervision, QemuIsKilled)
 TEST_F(Supervision, LockIsRemoved)
 {
     boot();
-    std::filesystem::remove(runtime->folder(id).lock());
+    std::filesystem::remove(runtime->directory(id).lock());
     ended();
 }
 
@@ -485,7 +485,7 @@ TEST_F(Supervision, BackEndComesBackAfterFailures)
     EXPECT_TRUE(wait_for([](const Enclave &e) {
         return e.messages.size() == 1;
     }));
-    EXPECT_TRUE(connect_unix(runtime->folder(id).vsock()));
+    EXPECT_TRUE(connect_unix(runtime->directory(id).vsock()));
     EXPECT_TRUE(lives());
 }
 
@@ -496,18 +496,18 @@ TEST_F(Supervision, StateThatCannotBeSaved)
     start();
     EXPECT_EQ(line(), json({{"started", true}}));
     EXPECT_EQ(line(), json({{"loaded", true}}));
-    std::filesystem::remove(runtime->folder(id).state());
-    std::filesystem::create_directory(runtime->folder(id).state());
-    Descriptor guest = connect_unix(runtime->folder(id).vsock() + "_9000");
+    std::filesystem::remove(runtime->directory(id).state());
+    std::filesystem::create_directory(runtime->directory(id).state());
+    Descriptor guest = connect_unix(runtime->directory(id).vsock() + "_9000");
     ASSERT_EQ(::write(guest.get(), "\xb7", 1), 1);
     EXPECT_EQ(line(), json({{"booted", true}}));
     EXPECT_TRUE(lives());
-    std::filesystem::remove(runtime->folder(id).state());
+    std::filesystem::remove(runtime->directory(id).state());
     EXPECT_TRUE(wait_for([](const Enclave &e) {
         return e.state == State::running;
     }));
-    std::filesystem::remove(runtime->folder(id).state());
-    std::filesystem::create_directory(runtime->folder(id).state());
+    std::filesystem::remove(runtime->directory(id).state());
+    std::filesystem::create_directory(runtime->directory(id).state());
     kill(pid, SIGTERM);
     EXPECT_EQ(waitpid(pid, nullptr, 0), pid);
     pid = 0;

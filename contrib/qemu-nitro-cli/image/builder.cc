@@ -138,15 +138,15 @@ void add_settings(Cpio &cpio, const Container &container)
 {
     const ContainerUser &user = container.user;
 
-    if (container.working_folder.size() >= PATH_MAX) {
+    if (container.working_directory.size() >= PATH_MAX) {
         throw Error(Code::building, "WorkingDir has "
-                    + std::to_string(container.working_folder.size())
+                    + std::to_string(container.working_directory.size())
                     + " bytes, more than " + std::to_string(PATH_MAX - 1),
                     "Give the container image a shorter WorkingDir.");
     }
-    if (container.working_folder != "/") {
+    if (container.working_directory != "/") {
         cpio.add("cwd", S_IFREG | 0644,
-                 content_of(container.working_folder + "\n"));
+                 content_of(container.working_directory + "\n"));
     }
     if (!user.is_root()) {
         std::vector<std::string> ids = {std::to_string(user.uid),
@@ -190,8 +190,8 @@ ContentPtr second_ramdisk(const BuildOptions &options)
 {
     Cpio cpio;
 
-    for (const char *folder : {"dev", "proc", "run", "sys", "tmp", "var"}) {
-        cpio.add(std::string("rootfs/") + folder, S_IFDIR | 0755);
+    for (const char *directory : {"dev", "proc", "run", "sys", "tmp", "var"}) {
+        cpio.add(std::string("rootfs/") + directory, S_IFDIR | 0755);
     }
     if (options.container) {
         options.container->root.add_to(cpio, "rootfs");

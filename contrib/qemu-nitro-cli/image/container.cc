@@ -796,8 +796,8 @@ Container read_container(const Descriptor &file, const std::string &archive,
 
     apply_layers(files, image, Fields(files, image.config, rootfs)
                   .texts("diff_ids"), limit, container.root);
-    if (container.working_folder.empty()) {
-        container.working_folder = "/";
+    if (container.working_directory.empty()) {
+        container.working_directory = "/";
     }
     container.user = user_of(files, container.root, options.text("User"));
     return container;

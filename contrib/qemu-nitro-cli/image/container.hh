@@ -33,7 +33,7 @@ struct Container {
     std::string name;               /* the name in the archive; may be empty */
     std::string id;                 /* in hex */
     std::vector<std::string> entrypoint, cmd, env;
-    std::string working_folder;     /* "/" by default */
+    std::string working_directory;  /* "/" by default */
     ContainerUser user;
     nlohmann::ordered_json info;    /* for the metadata */
     LayeredTree root;

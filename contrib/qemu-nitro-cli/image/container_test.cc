@@ -71,7 +71,7 @@ json config_for(const std::string &architecture)
     };
 }
 
-class Containers : public FolderTest {
+class Containers : public DirectoryTest {
 protected:
     /* The archive of `docker save` with one image */
     Files docker_archive(const json &config) const
@@ -144,7 +144,7 @@ TEST_F(Containers, DockerArchive)
     EXPECT_EQ(c.cmd, (std::vector<std::string>{"/bin/app", "x"}));
     EXPECT_EQ(c.env, std::vector<std::string>{"A=1"});
     EXPECT_TRUE(c.entrypoint.empty());
-    EXPECT_EQ(c.working_folder, "/");
+    EXPECT_EQ(c.working_directory, "/");
     EXPECT_TRUE(c.user.is_root());
     EXPECT_EQ(c.info["Architecture"], "amd64");
     ContentPtr program = c.root.file("bin/app");

@@ -18,7 +18,7 @@ std::string text_of(const Bytes &data)
     return {data.begin(), data.end()};
 }
 
-class Reading : public FolderTest {
+class Reading : public DirectoryTest {
 };
 
 TEST_F(Reading, Memory)

@@ -128,21 +128,21 @@ private:
 
 } // namespace
 
-void Cpio::add_folders(const std::string &name)
+void Cpio::add_parents(const std::string &name)
 {
     for (size_t at = name.find('/'); at != std::string::npos;
          at = name.find('/', at + 1)) {
-        Entry &folder = entries_[name.substr(0, at)];
+        Entry &directory = entries_[name.substr(0, at)];
 
-        if (!folder.mode) {
-            folder.mode = S_IFDIR | 0755;
+        if (!directory.mode) {
+            directory.mode = S_IFDIR | 0755;
         }
     }
 }
 
 void Cpio::add(const std::string &name, Entry entry)
 {
-    add_folders(name);
+    add_parents(name);
     entries_[name] = std::move(entry);
 }
 

@@ -71,7 +71,7 @@ public:
     LeftOut left_out() const;
 
 private:
-    void add_folders(const std::string &name);
+    void add_parents(const std::string &name);
     void add_tree(const std::string &dir, const std::string &prefix,
                   const struct stat &top);
     void add_path(const std::string &path, const std::string &name,

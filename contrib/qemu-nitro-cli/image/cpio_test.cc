@@ -67,7 +67,7 @@ protected:
     std::string dir;
 };
 
-TEST(Cpio, NamesAreSortedAndFoldersAreMade)
+TEST(Cpio, NamesAreSortedAndDirectoriesAreMade)
 {
     Cpio cpio;
 

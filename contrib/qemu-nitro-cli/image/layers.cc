@@ -36,10 +36,10 @@ std::list<std::string> split(const std::string &path)
     return parts;
 }
 
-std::string join(const std::string &folder, const std::string &name)
+std::string join(const std::string &directory, const std::string &name)
 {
-    return folder.empty() || name.empty() ? folder + name
-                                          : folder + "/" + name;
+    return directory.empty() || name.empty() ? directory + name
+                                             : directory + "/" + name;
 }
 
 std::string parent(const std::string &path)
@@ -212,10 +212,11 @@ void LayeredTree::remove_lower(const std::string &path)
     }
 }
 
-void LayeredTree::whiteout(const std::string &folder, const std::string &name)
+void LayeredTree::whiteout(const std::string &directory,
+                           const std::string &name)
 {
     if (name == opaque_mark) {
-        std::string prefix = folder.empty() ? "" : folder + "/";
+        std::string prefix = directory.empty() ? "" : directory + "/";
         auto from = nodes_.lower_bound(prefix);
 
         std::vector<std::string> children;
@@ -231,7 +232,7 @@ void LayeredTree::whiteout(const std::string &folder, const std::string &name)
             }
         }
     } else if (!name.starts_with(".wh..wh.")) {
-        remove_lower(join(folder, name.substr(strlen(whiteout_mark))));
+        remove_lower(join(directory, name.substr(strlen(whiteout_mark))));
     }
     /* Other names with two prefixes belong to AUFS and not to the image. */
 }
@@ -240,23 +241,23 @@ void LayeredTree::whiteout(const std::string &folder, const std::string &name)
 void LayeredTree::put(ArchiveReader &reader, const std::string &path,
                       Cpio::Entry entry)
 {
-    for (std::string folder = parent(path); !folder.empty();
-         folder = parent(folder)) {
-        auto node = nodes_.find(folder);
+    for (std::string directory = parent(path); !directory.empty();
+         directory = parent(directory)) {
+        auto node = nodes_.find(directory);
 
         if (node == nodes_.end()) {
             Cpio::Entry made;
 
             made.mode = S_IFDIR | 0755;
-            nodes_[folder] = {made, layer_};
+            nodes_[directory] = {made, layer_};
         } else if (!S_ISDIR(node->second.entry.mode)) {
-            reader.fail(path + ": " + folder + " is not a folder",
+            reader.fail(path + ": " + directory + " is not a directory",
                         mend_layer);
         }
     }
     if (!S_ISDIR(entry.mode)) {
         if (path.empty()) {
-            reader.fail("the root is not a folder", mend_layer);
+            reader.fail("the root is not a directory", mend_layer);
         }
         nodes_.erase(nodes_.lower_bound(path + "/"),
                      nodes_.lower_bound(path + "0"));
@@ -331,7 +332,7 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
 {
     std::string path = path_of(reader, archive_entry_pathname(entry));
     std::string name = path.substr(path.rfind('/') + 1);
-    std::string folder = resolve(parent(path), true);
+    std::string directory = resolve(parent(path), true);
 
     if (name.starts_with(whiteout_mark)) {
         std::string rest = name.substr(strlen(whiteout_mark));
@@ -339,12 +340,12 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
         if (rest.empty() || rest == "." || rest == "..") {
             reader.fail(path + " removes nothing that has a name", mend_layer);
         }
-        return whiteout(folder, name);
+        return whiteout(directory, name);
     }
     if (path.empty()) {
-        folder.clear();
+        directory.clear();
     }
-    path = join(folder, name);
+    path = join(directory, name);
     if (const char *target = archive_entry_hardlink(entry)) {
         std::string to = path_of(reader, target);
 

@@ -47,7 +47,7 @@ private:
     void apply_entry(ArchiveReader &reader, archive_entry *entry);
     Cpio::Entry entry_of(ArchiveReader &reader, archive_entry *entry,
                          const std::string &path);
-    void whiteout(const std::string &folder, const std::string &name);
+    void whiteout(const std::string &directory, const std::string &name);
     void remove_lower(const std::string &path);
     void put(ArchiveReader &reader, const std::string &path,
              Cpio::Entry entry);

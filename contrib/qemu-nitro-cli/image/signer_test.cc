@@ -55,7 +55,7 @@ std::span<const uint8_t> bytes_of(const cbor_item_t *item)
     return {cbor_bytestring_handle(item), cbor_bytestring_length(item)};
 }
 
-class SignerTest : public FolderTest {
+class SignerTest : public DirectoryTest {
 protected:
     /* The names of two new files, with a certificate and its key */
     std::pair<std::string, std::string>

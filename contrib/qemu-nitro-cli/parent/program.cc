@@ -27,7 +27,7 @@ namespace {
 
 const char *const other_ways = "Without it, run-enclave --connect and --listen"
     " connect the enclave to TCP and Unix sockets, and programs can use the"
-    " sockets in its folder; see the manual.";
+    " sockets in its directory; see the manual.";
 
 [[noreturn]] void unsupported(const std::string &what, int error)
 {
@@ -69,10 +69,12 @@ std::string path_of(const std::string &program)
         return program;
     }
     const char *path = getenv("PATH");
-    std::istringstream folders(path ? path : "/usr/local/bin:/usr/bin:/bin");
+    std::istringstream directories(path ? path
+                                        : "/usr/local/bin:/usr/bin:/bin");
 
-    for (std::string folder; std::getline(folders, folder, ':');) {
-        std::string file = (folder.empty() ? "." : folder) + "/" + program;
+    for (std::string directory; std::getline(directories, directory, ':');) {
+        std::string file = (directory.empty() ? "." : directory) + "/"
+            + program;
 
         if (access(file.c_str(), X_OK) == 0) {
             return file;

@@ -102,18 +102,18 @@ std::set<std::string> socket_paths()
 }
 
 Registry::Registry(const Runtime &runtime, std::optional<std::string> only)
-    : runtime_(runtime), only_(std::move(only)), folder_(runtime.parent()),
-      shared_(runtime.parent_vsock()), local_(folder_ + "/local"),
+    : runtime_(runtime), only_(std::move(only)), directory_(runtime.parent()),
+      shared_(runtime.parent_vsock()), local_(directory_ + "/local"),
       next_port_(random_port())
 {
     ProcessId self = process_id(getpid());
 
     if (only_) {
-        shared_ = runtime.folder(*only_).vsock();
+        shared_ = runtime.directory(*only_).vsock();
     }
-    make_private_directory(folder_);
+    make_private_directory(directory_);
     clean_up();
-    own_ = folder_ + "/" + std::to_string(self.pid) + "-"
+    own_ = directory_ + "/" + std::to_string(self.pid) + "-"
         + std::to_string(self.start);
     stream_ = listen_at(own_ + ".stream", SOCK_STREAM);
     seqpacket_ = listen_at(own_ + ".seqpacket", SOCK_SEQPACKET);
@@ -141,9 +141,9 @@ void Registry::clean_up()
     std::error_code error;
 
     try {
-        Descriptor lock = lock_file(folder_ + "/lock", lock_wait_ms);
+        Descriptor lock = lock_file(directory_ + "/lock", lock_wait_ms);
 
-        for (fs::directory_iterator at(folder_, error), end;
+        for (fs::directory_iterator at(directory_, error), end;
              lock && !error && at != end; at.increment(error)) {
             if (at->is_socket(error)) {
                 files.push_back(at->path());
@@ -217,7 +217,7 @@ int Registry::bind(const Descriptor &socket, VsockAddress *address)
         return EADDRNOTAVAIL;
     }
     try {
-        Descriptor lock = lock_file(folder_ + "/lock", lock_wait_ms);
+        Descriptor lock = lock_file(directory_ + "/lock", lock_wait_ms);
 
         if (!lock) {
             return EADDRINUSE;
@@ -254,7 +254,7 @@ Descriptor Registry::connect_to_enclave(uint32_t cid) const
         }
         Descriptor socket = new_socket(SOCK_STREAM);
         if (at_path(::connect, socket,
-                    runtime_.folder(enclave.id).vsock()) == 0) {
+                    runtime_.directory(enclave.id).vsock()) == 0) {
             return socket;
         }
     }

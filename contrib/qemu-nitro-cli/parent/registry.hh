@@ -80,7 +80,7 @@ private:
 
     const Runtime &runtime_;
     std::optional<std::string> only_;       /* an enclave's id */
-    std::string folder_, shared_, local_, own_;
+    std::string directory_, shared_, local_, own_;
     Descriptor stream_, seqpacket_;         /* listeners of this process's */
     uint32_t next_port_;
 };

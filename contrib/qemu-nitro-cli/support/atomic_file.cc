@@ -65,7 +65,7 @@ AtomicFile::AtomicFile(const std::string &path) : path_(path)
         mode_ = 0666 & ~current_umask();
     }
 
-    TemporaryFile made = make_temporary_file(folder());
+    TemporaryFile made = make_temporary_file(directory());
     if (!made.file) {
         fail();
     }
@@ -80,7 +80,7 @@ AtomicFile::~AtomicFile()
     }
 }
 
-std::string AtomicFile::folder() const
+std::string AtomicFile::directory() const
 {
     size_t slash = path_.rfind('/');
 
@@ -110,7 +110,7 @@ void AtomicFile::give_name()
     std::string self = "/proc/self/fd/" + std::to_string(file_.get());
 
     for (int tries = 0; tries < max_tries; tries++) {
-        std::string name = folder() + temporary_name;
+        std::string name = directory() + temporary_name;
         uint8_t random[3];
 
         if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
@@ -131,13 +131,13 @@ void AtomicFile::give_name()
 }
 
 /* A new name is on the disk when its directory is. */
-void AtomicFile::flush_folder() const
+void AtomicFile::flush_directory() const
 {
-    Descriptor folder_file(open(folder().c_str(), O_RDONLY | O_DIRECTORY |
-                                O_CLOEXEC));
+    Descriptor directory_file(open(directory().c_str(), O_RDONLY | O_DIRECTORY |
+                                   O_CLOEXEC));
 
     /* Not every directory is readable, nor can all file systems sync it. */
-    if (folder_file && fsync(folder_file.get()) && errno != EINVAL &&
+    if (directory_file && fsync(directory_file.get()) && errno != EINVAL &&
         errno != ENOTSUP) {
         fail();
     }
@@ -161,5 +161,5 @@ void AtomicFile::commit()
         fail();
     }
     temporary_.clear();
-    flush_folder();
+    flush_directory();
 }

@@ -29,7 +29,7 @@ public:
     ~AtomicFile();
 
     /* The directory of the file */
-    std::string folder() const;
+    std::string directory() const;
 
     void write(const void *data, size_t size);
     void write_at(uint64_t position, const void *data, size_t size);
@@ -43,7 +43,7 @@ public:
 private:
     [[noreturn]] void fail() const;
     void give_name();
-    void flush_folder() const;
+    void flush_directory() const;
 
     std::string path_;
     std::string temporary_;         /* the temporary name, if any */

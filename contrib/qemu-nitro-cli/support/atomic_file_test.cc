@@ -9,7 +9,7 @@
 
 namespace {
 
-class Atomic : public FolderTest {
+class Atomic : public DirectoryTest {
 protected:
     void put(const std::string &file, const std::string &text) const
     {

@@ -15,7 +15,7 @@
 
 namespace {
 
-class Files : public FolderTest {};
+class Files : public DirectoryTest {};
 
 TEST_F(Files, ReadWhole)
 {

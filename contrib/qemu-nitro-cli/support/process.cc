@@ -95,17 +95,17 @@ bool is_program(const fs::path &path)
     return access(path.c_str(), X_OK) == 0 && fs::is_regular_file(path);
 }
 
-std::vector<fs::path> path_folders()
+std::vector<fs::path> path_directories()
 {
     const char *path = getenv("PATH");
     std::istringstream words(path ? path : "/usr/local/bin:/usr/bin:/bin");
-    std::vector<fs::path> folders;
+    std::vector<fs::path> directories;
     std::string word;
 
     while (std::getline(words, word, ':')) {
-        folders.emplace_back(word.empty() ? "." : word);
+        directories.emplace_back(word.empty() ? "." : word);
     }
-    return folders;
+    return directories;
 }
 
 /* The link or file that was executed to start this program */
@@ -116,9 +116,9 @@ fs::path called_file()
     if (called_as.find('/') != std::string::npos) {
         return called_as;
     }
-    for (const fs::path &folder : path_folders()) {
-        if (is_program(folder / called_as)) {
-            return folder / called_as;
+    for (const fs::path &directory : path_directories()) {
+        if (is_program(directory / called_as)) {
+            return directory / called_as;
         }
     }
     return {};
@@ -188,14 +188,14 @@ bool kill_and_wait(const ProcessId &process)
     return poll(&ended, 1, kill_wait_ms) == 1;
 }
 
-std::vector<std::string> own_folders()
+std::vector<std::string> program_directories()
 {
-    std::vector<std::string> folders;
+    std::vector<std::string> directories;
     std::error_code error;
     fs::path file = called_file();
 
     for (int i = 0; i < max_links && !file.empty(); i++) {
-        folders.push_back(fs::absolute(file.parent_path()));
+        directories.push_back(fs::absolute(file.parent_path()));
         fs::path target = fs::read_symlink(file, error);
         if (error) {
             break;
@@ -204,22 +204,22 @@ std::vector<std::string> own_folders()
     }
     fs::path exe = fs::read_symlink("/proc/self/exe", error);
     if (!error) {
-        folders.push_back(exe.parent_path());
+        directories.push_back(exe.parent_path());
     }
-    return folders;
+    return directories;
 }
 
 std::string find_program(const std::string &name)
 {
     std::vector<fs::path> places;
 
-    for (const fs::path bin : own_folders()) {
+    for (const fs::path bin : program_directories()) {
         places.push_back(bin);
         places.push_back(bin / "../libexec/qemu-nitro-enclave");
         places.push_back(bin / "../libexec");
     }
-    for (const fs::path &folder : path_folders()) {
-        places.push_back(folder);
+    for (const fs::path &directory : path_directories()) {
+        places.push_back(directory);
     }
     for (const fs::path &place : places) {
         if (is_program(place / name)) {

@@ -39,11 +39,11 @@ bool kill_and_wait(const ProcessId &process);
  * The directories of this program: that of the link that was executed, those of
  * the links that it refers to, and that of the program's file.
  */
-std::vector<std::string> own_folders();
+std::vector<std::string> program_directories();
 
 /*
- * The path of a program of this project: in one of own_folders(), in libexec
- * near there, or in $PATH.  Throws Error if it is not found.
+ * The path of a program of this project: in one of program_directories(), in
+ * libexec near there, or in $PATH.  Throws Error if it is not found.
  */
 std::string find_program(const std::string &name);
 

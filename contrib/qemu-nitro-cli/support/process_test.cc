@@ -15,7 +15,7 @@
 
 namespace {
 
-class Process : public FolderTest {
+class Process : public DirectoryTest {
 protected:
     /* A child that waits to be killed */
     static pid_t sleeper()
@@ -174,30 +174,30 @@ TEST_F(Process, FindProgram)
     setenv("PATH", "/usr/bin:/bin", 1);
 }
 
-TEST_F(Process, FoldersOfAllLinks)
+TEST_F(Process, DirectoriesOfAllLinks)
 {
     char *const before = program_invocation_name;
     std::string called = path("first/link");
 
-    for (const char *folder : {"first", "second", "third"}) {
-        std::filesystem::create_directory(path(folder));
+    for (const char *directory : {"first", "second", "third"}) {
+        std::filesystem::create_directory(path(directory));
     }
     std::filesystem::create_symlink("../second/link", called);
     std::filesystem::create_symlink(path("third/program"),
                                     path("second/link"));
     write("third/program", "");
     program_invocation_name = called.data();
-    std::vector<std::string> folders = own_folders();
-    ASSERT_EQ(folders.size(), 4u);
+    std::vector<std::string> directories = program_directories();
+    ASSERT_EQ(directories.size(), 4u);
     for (size_t i = 0; i < 3; i++) {
-        EXPECT_EQ(std::filesystem::canonical(folders[i]),
+        EXPECT_EQ(std::filesystem::canonical(directories[i]),
                   path(std::vector{"first", "second", "third"}[i]));
     }
 
     /* links in a circle end too */
     std::filesystem::remove(path("second/link"));
     std::filesystem::create_symlink("../first/link", path("second/link"));
-    EXPECT_GT(own_folders().size(), 2u);
+    EXPECT_GT(program_directories().size(), 2u);
     program_invocation_name = before;
 }
 

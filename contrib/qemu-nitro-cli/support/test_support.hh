@@ -53,10 +53,10 @@ private:
 };
 
 /* A test with its own directory */
-class FolderTest : public testing::Test {
+class DirectoryTest : public testing::Test {
 protected:
-    FolderTest() : dir(mkdtemp(name)) {}
-    ~FolderTest() override { std::filesystem::remove_all(dir); }
+    DirectoryTest() : dir(mkdtemp(name)) {}
+    ~DirectoryTest() override { std::filesystem::remove_all(dir); }
 
     std::string path(const std::string &file) const
     {
