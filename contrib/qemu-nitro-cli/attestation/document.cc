@@ -153,7 +153,7 @@ void decode_pcrs(CborItem &item, AttestationDocument &document)
         }
         Bytes &pcr = document.pcrs[static_cast<unsigned>(index.number)];
         if (!pcr.empty()) {
-            throw Violation(rule, name + " is there twice");
+            throw Violation(rule, name + " occurs twice");
         }
         pcr = std::move(value.data);
     }
@@ -257,7 +257,7 @@ void decode_payload(AttestationDocument &document)
 
         if (values[key]) {
             throw Violation(rule, std::string(keys[key].name)
-                            + " is there twice");
+                            + " occurs twice");
         }
         values[key] = &payload.items[i + 1];
     }

@@ -125,11 +125,11 @@ void check_basic_constraints(const Chain &chain)
         }
         if (is_leaf(chain, c) && is_ca) {
             throw Violation("basic-constraints", c.name
-                            + " is a certificate of an authority");
+                            + " is a CA certificate");
         }
         if (!is_leaf(chain, c) && !is_ca) {
             throw Violation("basic-constraints", c.name
-                            + " is not a certificate of an authority");
+                            + " is not a CA certificate");
         }
     }
 }

@@ -68,7 +68,8 @@ void parent_command(int argc, char **argv)
     if (!listener) {
         if (only) {
             throw Error(Code::conflicting_argument, "--enclave "
-                        + shown(only->name) + " under another parent command",
+                        + sanitized(only->name)
+                        + " under another parent command",
                         "Give it to the outer one.");
         }
         accompany_program(&program);

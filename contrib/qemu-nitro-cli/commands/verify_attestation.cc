@@ -40,7 +40,7 @@ const char *const verify_usage =
     "  --nonce HEX         the expected nonce\n"
     "  --user-data HEX     the expected user data\n"
     "  --public-key HEX    the expected public key\n"
-    "  --max-age SECONDS   the highest age of the document\n"
+    "  --max-age SECONDS   the maximum age of the document\n"
     "  --at TIME           verify as of this time, not as of now\n"
     "                      (RFC 3339: 2022-10-13T09:00:00Z)\n";
 

@@ -42,7 +42,7 @@ void print_line(const std::string &line)
     write_out(text.data(), text.size());
 }
 
-void tell_lost(uint64_t bytes)
+void report_lost(uint64_t bytes)
 {
     fprintf(stderr, "\n(%llu bytes of the console were discarded)\n",
             static_cast<unsigned long long>(bytes));
@@ -65,7 +65,7 @@ void show_console(const Enclave &enclave, const Runtime &runtime,
     for (bool ended = false; !ended;) {
         /* Check first whether it has ended, and then read the last output. */
         ended = !lock || wait_for_end(lock, 0);
-        if (!reader.read_on(write_out, tell_lost)) {
+        if (!reader.read_on(write_out, report_lost)) {
             return;
         }
         int wait = poll_ms;

@@ -37,7 +37,7 @@ ConsoleLog::ConsoleLog(const std::string &path, LogLimits limits)
     }
 }
 
-Descriptor open_kept_log(const std::string &path, const std::string &image)
+Descriptor open_user_log(const std::string &path, const std::string &image)
 {
     const char *advice = "Give a file of your own with --console-log.";
     struct stat st, other;

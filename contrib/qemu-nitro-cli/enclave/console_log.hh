@@ -55,7 +55,7 @@ private:
  * can read it.  While it is open, no other enclave can use it.  Throws Error if
  * this fails, or if the file is `image`.
  */
-Descriptor open_kept_log(const std::string &path, const std::string &image);
+Descriptor open_user_log(const std::string &path, const std::string &image);
 
 class ConsoleReader {
 public:

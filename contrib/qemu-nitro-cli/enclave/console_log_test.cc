@@ -134,25 +134,25 @@ TEST(Tail, Printable)
     EXPECT_EQ(printable_tail(std::string("a\0\x7f\xff\x9b" "d", 6), 2), "ad");
 }
 
-TEST_F(Console, KeptLog)
+TEST_F(Console, UserLog)
 {
     write("log", "old words");
     ASSERT_EQ(chmod(path("log").c_str(), 0644), 0);
     {
-        ConsoleLog log(open_kept_log(path("log"), path("image")));
+        ConsoleLog log(open_user_log(path("log"), path("image")));
 
         EXPECT_EQ(mode("log"), 0600u);
         add(log, "new");
-        EXPECT_EQ(code_of([&] { open_kept_log(path("log"), ""); }), 19);
+        EXPECT_EQ(code_of([&] { open_user_log(path("log"), ""); }), 19);
         EXPECT_EQ(read("log"), "new");
     }
-    open_kept_log(path("log"), path("image"));
+    open_user_log(path("log"), path("image"));
     EXPECT_EQ(read("log"), "");
-    open_kept_log(path("made"), path("image"));
+    open_user_log(path("made"), path("image"));
     EXPECT_EQ(mode("made"), 0600u);
 }
 
-TEST_F(Console, KeptLogThatCannotBe)
+TEST_F(Console, UserLogIsRefused)
 {
     write("image", "bytes");
     std::filesystem::create_hard_link(path("image"), path("again"));
@@ -161,10 +161,10 @@ TEST_F(Console, KeptLogThatCannotBe)
     for (const char *name : {"image", "again", "link", "fifo", "none/log",
                              ""}) {
         EXPECT_EQ(code_of([&] {
-            open_kept_log(path(name), path("image"));
+            open_user_log(path(name), path("image"));
         }), 19) << name;
     }
-    EXPECT_EQ(code_of([&] { open_kept_log("/dev/null", path("image")); }), 19);
+    EXPECT_EQ(code_of([&] { open_user_log("/dev/null", path("image")); }), 19);
     EXPECT_EQ(read("image"), "bytes");
 }
 

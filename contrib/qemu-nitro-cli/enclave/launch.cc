@@ -152,8 +152,8 @@ LaunchPlan make_plan(const RunOptions &options)
 }
 
 /* Choose name, CID, CPUs and memory, so that no other enclave has them. */
-void choose_place(LaunchPlan *plan, const RunOptions &options,
-                  const std::vector<Enclave> &others)
+void choose_resources(LaunchPlan *plan, const RunOptions &options,
+                      const std::vector<Enclave> &others)
 {
     std::set<std::string> names;
     std::set<uint32_t> cids;
@@ -190,10 +190,10 @@ void choose_place(LaunchPlan *plan, const RunOptions &options,
     }
     /* First move them to other descriptors, so that none is overwritten. */
     for (size_t i = 0; i < std::size(kept); i++) {
-        bool is_there{*kept[i]};
+        bool is_open{*kept[i]};
 
-        moved[i] = is_there ? fcntl(kept[i]->release(), F_DUPFD, end_fd) : -1;
-        if (is_there && moved[i] < 0) {
+        moved[i] = is_open ? fcntl(kept[i]->release(), F_DUPFD, end_fd) : -1;
+        if (is_open && moved[i] < 0) {
             _exit(1);
         }
     }
@@ -336,7 +336,7 @@ void check_image(const std::string &path)
                 console.empty() && messages.empty()
                 ? "Look at the image with qemu-nitro-cli describe-eif, or allow"
                   " more time with NITRO_CLI_BOOT_TIMEOUT."
-                : "Correct what the lines above tell of.");
+                : "Correct the error that the lines above name.");
 }
 
 } // namespace
@@ -348,7 +348,7 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
     int ends[2];
 
     Descriptor guard = runtime.lock();
-    choose_place(&plan, options, runtime.enclaves());
+    choose_resources(&plan, options, runtime.enclaves());
     fprintf(stderr, "Start allocating memory...\n");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
         throw Error(Code::boot, "socketpair: " + error_text(errno),
@@ -357,7 +357,7 @@ Enclave run_enclave(const RunOptions &options, const Runtime &runtime)
     SupervisorLines reader{Descriptor(ends[0])};
     SupervisorFiles files;
     if (options.console_log) {
-        files.console_log = open_kept_log(*options.console_log,
+        files.console_log = open_user_log(*options.console_log,
                                           options.eif_path);
     }
     files.progress.reset(ends[1]);

@@ -139,14 +139,16 @@ bool is_role(std::string_view arn)
 void check_parent(const RunOptions &options)
 {
     if (options.parent_id && !is_instance_id(*options.parent_id)) {
-        invalid("--parent-id " + shown(*options.parent_id) + " is not the id"
-                " of an instance", "Give it like i-0123456789abcdef0.");
+        invalid("--parent-id " + sanitized(*options.parent_id)
+                + " is not the id of an instance",
+                "Give it like i-0123456789abcdef0.");
     }
     if (options.parent_role && (options.parent_role->size() > max_role ||
                                 !is_role(*options.parent_role))) {
-        invalid("--parent-role " + shown(*options.parent_role) + " is not the"
-                " ARN of a role", "Give that of the IAM role, not of its"
-                " instance profile: arn:aws:iam::123456789012:role/NAME.");
+        invalid("--parent-role " + sanitized(*options.parent_role)
+                + " is not the ARN of a role",
+                "Give that of the IAM role, not of its instance profile:"
+                " arn:aws:iam::123456789012:role/NAME.");
     }
     if (options.console_log && options.console_log->empty()) {
         invalid("--console-log has no path", "Give the file that the console"
@@ -185,20 +187,20 @@ uint64_t get_number(const json &value, const std::string &path,
     return value.get<uint64_t>();
 }
 
-std::string get_text(const json &value, const std::string &path,
-                     const char *key)
+std::string get_string(const json &value, const std::string &path,
+                       const char *key)
 {
     if (!value.is_string()) {
-        invalid_field(path, key, "a text");
+        invalid_field(path, key, "a string");
     }
     return value.get<std::string>();
 }
 
-void get_text_if_there(const json &file, const std::string &path,
-                       const char *key, std::optional<std::string> *text)
+void get_optional_string(const json &file, const std::string &path,
+                         const char *key, std::optional<std::string> *text)
 {
     if (file.contains(key)) {
-        *text = get_text(file[key], path, key);
+        *text = get_string(file[key], path, key);
     }
 }
 
@@ -224,31 +226,31 @@ std::vector<uint64_t> get_numbers(const json &value, const std::string &path,
     return numbers;
 }
 
-std::vector<std::string> get_texts_if_there(const json &file,
-                                            const std::string &path,
-                                            const char *key)
+std::vector<std::string> get_optional_strings(const json &file,
+                                              const std::string &path,
+                                              const char *key)
 {
-    std::vector<std::string> texts;
+    std::vector<std::string> strings;
 
     if (file.contains(key) && !file[key].is_array()) {
-        invalid_field(path, key, "a list of texts");
+        invalid_field(path, key, "a list of strings");
     }
     for (const json &item : file.value(key, json::array())) {
-        texts.push_back(get_text(item, path, key));
+        strings.push_back(get_string(item, path, key));
     }
-    return texts;
+    return strings;
 }
 
 VsockOptions vsock_from_json(const json &file, const std::string &path)
 {
     VsockOptions vsock;
 
-    for (const std::string &value : get_texts_if_there(file, path,
-                                                       "connect")) {
+    for (const std::string &value : get_optional_strings(file, path,
+                                                         "connect")) {
         vsock.add_connect(value);
     }
-    for (const std::string &value : get_texts_if_there(file, path,
-                                                       "listen")) {
+    for (const std::string &value : get_optional_strings(file, path,
+                                                         "listen")) {
         vsock.add_listen(value);
     }
     if (file.contains("forward_cid")) {
@@ -261,7 +263,7 @@ VsockOptions vsock_from_json(const json &file, const std::string &path)
             vsock.add_forward_listen(number(port));
         }
     }
-    get_text_if_there(file, path, "vsock_proxy_config", &vsock.proxy_config);
+    get_optional_string(file, path, "vsock_proxy_config", &vsock.proxy_config);
     return vsock;
 }
 
@@ -405,7 +407,7 @@ RunOptions run_options_from_json(const std::string &text,
     if (!file.contains("cpu_ids")) {
         require(file, path, "cpu_count");
     }
-    options.eif_path = get_text(file["eif_path"], path, "eif_path");
+    options.eif_path = get_string(file["eif_path"], path, "eif_path");
     options.memory_mib = get_number(file["memory_mib"], path, "memory_mib",
                                     max_memory_mib);
     if (file.contains("cpu_count")) {
@@ -415,7 +417,7 @@ RunOptions run_options_from_json(const std::string &text,
     if (file.contains("cpu_ids")) {
         options.cpu_ids = get_numbers(file["cpu_ids"], path, "cpu_ids");
     }
-    get_text_if_there(file, path, "enclave_name", &options.name);
+    get_optional_string(file, path, "enclave_name", &options.name);
     if (file.contains("enclave_cid")) {
         options.cid = get_number(file["enclave_cid"], path, "enclave_cid",
                                  UINT32_MAX);
@@ -427,9 +429,9 @@ RunOptions run_options_from_json(const std::string &text,
         options.attach_console = get_bool(file["attach_console"], path,
                                           "attach_console");
     }
-    get_text_if_there(file, path, "parent_role", &options.parent_role);
-    get_text_if_there(file, path, "parent_id", &options.parent_id);
-    get_text_if_there(file, path, "console_log", &options.console_log);
+    get_optional_string(file, path, "parent_role", &options.parent_role);
+    get_optional_string(file, path, "parent_id", &options.parent_id);
+    get_optional_string(file, path, "console_log", &options.console_log);
     options.vsock = vsock_from_json(file, path);
     check(&options);
     return options;

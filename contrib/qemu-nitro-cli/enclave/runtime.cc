@@ -72,7 +72,7 @@ bool is_free(const Descriptor &lock)
  * Throws Error if it cannot be read. */
 std::optional<Enclave> read_state(const EnclaveDirectory &directory)
 {
-    std::optional<Bytes> text = read_file_if_there(directory.state());
+    std::optional<Bytes> text = read_optional_file(directory.state());
 
     return text ? Enclave::from_file({text->begin(), text->end()})
                 : std::nullopt;
@@ -121,7 +121,7 @@ Descriptor Runtime::lock() const
 }
 
 /* The enclave with this id, if it runs.  If it has ended, remove its files. */
-std::optional<Enclave> Runtime::look_at(const std::string &id) const
+std::optional<Enclave> Runtime::find_running(const std::string &id) const
 {
     Descriptor lock = open_lock(directory(id));
 
@@ -145,7 +145,7 @@ std::vector<Enclave> Runtime::enclaves() const
             if (!is_enclave_id(id) || !entry.is_directory()) {
                 continue;
             }
-            if (std::optional<Enclave> enclave = look_at(id)) {
+            if (std::optional<Enclave> enclave = find_running(id)) {
                 alive.push_back(*std::move(enclave));
             }
         }
@@ -227,7 +227,7 @@ Enclave Runtime::find(const std::optional<std::string> &id,
     Descriptor held = lock();
     if (id && is_enclave_id(*id)) {
         /* An id needs no look at the other enclaves. */
-        if (std::optional<Enclave> enclave = look_at(*id)) {
+        if (std::optional<Enclave> enclave = find_running(*id)) {
             return *std::move(enclave);
         }
     }

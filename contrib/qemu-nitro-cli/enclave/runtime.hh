@@ -94,7 +94,7 @@ public:
                  const std::optional<std::string> &name) const;
 
 private:
-    std::optional<Enclave> look_at(const std::string &id) const;
+    std::optional<Enclave> find_running(const std::string &id) const;
 
     std::string path_;
 };

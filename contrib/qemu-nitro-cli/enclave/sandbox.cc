@@ -55,7 +55,7 @@ bool unshare_mounts()
 }
 
 /* A path that is visible below the new root, and its open file */
-struct Shown {
+struct VisiblePath {
     std::string path;
     Descriptor source;
     bool is_directory;
@@ -65,10 +65,10 @@ struct Shown {
  * Open them before the new root is mounted, which may cover them.  A path below
  * a directory of the list needs no mount of its own.
  */
-std::vector<Shown> open_all(const Sandbox &sandbox)
+std::vector<VisiblePath> open_all(const Sandbox &sandbox)
 {
     std::set<std::string> paths;
-    std::vector<Shown> shown;
+    std::vector<VisiblePath> visible;
 
     for (const auto *some : {&sandbox.readable, &sandbox.directories,
                              &sandbox.devices}) {
@@ -76,32 +76,32 @@ std::vector<Shown> open_all(const Sandbox &sandbox)
     }
     for (const std::string &path : paths) {
         struct stat st;
-        bool is_seen = std::any_of(shown.begin(), shown.end(),
-                                   [&](const Shown &above) {
+        bool is_covered = std::any_of(visible.begin(), visible.end(),
+                                      [&](const VisiblePath &above) {
             return above.is_directory && path.compare(
                 0, above.path.size() + 1, above.path + "/") == 0;
         });
         Descriptor source(open(path.c_str(), O_PATH | O_CLOEXEC));
 
-        if (!is_seen && source && fstat(source.get(), &st) == 0) {
-            shown.push_back({path, std::move(source),
-                             S_ISDIR(st.st_mode) != 0});
+        if (!is_covered && source && fstat(source.get(), &st) == 0) {
+            visible.push_back({path, std::move(source),
+                               S_ISDIR(st.st_mode) != 0});
         }
     }
-    return shown;
+    return visible;
 }
 
 /* Mount an opened file below the new root, at its old path. */
-bool show(const std::string &root, const Shown &shown)
+bool bind_mount(const std::string &root, const VisiblePath &visible)
 {
     std::error_code error;
-    fs::path target = root + shown.path;
+    fs::path target = root + visible.path;
     std::string source = "/proc/self/fd/"
-        + std::to_string(shown.source.get());
+        + std::to_string(visible.source.get());
 
-    fs::create_directories(shown.is_directory ? target
+    fs::create_directories(visible.is_directory ? target
                            : target.parent_path(), error);
-    if (!shown.is_directory) {
+    if (!visible.is_directory) {
         Descriptor file(open(target.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC,
                              0600));
     }
@@ -117,13 +117,13 @@ bool hide_others(const Sandbox &sandbox)
     if (!unshare_mounts()) {
         return false;
     }
-    std::vector<Shown> shown = open_all(sandbox);
+    std::vector<VisiblePath> visible = open_all(sandbox);
     if (mount("tmpfs", root.c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
               "mode=755,size=1m")) {
         return false;
     }
-    for (const Shown &each : shown) {
-        if (!show(root, each)) {
+    for (const VisiblePath &each : visible) {
+        if (!bind_mount(root, each)) {
             return false;
         }
     }

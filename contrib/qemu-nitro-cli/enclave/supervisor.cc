@@ -78,7 +78,7 @@ public:
           progress_(std::move(files.progress))
     {
         if (files.console_log) {
-            kept_log_.emplace(std::move(files.console_log));
+            user_log_.emplace(std::move(files.console_log));
         }
     }
 
@@ -114,7 +114,7 @@ private:
     bool is_removed() const;
     void save_or_throw() const;
     void save();
-    void tell(const json &what);
+    void send_progress(const json &what);
     void report(const std::string &message);
     void end(const std::string &why);
     void stop_children();
@@ -129,7 +129,7 @@ private:
     Heartbeat heartbeat_;
     Monitor monitor_;
     std::optional<ConsoleLog> log_;         /* for run-enclave and console */
-    std::optional<ConsoleLog> kept_log_;    /* the user's own */
+    std::optional<ConsoleLog> user_log_;    /* the user's own */
     Child backend_, qemu_;
     Phase phase_ = Phase::listening;
     Clock::time_point deadline_;
@@ -186,7 +186,7 @@ void Supervisor::report(const std::string &message)
     std::string line = "\n[qemu-nitro-cli] " + message + "\n";
 
     enclave_.messages.push_back(message);
-    for (std::optional<ConsoleLog> *log : {&log_, &kept_log_}) {
+    for (std::optional<ConsoleLog> *log : {&log_, &user_log_}) {
         if (*log) {
             (*log)->write(line.data(), line.size());
         }
@@ -194,7 +194,7 @@ void Supervisor::report(const std::string &message)
     save();
 }
 
-void Supervisor::tell(const json &what)
+void Supervisor::send_progress(const json &what)
 {
     std::string line = what.dump(-1, ' ', false,
                                  json::error_handler_t::replace) + "\n";
@@ -516,7 +516,7 @@ bool Supervisor::on_console()
 {
     return read_some(&console_pipe_, [this](char *data, size_t size) {
         console_used_ = true;
-        for (std::optional<ConsoleLog> *log : {&log_, &kept_log_}) {
+        for (std::optional<ConsoleLog> *log : {&log_, &user_log_}) {
             if (*log) {
                 (*log)->write(data, size);
             }
@@ -533,7 +533,7 @@ void Supervisor::on_monitor()
     if (monitor_.state() == Monitor::State::answered) {
         enclave_.measurements = monitor_.measurements();
         save();
-        tell({{"loaded", true}});
+        send_progress({{"loaded", true}});
         booted();
     }
 }
@@ -559,7 +559,7 @@ void Supervisor::booted()
     }
     enclave_.state = State::running;
     save();
-    tell({{"booted", true}});
+    send_progress({{"booted", true}});
     progress_.reset();
 }
 
@@ -698,7 +698,7 @@ void Supervisor::finish()
         runtime_.remove(enclave_.id);
         lock_.reset();
     }
-    tell(failure);
+    send_progress(failure);
 }
 
 /* Write the state file for other commands, before any process is started. */
@@ -711,7 +711,7 @@ void Supervisor::announce()
     } catch (const Error &e) {
         end(e.what());
     }
-    tell({{"started", true}});
+    send_progress({{"started", true}});
 }
 
 int Supervisor::run()
@@ -732,7 +732,8 @@ int Supervisor::run()
         finish();
     } catch (const std::exception &e) {
         /* The next command that lists enclaves removes the rest. */
-        tell({{"failed", *ended_}, {"console", ""}, {"messages", e.what()}});
+        send_progress({{"failed", *ended_}, {"console", ""},
+                       {"messages", e.what()}});
         return 1;
     }
     return 0;

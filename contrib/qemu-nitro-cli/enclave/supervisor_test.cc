@@ -33,7 +33,7 @@ constexpr auto limit = 60s;             /* of a busy machine */
 
 /* The fake programs */
 
-bool is_told(const char *what)
+bool is_enabled(const char *what)
 {
     return std::filesystem::exists(std::string(getenv(directory_variable))
                                    + "/" + what);
@@ -58,11 +58,11 @@ std::string option(std::span<char *> words, const std::string &name)
 
 [[noreturn]] void be_backend(std::span<char *> words)
 {
-    if (is_told("backend-fails")) {
+    if (is_enabled("backend-fails")) {
         fprintf(stderr, "no luck\n");
         _exit(3);
     }
-    if (is_told("backend-is-deaf")) {
+    if (is_enabled("backend-is-deaf")) {
         wait_for_the_end();
     }
     for (const char *name : {"--socket", "--uds-path"}) {
@@ -84,7 +84,7 @@ void print(const char *text)
 }
 
 /* Answer the four questions on the monitor that --chardev names. */
-void answer_questions(std::span<char *> words)
+void serve_monitor(std::span<char *> words)
 {
     std::string chardev;
 
@@ -97,7 +97,7 @@ void answer_questions(std::span<char *> words)
     for (const char *pcr : {"PCR0", "PCR1", "PCR2", "PCR8"}) {
         json answer = {{"id", pcr}, {"return", std::string(96, '0')}};
 
-        if (is_told("qemu-sends-error")) {
+        if (is_enabled("qemu-sends-error")) {
             answer = {{"id", pcr}, {"error", {}}};
         }
         text += answer.dump() + "\n";
@@ -126,24 +126,24 @@ void send_heartbeat(std::span<char *> words)
 
 [[noreturn]] void be_qemu(std::span<char *> words)
 {
-    if (is_told("qemu-refuses")) {
+    if (is_enabled("qemu-refuses")) {
         fprintf(stderr, "qemu: bad image\n");
         _exit(1);
     }
-    if (is_told("kernel-dies-silently")) {
+    if (is_enabled("kernel-dies-silently")) {
         _exit(0);
     }
-    if (is_told("kernel-prints")) {
+    if (is_enabled("kernel-prints")) {
         print("first line\nlast line\n");
     }
-    if (is_told("kernel-prints-and-dies")) {
+    if (is_enabled("kernel-prints-and-dies")) {
         print("a panic\n");
         _exit(0);
     }
-    if (!is_told("qemu-has-no-monitor")) {
-        answer_questions(words);
+    if (!is_enabled("qemu-has-no-monitor")) {
+        serve_monitor(words);
     }
-    if (!is_told("no-heartbeat")) {
+    if (!is_enabled("no-heartbeat")) {
         send_heartbeat(words);
     }
     wait_for_the_end();
@@ -189,8 +189,8 @@ protected:
         unsetenv(directory_variable);
     }
 
-    void tell(const char *what) { write(what, ""); }
-    void stop_telling(const char *what)
+    void enable(const char *what) { write(what, ""); }
+    void disable(const char *what)
     {
         std::filesystem::remove(path(what));
     }
@@ -252,7 +252,7 @@ protected:
         pid = 0;
         EXPECT_FALSE(std::filesystem::exists(runtime->directory(id).path));
     }
-    bool lives() const { return waitpid(pid, nullptr, WNOHANG) == 0; }
+    bool is_running() const { return waitpid(pid, nullptr, WNOHANG) == 0; }
     Enclave state() const
     {
         std::string text = read("qemu-nitro/" + id + "/enclave.json");
@@ -312,7 +312,7 @@ TEST_F(Supervision, BootsAndIsTerminated)
 TEST_F(Supervision, ConsoleInDebugMode)
 {
     plan.enclave.debug_mode = true;
-    tell("kernel-prints");
+    enable("kernel-prints");
     boot();
     auto end = Clock::now() + limit;
     while (read("qemu-nitro/" + id + "/console.log")
@@ -324,7 +324,7 @@ TEST_F(Supervision, ConsoleInDebugMode)
 
 TEST_F(Supervision, QemuRefusesTheImage)
 {
-    tell("qemu-refuses");
+    enable("qemu-refuses");
     json last = failure();
     EXPECT_EQ(last["messages"], "qemu: bad image");
     EXPECT_EQ(last["silent"], false);
@@ -334,7 +334,7 @@ TEST_F(Supervision, QemuRefusesTheImage)
 
 TEST_F(Supervision, KernelThatPrintsNothing)
 {
-    tell("kernel-dies-silently");
+    enable("kernel-dies-silently");
     json last = failure();
     EXPECT_EQ(last["silent"], true);
     EXPECT_EQ(last["console"], "");
@@ -342,7 +342,7 @@ TEST_F(Supervision, KernelThatPrintsNothing)
 
 TEST_F(Supervision, KernelThatPanics)
 {
-    tell("kernel-prints-and-dies");
+    enable("kernel-prints-and-dies");
     json last = failure();
     EXPECT_EQ(last["silent"], false);
     EXPECT_EQ(last["console"], "a panic");
@@ -351,8 +351,8 @@ TEST_F(Supervision, KernelThatPanics)
 TEST_F(Supervision, NoHeartbeat)
 {
     plan.boot_seconds = 1;
-    tell("no-heartbeat");
-    tell("kernel-prints");
+    enable("no-heartbeat");
+    enable("kernel-prints");
     json last = failure();
     EXPECT_EQ(last["console"], "first line\nlast line");
     EXPECT_EQ(last["silent"], false);
@@ -361,21 +361,21 @@ TEST_F(Supervision, NoHeartbeat)
 TEST_F(Supervision, HeartbeatWithoutMeasurements)
 {
     plan.boot_seconds = 1;
-    tell("qemu-has-no-monitor");
+    enable("qemu-has-no-monitor");
     failure();
 }
 
 TEST_F(Supervision, MeasurementsThatFail)
 {
-    tell("qemu-sends-error");
-    tell("no-heartbeat");
+    enable("qemu-sends-error");
+    enable("no-heartbeat");
     EXPECT_NE(failure()["failed"].get<std::string>().find("measurements"),
               std::string::npos);
 }
 
 TEST_F(Supervision, BackEndThatFails)
 {
-    tell("backend-fails");
+    enable("backend-fails");
     json last = failure();
     EXPECT_EQ(last["messages"], "no luck");
     EXPECT_NE(last["failed"].get<std::string>().find("status 3"),
@@ -393,7 +393,7 @@ TEST_F(Supervision, ProgramsThatAreNotThere)
 
 TEST_F(Supervision, RunEnclaveEnds)
 {
-    tell("no-heartbeat");
+    enable("no-heartbeat");
     start();
     line();
     progress.reset();
@@ -403,7 +403,7 @@ TEST_F(Supervision, RunEnclaveEnds)
 TEST_F(Supervision, PartsThatAreKilledWhileItBoots)
 {
     for (auto part : {&Enclave::qemu, &Enclave::backend}) {
-        tell("no-heartbeat");
+        enable("no-heartbeat");
         start();
         ASSERT_TRUE(wait_for([](const Enclave &e) {
             return !e.measurements.is_null();
@@ -445,7 +445,7 @@ TEST_F(Supervision, BackEndIsStartedAgain)
     }));
     EXPECT_EQ(state().qemu.pid, before.qemu.pid);
     EXPECT_EQ(state().state, State::running);
-    EXPECT_TRUE(lives());
+    EXPECT_TRUE(is_running());
     kill(pid, SIGTERM);
     ended();
 }
@@ -453,7 +453,7 @@ TEST_F(Supervision, BackEndIsStartedAgain)
 TEST_F(Supervision, BackEndIsGivenUp)
 {
     boot();
-    tell("backend-fails");
+    enable("backend-fails");
     kill(state().backend.pid, SIGKILL);
     ASSERT_TRUE(wait_for([](const Enclave &e) {
         return e.messages.size() == 1;
@@ -463,9 +463,9 @@ TEST_F(Supervision, BackEndIsGivenUp)
     EXPECT_NE(e.messages[0].find("no luck"), std::string::npos);
     EXPECT_EQ(e.state, State::running);
     EXPECT_TRUE(process_id(e.qemu.pid).start);
-    EXPECT_TRUE(lives());
+    EXPECT_TRUE(is_running());
     /* There is no further attempt. */
-    stop_telling("backend-fails");
+    disable("backend-fails");
     std::this_thread::sleep_for(100ms);
     EXPECT_EQ(state().backend.pid, e.backend.pid);
     kill(pid, SIGTERM);
@@ -476,23 +476,23 @@ TEST_F(Supervision, BackEndComesBackAfterFailures)
 {
     boot();
     pid_t old = state().backend.pid;
-    tell("backend-fails");
+    enable("backend-fails");
     kill(old, SIGKILL);
     ASSERT_TRUE(wait_for([&](const Enclave &e) {
         return e.backend.pid != old;
     }));
-    stop_telling("backend-fails");
+    disable("backend-fails");
     EXPECT_TRUE(wait_for([](const Enclave &e) {
         return e.messages.size() == 1;
     }));
     EXPECT_TRUE(connect_unix(runtime->directory(id).vsock()));
-    EXPECT_TRUE(lives());
+    EXPECT_TRUE(is_running());
 }
 
 /* The state file cannot be written where no file can be made. */
 TEST_F(Supervision, StateThatCannotBeSaved)
 {
-    tell("no-heartbeat");
+    enable("no-heartbeat");
     start();
     EXPECT_EQ(line(), json({{"started", true}}));
     EXPECT_EQ(line(), json({{"loaded", true}}));
@@ -501,7 +501,7 @@ TEST_F(Supervision, StateThatCannotBeSaved)
     Descriptor guest = connect_unix(runtime->directory(id).vsock() + "_9000");
     ASSERT_EQ(::write(guest.get(), "\xb7", 1), 1);
     EXPECT_EQ(line(), json({{"booted", true}}));
-    EXPECT_TRUE(lives());
+    EXPECT_TRUE(is_running());
     std::filesystem::remove(runtime->directory(id).state());
     EXPECT_TRUE(wait_for([](const Enclave &e) {
         return e.state == State::running;

@@ -27,18 +27,18 @@ const char *const listen_form = "Write unix:PATH:PORT, seqpacket:PATH:PORT or"
     " tcp:ADDRESS:PORT:PORT.";
 
 /* An option and its value, for a message of one line */
-std::string named(const char *option, const std::string &value)
+std::string option_with_value(const char *option, const std::string &value)
 {
-    return std::string(option) + " " + shown(value);
+    return std::string(option) + " " + sanitized(value);
 }
 
-uint64_t number_of(const std::string &text, uint64_t min, uint64_t max,
-                   const std::string &what)
+uint64_t parse_port(const std::string &text, uint64_t min, uint64_t max,
+                    const std::string &what)
 {
     std::optional<uint64_t> number = parse_decimal(text, min, max);
 
     if (!number) {
-        throw Error(Code::invalid_argument, what + " has \"" + shown(text)
+        throw Error(Code::invalid_argument, what + " has \"" + sanitized(text)
                     + "\" for a port", "Give a number from "
                     + std::to_string(min) + " to " + std::to_string(max)
                     + ".");
@@ -47,7 +47,7 @@ uint64_t number_of(const std::string &text, uint64_t min, uint64_t max,
 }
 
 /* Remove and return the text after the last colon, if there is a colon. */
-std::optional<std::string> cut_last(std::string *text)
+std::optional<std::string> split_port(std::string *text)
 {
     size_t colon = text->rfind(':');
 
@@ -60,15 +60,15 @@ std::optional<std::string> cut_last(std::string *text)
 }
 
 /* Make a path absolute, because the back end has another current directory. */
-std::string check_place(const std::string &place, const std::string &what,
-                        const char *form, bool seqpacket)
+std::string check_endpoint(const std::string &endpoint, const std::string &what,
+                           const char *form, bool seqpacket)
 {
     for (const char *kind : {"unix:", "seqpacket:"}) {
-        if (!place.starts_with(kind) ||
+        if (!endpoint.starts_with(kind) ||
             (kind == std::string("seqpacket:") && !seqpacket)) {
             continue;
         }
-        std::string path = place.substr(strlen(kind));
+        std::string path = endpoint.substr(strlen(kind));
         if (!path.empty()) {
             path = std::filesystem::absolute(path);
         }
@@ -82,18 +82,18 @@ std::string check_place(const std::string &place, const std::string &what,
         }
         return kind + path;
     }
-    std::string host = place;
+    std::string host = endpoint;
     std::optional<std::string> port;
-    if (place.starts_with("tcp:")) {
-        host = place.substr(strlen("tcp:"));
-        port = cut_last(&host);
+    if (endpoint.starts_with("tcp:")) {
+        host = endpoint.substr(strlen("tcp:"));
+        port = split_port(&host);
     }
     if (!port || host.find('\0') != std::string::npos) {
         throw Error(Code::invalid_argument, what + " is not of this option's"
                     " form", form);
     }
-    number_of(*port, 1, UINT16_MAX, what);
-    return place;
+    parse_port(*port, 1, UINT16_MAX, what);
+    return endpoint;
 }
 
 /* Throws unless the allow list has the host and port of each TCP connection. */
@@ -108,10 +108,11 @@ void check_allowed(const std::vector<std::string> &connect,
             continue;
         }
         host = host.substr(strlen("tcp:"));
-        std::string port = cut_last(&host).value();
+        std::string port = split_port(&host).value();
         if (!list.allows(host, parse_decimal(port, 1, UINT16_MAX).value())) {
-            throw Error(Code::invalid_argument, named("--connect", value)
-                        + ": " + printable(config) + " does not allow this"
+            throw Error(Code::invalid_argument,
+                        option_with_value("--connect", value) + ": "
+                         + printable(config) + " does not allow this"
                         " address and port", "Add them to its list.");
         }
     }
@@ -129,7 +130,7 @@ void check_once(const List &list, const char *option)
 
             text << item;
             throw Error(Code::conflicting_argument, std::string(option) + " "
-                        + shown(text.str()) + " is there twice",
+                        + sanitized(text.str()) + " is given twice",
                         "Give it once.");
         }
     }
@@ -139,51 +140,51 @@ void check_once(const List &list, const char *option)
 
 void VsockOptions::add_connect(const std::string &value)
 {
-    std::string what = named("--connect", value);
+    std::string what = option_with_value("--connect", value);
     size_t colon = value.find(':');
 
     if (colon == std::string::npos) {
         throw Error(Code::invalid_argument, what + " is not of this option's"
                     " form", connect_form);
     }
-    uint64_t port = number_of(value.substr(0, colon), 0, max_vsock_port, what);
+    uint64_t port = parse_port(value.substr(0, colon), 0, max_vsock_port, what);
     if (port == heartbeat_port) {
         throw Error(Code::invalid_argument, what + ": this port is the"
                     " heartbeat's, which run-enclave answers",
                     "Give another port.");
     }
     connect.push_back(std::to_string(port) + ":"
-                      + check_place(value.substr(colon + 1), what,
-                                    connect_form, false));
+                      + check_endpoint(value.substr(colon + 1), what,
+                                       connect_form, false));
 }
 
 void VsockOptions::add_listen(const std::string &value)
 {
-    std::string what = named("--listen", value), place = value;
-    std::optional<std::string> port = cut_last(&place);
+    std::string what = option_with_value("--listen", value), endpoint = value;
+    std::optional<std::string> port = split_port(&endpoint);
 
     if (!port) {
         throw Error(Code::invalid_argument, what + " is not of this option's"
                     " form", listen_form);
     }
-    place = check_place(place, what, listen_form, true);
-    listen.push_back(place + ":" + std::to_string(
-        number_of(*port, 0, max_vsock_port, what)));
+    endpoint = check_endpoint(endpoint, what, listen_form, true);
+    listen.push_back(endpoint + ":" + std::to_string(
+        parse_port(*port, 0, max_vsock_port, what)));
 }
 
 void VsockOptions::add_forward_listen(const std::string &value)
 {
     std::istringstream ports(value + '+');
-    std::string what = named("--forward-listen", value);
+    std::string what = option_with_value("--forward-listen", value);
 
     for (std::string port; std::getline(ports, port, '+');) {
-        forward_listen.push_back(number_of(port, 0, max_vsock_port, what));
+        forward_listen.push_back(parse_port(port, 0, max_vsock_port, what));
     }
 }
 
 void VsockOptions::check() const
 {
-    std::vector<std::string> ports, places;
+    std::vector<std::string> ports, endpoints;
 
     if (forward_cid && (*forward_cid < 1 || *forward_cid > max_forward_cid)) {
         throw Error(Code::invalid_argument, "--forward-cid "
@@ -198,16 +199,16 @@ void VsockOptions::check() const
     for (const std::string &value : connect) {
         ports.push_back(value.substr(0, value.find(':')));
     }
-    for (std::string place : listen) {
-        cut_last(&place);
+    for (std::string endpoint : listen) {
+        split_port(&endpoint);
         /* Sockets of different types cannot have the same path. */
-        if (place.starts_with("seqpacket:")) {
-            place = "unix:" + place.substr(strlen("seqpacket:"));
+        if (endpoint.starts_with("seqpacket:")) {
+            endpoint = "unix:" + endpoint.substr(strlen("seqpacket:"));
         }
-        places.push_back(place);
+        endpoints.push_back(endpoint);
     }
     check_once(ports, "--connect");
-    check_once(places, "--listen");
+    check_once(endpoints, "--listen");
     check_once(forward_listen, "--forward-listen");
     if (proxy_config) {
         check_allowed(connect, *proxy_config);

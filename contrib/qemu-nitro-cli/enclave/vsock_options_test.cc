@@ -9,10 +9,10 @@
 
 namespace {
 
-using Words = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
-int code_of_all(const Words &connect, const Words &listen,
-                const Words &forward_listen = {},
+int code_of_all(const Strings &connect, const Strings &listen,
+                const Strings &forward_listen = {},
                 std::optional<uint64_t> cid = {})
 {
     return code_of([&] {
@@ -47,7 +47,7 @@ TEST(VsockOptions, AreTheBackEnds)
     options.add_forward_listen("1+2");
     options.add_forward_listen("3");
     options.check();
-    EXPECT_EQ(options.arguments(), (Words{
+    EXPECT_EQ(options.arguments(), (Strings{
         "--connect", "8000:unix:/a:b,c", "--connect", "0:tcp:localhost:80",
         "--listen", "unix:/tmp/x:y:4294967294", "--listen",
         "seqpacket:/tmp/z:1", "--listen", "tcp::5005:5006", "--forward-cid",

@@ -214,7 +214,7 @@ void add_modules(Cpio &cpio, const std::string &blobs,
                  const Architecture &architecture)
 {
     const std::string list = blobs + "/modules_load_order";
-    std::optional<Bytes> text = read_file_if_there(list);
+    std::optional<Bytes> text = read_optional_file(list);
     std::set<fs::path> seen;
     auto add = [&](const fs::path &path) {
         std::string file = blobs + "/" + path.string();

@@ -114,7 +114,7 @@ std::vector<std::string> Arguments::all(const char *name) const
     return found == values_.end() ? std::vector<std::string>() : found->second;
 }
 
-std::string shown(std::string text)
+std::string sanitized(std::string text)
 {
     std::ranges::replace_if(text, [](unsigned char c) {
         return c < ' ' || c == 0x7f;

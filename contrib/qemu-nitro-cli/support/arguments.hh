@@ -54,6 +54,6 @@ uint64_t parse_number(const std::string &option, const std::string &text,
                       uint64_t max);
 
 /* A string for a message of one line, without control characters */
-std::string shown(std::string text);
+std::string sanitized(std::string text);
 
 #endif

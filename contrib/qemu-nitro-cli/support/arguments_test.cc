@@ -108,10 +108,10 @@ TEST(Arguments, Numbers)
     EXPECT_EQ(code_of([] { parse_number("n", "1", 0); }), 3);
 }
 
-TEST(Arguments, Shown)
+TEST(Arguments, Sanitized)
 {
-    EXPECT_EQ(shown("a b"), "a b");
-    EXPECT_EQ(shown(std::string("a\nb\x7f\0c", 6)), "a?b??c");
+    EXPECT_EQ(sanitized("a b"), "a b");
+    EXPECT_EQ(sanitized(std::string("a\nb\x7f\0c", 6)), "a?b??c");
 }
 
 } // namespace

@@ -71,7 +71,7 @@ ssize_t pwrite_fully(int fd, const void *data, size_t size, off_t position)
     });
 }
 
-std::optional<Bytes> read_file_if_there(const std::string &path)
+std::optional<Bytes> read_optional_file(const std::string &path)
 {
     constexpr size_t max_size = 16 << 20;
     /* On the stack: most files are small, and some commands read many. */
@@ -104,7 +104,7 @@ std::optional<Bytes> read_file_if_there(const std::string &path)
 
 Bytes read_file(const std::string &path)
 {
-    std::optional<Bytes> data = read_file_if_there(path);
+    std::optional<Bytes> data = read_optional_file(path);
 
     if (!data) {
         throw Error(Code::file, path + ": " + error_text(ENOENT), read_advice);

@@ -20,7 +20,7 @@
 Bytes read_file(const std::string &path);
 
 /* The same, but std::nullopt if there is no such file */
-std::optional<Bytes> read_file_if_there(const std::string &path);
+std::optional<Bytes> read_optional_file(const std::string &path);
 
 /*
  * read(), pread() and pwrite() of all `size` bytes, in several calls if needed.

@@ -38,8 +38,8 @@ TEST_F(Files, NotReadable)
     EXPECT_EQ(code_of([&] { read_file(dir); }), 19);
     EXPECT_EQ(code_of([&] { read_file(path("none")); }), 19);
     EXPECT_EQ(code_of([&] { read_file(write("file", "") + "/x"); }), 19);
-    EXPECT_FALSE(read_file_if_there(path("none")));
-    EXPECT_EQ(code_of([&] { read_file_if_there(dir); }), 19);
+    EXPECT_FALSE(read_optional_file(path("none")));
+    EXPECT_EQ(code_of([&] { read_optional_file(dir); }), 19);
 }
 
 TEST_F(Files, ReadAndWriteFully)
