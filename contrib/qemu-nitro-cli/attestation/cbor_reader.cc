@@ -12,7 +12,7 @@ namespace {
 using Kind = CborItem::Kind;
 
 /* The kind of the item that begins with `head`, which is not a break */
-Kind kind_of(const CborHead &head)
+Kind item_kind(const CborHead &head)
 {
     switch (head.kind) {
     case CBOR_KIND_UINT:
@@ -101,7 +101,7 @@ private:
         CborItem item;
         std::span<const uint8_t> data = data_of(head);
 
-        item.kind = kind_of(head);
+        item.kind = item_kind(head);
         item.number = head.value;
         item.data.assign(data.begin(), data.end());
         switch (item.kind) {
@@ -130,7 +130,7 @@ private:
     void chunks(CborItem &item)
     {
         for (CborHead head = next(); !is_break(head); head = next()) {
-            if (kind_of(head) != item.kind || head.indefinite) {
+            if (item_kind(head) != item.kind || head.indefinite) {
                 fail("an item that cannot be a piece of a string");
             }
             std::span<const uint8_t> data = data_of(head);

@@ -310,7 +310,7 @@ AttestationDocument decode_attestation(std::span<const uint8_t> bytes)
     return document;
 }
 
-Bytes read_writing(const Bytes &text, Writing *writing)
+Bytes remove_encoding(const Bytes &text, Encoding *encoding)
 {
     static const std::string_view spaces = " \t\r\n";
     static const Bytes mark = {0xef, 0xbb, 0xbf};   /* U+FEFF in UTF-8 */
@@ -321,7 +321,7 @@ Bytes read_writing(const Bytes &text, Writing *writing)
                            mark)) {
         rest = rest.subspan(mark.size());
     }
-    *writing = Writing::bytes;
+    *encoding = Encoding::bytes;
     for (uint8_t c : rest) {
         if (c < ' ' ? spaces.find(c) == spaces.npos : c > '~') {
             return text;
@@ -335,17 +335,17 @@ Bytes read_writing(const Bytes &text, Writing *writing)
     while (padded.size() % 4) {
         padded += '=';
     }
-    for (Writing w : {Writing::hex, Writing::base64}) {
-        Bytes bytes = w == Writing::hex
+    for (Encoding w : {Encoding::hex, Encoding::base64}) {
+        Bytes bytes = w == Encoding::hex
             ? decode_text(word, gnutls_hex_decode2)
             : decode_text(padded, gnutls_base64_decode2);
 
         if (!bytes.empty() &&
             (bytes[0] == cose_array || bytes[0] == cose_tag)) {
-            *writing = w;
+            *encoding = w;
             return bytes;
         }
     }
-    *writing = Writing::other_text;
+    *encoding = Encoding::other_text;
     return text;
 }

@@ -48,14 +48,14 @@ struct AttestationDocument {
 bool is_pcr_size(size_t size);
 
 /* The encoding of a document in a file */
-enum class Writing { bytes, hex, base64, other_text };
+enum class Encoding { bytes, hex, base64, other_text };
 
 /*
  * Decode a document from hex or from base64, of either alphabet (RFC 4648),
  * with white space anywhere, perhaps after a byte order mark.  Returns other
- * input unchanged; `writing` says whether it is text, which a document is not.
+ * input unchanged; `encoding` says whether it is text, which a document is not.
  */
-Bytes read_writing(const Bytes &text, Writing *writing);
+Bytes remove_encoding(const Bytes &text, Encoding *encoding);
 
 /* Throws Violation if the form of `bytes` breaks a rule. */
 AttestationDocument decode_attestation(std::span<const uint8_t> bytes);

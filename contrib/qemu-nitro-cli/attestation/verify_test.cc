@@ -702,33 +702,34 @@ TEST(AttestationWriting, HexAndBase64)
         return Bytes(text.begin(), text.end());
     };
     const Bytes document = {0x84, 0xfb, 0xff, 0xfe, 0};
-    Writing writing;
+    Encoding encoding;
 
     for (const char *text : {"84fbfffe00", "84FBFFFE00\n",
                              " 84 fb\r\nfffe\t00"}) {
-        EXPECT_EQ(read_writing(bytes(text), &writing), document) << text;
-        EXPECT_EQ(writing, Writing::hex);
+        EXPECT_EQ(remove_encoding(bytes(text), &encoding), document) << text;
+        EXPECT_EQ(encoding, Encoding::hex);
     }
     for (const char *text : {"hPv//gA=", "hPv__gA=", "hPv__gA",
                              "hPv/\n/gA\n=\n"}) {
-        EXPECT_EQ(read_writing(bytes(text), &writing), document) << text;
-        EXPECT_EQ(writing, Writing::base64);
+        EXPECT_EQ(remove_encoding(bytes(text), &encoding), document) << text;
+        EXPECT_EQ(encoding, Encoding::base64);
     }
-    EXPECT_EQ(read_writing(bytes("\xef\xbb\xbfhPv//gA="), &writing), document);
-    EXPECT_EQ(writing, Writing::base64);
+    EXPECT_EQ(remove_encoding(bytes("\xef\xbb\xbfhPv//gA="), &encoding),
+              document);
+    EXPECT_EQ(encoding, Encoding::base64);
     for (const Bytes &other : {Bytes(), Bytes{' '}, bytes("84f"),
                                bytes("84fg"), bytes("0x84fb"),
                                bytes("hello"), bytes("hPv//gA=="), bytes("="),
                                bytes("\"hPv//gA=\""), bytes("hPv/!/gA="),
                                bytes("{\"document\": \"hPv//gA=\"}"),
                                bytes("00112233"), bytes("\xef\xbb\xbf#")}) {
-        EXPECT_EQ(read_writing(other, &writing), other);
-        EXPECT_EQ(writing, Writing::other_text);
+        EXPECT_EQ(remove_encoding(other, &encoding), other);
+        EXPECT_EQ(encoding, Encoding::other_text);
     }
     for (const Bytes &other : {document, bytes("hPv//gA=\x7f"),
                                bytes("\xef\xbb"), Bytes{'8', '4', 0}}) {
-        EXPECT_EQ(read_writing(other, &writing), other);
-        EXPECT_EQ(writing, Writing::bytes);
+        EXPECT_EQ(remove_encoding(other, &encoding), other);
+        EXPECT_EQ(encoding, Encoding::bytes);
     }
 }
 

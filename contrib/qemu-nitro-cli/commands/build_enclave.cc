@@ -128,7 +128,7 @@ Architecture choose_architecture(const Arguments &arguments,
 /* The container image that the options name; none with --rootfs */
 std::optional<Container> container_of(const Arguments &arguments,
                                       const Architecture &architecture,
-                                      const std::string &room)
+                                      const std::string &directory)
 {
     std::optional<std::string> uri = arguments.single("docker-uri");
 
@@ -143,12 +143,13 @@ std::optional<Container> container_of(const Arguments &arguments,
             throw Error(Code::file, path + ": " + error_text(errno),
                         "Check that the file exists and can be read.");
         }
-        return read_container(file, path, {uri, false, architecture}, room);
+        return read_container(file, path, {uri, false, architecture},
+                              directory);
     }
     Descriptor file = save_image(arguments.required("docker-uri"),
                                  arguments.single("docker-dir"),
-                                 architecture.platform, room);
-    return read_container(file, *uri, {uri, true, architecture}, room);
+                                 architecture.platform, directory);
+    return read_container(file, *uri, {uri, true, architecture}, directory);
 }
 
 /* There must be one source, and no option that needs another source. */

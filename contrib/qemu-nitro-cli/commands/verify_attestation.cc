@@ -224,16 +224,16 @@ Bytes read_document(const std::string &path)
                     + error_text(errno), "Check that it can be read.");
     }
     data.resize(n);
-    Writing writing;
-    Bytes bytes = read_writing(data, &writing);
+    Encoding encoding;
+    Bytes bytes = remove_encoding(data, &encoding);
     if (data.empty()) {
         std::cerr << "--document " << path << " is empty.\n";
-    } else if (writing == Writing::other_text) {
+    } else if (encoding == Encoding::other_text) {
         std::cerr << "--document " << path << " is text, but neither base64"
             " nor hex of a document; perhaps a part is missing.\n";
-    } else if (writing != Writing::bytes) {
+    } else if (encoding != Encoding::bytes) {
         std::cerr << "--document " << path << " is in "
-                  << (writing == Writing::hex ? "hex" : "base64")
+                  << (encoding == Encoding::hex ? "hex" : "base64")
                   << "; the decoded document is verified.\n";
     }
     bytes.resize(std::min(bytes.size(), document_max + 1));

@@ -25,7 +25,7 @@ const char *const make_smaller =
     "Make a smaller container image: an enclave holds it in its memory.";
 
 /* The first bytes of files that are not tar archives, and their descriptions */
-constexpr std::pair<std::string_view, const char *> kinds[] = {
+constexpr std::pair<std::string_view, const char *> formats[] = {
     {"\x1f\x8b", "compressed with gzip, but no tar archive in it"},
     {"\x28\xb5\x2f\xfd", "compressed with zstd, but no tar archive in it"},
     {"\xfd" "7zXZ", "compressed with xz, but no tar archive in it"},
@@ -48,13 +48,13 @@ constexpr std::pair<std::string_view, const char *> kinds[] = {
     {"FROM ", "a Dockerfile"},
 };
 
-Bytes head_of(const Blob &blob)
+Bytes first_bytes(const Blob &blob)
 {
     return Blob{blob.store, blob.position,
                 std::min<uint64_t>(blob.size, max_head)}.read();
 }
 
-std::string kind_of(const Bytes &head)
+std::string describe_format(const Bytes &head)
 {
     std::string_view text(reinterpret_cast<const char *>(head.data()),
                           head.size());
@@ -62,7 +62,7 @@ std::string kind_of(const Bytes &head)
     if (text.empty()) {
         return "the file is empty";
     }
-    for (const auto &[magic, kind] : kinds) {
+    for (const auto &[magic, kind] : formats) {
         if (text.starts_with(magic)) {
             return std::string("it looks like ") + kind;
         }
@@ -71,7 +71,7 @@ std::string kind_of(const Bytes &head)
         return c >= ' ' || c == '\n' || c == '\r' || c == '\t';
     });
     return plain ? "it looks like a text"
-                 : "its kind is unknown";
+                 : "its format is unknown";
 }
 
 /* libarchive's message, in one line */
@@ -287,7 +287,7 @@ ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
     : name_(std::move(name)), limit_(limit),
       source_(new BlobSource(blob, form != Form::archive)),
       archive_(archive_read_new(), archive_read_free),
-      head_(head_of(blob))
+      head_(first_bytes(blob))
 {
     if (form != Form::tar) {
         support_compression();
@@ -304,7 +304,7 @@ ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
 ArchiveReader::ArchiveReader(std::unique_ptr<Stream> stream, const Blob &blob,
                              std::string name, UnpackLimit &limit)
     : name_(std::move(name)), limit_(limit),
-      archive_(archive_read_new(), archive_read_free), head_(head_of(blob))
+      archive_(archive_read_new(), archive_read_free), head_(first_bytes(blob))
 {
     check(archive_read_support_format_tar(archive_.get()));
     /* some builders write an empty archive as no bytes */
@@ -319,9 +319,9 @@ std::unique_ptr<ArchiveReader> ArchiveReader::fast(const Blob &blob,
                                                    UnpackLimit &limit,
                                                    bool is_hashed)
 {
-    Bytes head = head_of(blob);
+    Bytes head = first_bytes(blob);
 
-    if (!GzipStream::is_there || head.size() < 2 || head[0] != 0x1f ||
+    if (!GzipStream::is_available || head.size() < 2 || head[0] != 0x1f ||
         head[1] != 0x8b) {
         return nullptr;
     }
@@ -391,9 +391,9 @@ void ArchiveReader::fail(const std::string &why) const
     fail(why, save_again);
 }
 
-void ArchiveReader::fail(const std::string &why, const char *what_to_do) const
+void ArchiveReader::fail(const std::string &why, const char *advice) const
 {
-    throw Error(Code::building, name_ + ": " + why, what_to_do);
+    throw Error(Code::building, name_ + ": " + why, advice);
 }
 
 /* A warning is an error, too: a name or an attribute was not understood. */
@@ -407,8 +407,8 @@ void ArchiveReader::check(int result) const
     }
     std::string text = error_text_of(archive_.get());
     if (text == "Unrecognized archive format") {
-        fail("not a tar archive: " + kind_of(head_), "Give what docker save"
-             " writes, or an OCI archive.");
+        fail("not a tar archive: " + describe_format(head_),
+             "Give what docker save writes, or an OCI archive.");
     }
     fail(text);
 }

@@ -73,7 +73,7 @@ public:
     /* Throw an Error with this advice; the default is for damaged archives. */
     [[noreturn]] void fail(const std::string &why) const;
     [[noreturn]] void fail(const std::string &why,
-                           const char *what_to_do) const;
+                           const char *advice) const;
     ~ArchiveReader();
 
 private:

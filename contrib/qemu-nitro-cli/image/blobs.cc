@@ -46,7 +46,7 @@ std::string blob(const std::string &blobs, const char *name,
 }
 
 /* The first bytes of a file, fewer if it is shorter */
-std::string head_of(const std::string &path, size_t size)
+std::string first_bytes(const std::string &path, size_t size)
 {
     std::ifstream file(path, std::ios::binary);
     std::string head(size, '\0');
@@ -70,7 +70,7 @@ bool is_arm64_kernel(std::string_view head)
  */
 void check_kernel(const std::string &path, const Architecture &architecture)
 {
-    std::string head = head_of(path, 64);
+    std::string head = first_bytes(path, 64);
     bool for_arm = architecture.flags & aarch64.flags;
 
     if (is_arm64_kernel(head) && !for_arm) {
@@ -92,7 +92,7 @@ void check_kernel(const std::string &path, const Architecture &architecture)
 void check_elf(const std::string &path, const Architecture &architecture,
                bool may_be_32_bit)
 {
-    std::string head = head_of(path, sizeof(Elf32_Ehdr));
+    std::string head = first_bytes(path, sizeof(Elf32_Ehdr));
     constexpr size_t machine_at = offsetof(Elf64_Ehdr, e_machine);
 
     if (!head.starts_with(ELFMAG) || head.size() < machine_at + 2) {

@@ -166,9 +166,9 @@ void add_settings(Cpio &cpio, const Container &container)
 }
 
 /* Only warn: a program that root runs does not need the attributes. */
-void warn_of_left_out(const Cpio &cpio)
+void warn_of_omitted_attributes(const Cpio &cpio)
 {
-    Cpio::LeftOut all = cpio.left_out();
+    Cpio::OmittedAttributes all = cpio.omitted_attributes();
 
     if (!all.files) {
         return;
@@ -199,7 +199,7 @@ ContentPtr second_ramdisk(const BuildOptions &options)
     } else {
         cpio.add_tree(options.rootfs, "rootfs");
     }
-    warn_of_left_out(cpio);
+    warn_of_omitted_attributes(cpio);
     check_lists(options.cmd, options.env);
     add_list(cpio, "cmd", options.cmd);
     add_list(cpio, "env", options.env);

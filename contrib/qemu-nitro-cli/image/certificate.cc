@@ -232,7 +232,7 @@ Bytes certificate_der(const Bytes &pem, const std::string &origin)
                     " belongs in an image.");
     }
     if (first == blocks.end()) {
-        throw Error(Code::signing, origin + " is " + kind_of_pem_file(pem)
+        throw Error(Code::signing, origin + " is " + describe_pem_file(pem)
                     + ", where a certificate in PEM is needed",
                     pem.empty() || pem[0] != 0x30 ? advice : "Convert it with:"
                     " openssl x509 -inform DER -in FILE -out CERTIFICATE");

@@ -40,10 +40,10 @@ public:
     Blob get(const std::string &name) const;
     json read_json(const std::string &name) const;
     [[noreturn]] void fail(const std::string &why,
-                           const char *what_to_do = save_again) const;
+                           const char *advice = save_again) const;
 
     /* Does it have the directories of a root, such as usr and etc? */
-    bool looks_like_a_root() const;
+    bool looks_like_root_filesystem() const;
 
     /* The path of an OCI digest; the content of the file may differ */
     std::string name_of(const std::string &digest) const;
@@ -54,7 +54,7 @@ public:
 
     const std::string path;
     const std::shared_ptr<Spool> spool;
-    const std::string platform;         /* the wanted platform */
+    const std::string platform;         /* the platform to choose */
 
 private:
     const Blob *find(std::string name) const;
@@ -161,12 +161,12 @@ Blob Files::get(const std::string &name) const
     return *blob;
 }
 
-void Files::fail(const std::string &why, const char *what_to_do) const
+void Files::fail(const std::string &why, const char *advice) const
 {
-    throw Error(Code::building, path + ": " + why, what_to_do);
+    throw Error(Code::building, path + ": " + why, advice);
 }
 
-bool Files::looks_like_a_root() const
+bool Files::looks_like_root_filesystem() const
 {
     static const char *const usual[] = {"bin", "dev", "etc", "lib", "usr"};
 
@@ -409,8 +409,8 @@ void add_names(const Fields &notes, std::vector<std::string> &names)
  * The kind of a manifest that is not an image: charts, signatures and lists of
  * parts are stored in the same way as images.  Empty for an image.
  */
-std::string other_kind(const Files &files, const std::string &name,
-                       const Fields &manifest)
+std::string describe_non_image(const Files &files, const std::string &name,
+                               const Fields &manifest)
 {
     json config = manifest.object("config");
     std::string type = Fields(files, name, config).text("mediaType");
@@ -449,19 +449,19 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
         return add_index(files, files.by_digest(digest), depth + 1, names,
                          found);
     }
-    json said = fields.object("platform");
-    std::string its = platform_of(files, said, "platform");
-    if (its == "unknown/unknown") {     /* BuildKit's attestations */
+    json platform = fields.object("platform");
+    std::string platform_name = platform_of(files, platform, "platform");
+    if (platform_name == "unknown/unknown") {   /* BuildKit's attestations */
         return add_candidate(found, {{}, {}, {}, names, {}, {},
                                      "an attestation"});
     }
-    if (!its.empty() && its != files.platform) {
-        return add_candidate(found, {{}, {}, {}, names, its, {}, {}});
+    if (!platform_name.empty() && platform_name != files.platform) {
+        return add_candidate(found, {{}, {}, {}, names, platform_name, {}, {}});
     }
     std::string name = files.by_digest(digest);
     json manifest = files.read_json(name);
     Fields parts(files, name, manifest);
-    std::string other = other_kind(files, name, parts);
+    std::string other = describe_non_image(files, name, parts);
     if (!other.empty()) {
         return add_candidate(found, {{}, {}, {}, names, {}, {}, other});
     }
@@ -477,7 +477,7 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     add_config(files, &c);
     /* Not all builders repeat it in the configuration. */
     if (c.variant.empty()) {
-        c.variant = Fields(files, "platform", said).text("variant");
+        c.variant = Fields(files, "platform", platform).text("variant");
     }
     add_candidate(found, std::move(c));
 }
@@ -502,7 +502,7 @@ std::vector<Candidate> candidates(const Files &files)
         files.fail("manifest.json lists no image", "Name the images to save"
                    " with docker save.");
     }
-    if (files.looks_like_a_root()) {
+    if (files.looks_like_root_filesystem()) {
         files.fail("no container image, but the files of a container, as"
                    " docker export writes them", "Give what docker save"
                    " writes, or unpack this and use --rootfs and --cmd.");
@@ -582,23 +582,23 @@ bool is_basic(const Candidate &c)
         (c.platform == aarch64.platform && c.variant == "v8");
 }
 
-Candidate choose(const Files &files, const Wanted &wanted)
+Candidate choose(const Files &files, const ImageSelector &selector)
 {
-    std::string what_to_do = "Save one image for " + files.platform + ", name"
+    std::string advice = "Save one image for " + files.platform + ", name"
         " the one to take with --docker-uri, or give another --arch.";
     std::vector<Candidate> all = candidates(files), left = all, fit;
 
-    if (wanted.name) {
-        left = images_named(all, *wanted.name);
-        if (left.empty() && !wanted.is_alone) {
-            files.fail("no image is called " + full_name(*wanted.name)
+    if (selector.name) {
+        left = images_named(all, *selector.name);
+        if (left.empty() && !selector.is_only_image) {
+            files.fail("no image is called " + full_name(*selector.name)
                        + "; it has: " + listed(all), "Give one of these names"
                        " with --docker-uri, or leave that out if there is one"
                        " image.");
         }
         auto is_other = [](const Candidate &c) { return !c.other.empty(); };
         if (!left.empty() && std::ranges::all_of(left, is_other)) {
-            files.fail(*wanted.name + " is not an image, but "
+            files.fail(*selector.name + " is not an image, but "
                        + left[0].other,
                        ("Name another with --docker-uri; the archive has: "
                         + listed(all) + ".").c_str());
@@ -623,7 +623,7 @@ Candidate choose(const Files &files, const Wanted &wanted)
         files.fail((fit.empty() ? std::string("no image is") :
                     std::to_string(fit.size()) + " images are")
                    + " for " + files.platform + ", of: " + listed(all),
-                   what_to_do.c_str());
+                   advice.c_str());
     }
     return fit[0];
 }
@@ -770,13 +770,13 @@ void apply_layers(const Files &files, const Candidate &image,
 } // namespace
 
 Container read_container(const Descriptor &file, const std::string &archive,
-                         const Wanted &wanted, const std::string &room,
-                         UnpackLimit limit)
+                         const ImageSelector &selector,
+                         const std::string &directory, UnpackLimit limit)
 {
-    std::shared_ptr<Spool> spool = Spool::create(room);
+    std::shared_ptr<Spool> spool = Spool::create(directory);
     Files files(file, archive, spool, limit,
-                wanted.architecture.platform);
-    Candidate image = choose(files, wanted);
+                selector.architecture.platform);
+    Candidate image = choose(files, selector);
     json parsed = files.read_json(image.config);
     Fields config(files, image.config, parsed);
     json rootfs = config.object("rootfs"), inner = config.object("config");

@@ -40,22 +40,22 @@ struct Container {
 };
 
 /* The choice of one of an archive's images */
-struct Wanted {
+struct ImageSelector {
     /* a name as for docker: "app" is docker.io/library/app:latest */
     std::optional<std::string> name;
     /* an engine saved only this image, perhaps with another name */
-    bool is_alone = false;
+    bool is_only_image = false;
     Architecture architecture = x86_64;
 };
 
 /*
  * Read the image in an archive, open as `file`; `archive` is its name for
- * messages.  Unpacked data goes to memory, and to a file in the directory
- * `room`.  Throws Error if the archive is damaged or hostile, or if it does not
- * have one matching image.
+ * messages.  Unpacked data goes to memory, and to a file in `directory`.
+ * Throws Error if the archive is damaged or hostile, or if it does not have one
+ * matching image.
  */
 Container read_container(const Descriptor &file, const std::string &archive,
-                         const Wanted &wanted, const std::string &room,
-                         UnpackLimit limit = {});
+                         const ImageSelector &selector,
+                         const std::string &directory, UnpackLimit limit = {});
 
 #endif

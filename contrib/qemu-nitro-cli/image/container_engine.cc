@@ -51,12 +51,12 @@ bool run(const std::vector<std::string> &command, int out, int err)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-Descriptor file_in(const std::string &room)
+Descriptor file_in(const std::string &directory)
 {
-    Descriptor file = make_nameless_file(room);
+    Descriptor file = make_nameless_file(directory);
 
     if (!file) {
-        throw Error(Code::file, room + ": " + error_text(errno),
+        throw Error(Code::file, directory + ": " + error_text(errno),
                     "Give a directory that can be written to with"
                     " --output-file.");
     }
@@ -67,7 +67,7 @@ Descriptor file_in(const std::string &room)
 
 Descriptor save_image(const std::string &uri,
                       const std::optional<std::string> &build_from,
-                      const std::string &platform, const std::string &room)
+                      const std::string &platform, const std::string &directory)
 {
     std::string engine = find_engine();
     struct stat st;
@@ -98,7 +98,7 @@ Descriptor save_image(const std::string &uri,
         throw Error(Code::docker_pull, engine + " could not pull " + uri,
                     "See what it says above, and check the image's name.");
     }
-    Descriptor file = file_in(room);
+    Descriptor file = file_in(directory);
     if (!run({engine, "save", uri}, file.get(), STDERR_FILENO)) {
         throw Error(Code::docker_pull, engine + " could not save " + uri,
                     "See what it says above.");

@@ -15,10 +15,11 @@
  * Let the engine build the image `uri` from the directory `build_from`.  If
  * there is no `build_from`, let it pull the image, unless it has the image for
  * this platform.  Then let it save the image to an unnamed file in the
- * directory `room`.  The engine's own output goes to stderr.
+ * `directory`.  The engine's own output goes to stderr.
  */
 Descriptor save_image(const std::string &uri,
                       const std::optional<std::string> &build_from,
-                      const std::string &platform, const std::string &room);
+                      const std::string &platform,
+                      const std::string &directory);
 
 #endif

@@ -109,21 +109,22 @@ protected:
         return files;
     }
 
-    Container read(const std::string &archive, const Wanted &wanted = {})
+    Container read(const std::string &archive,
+                   const ImageSelector &selector = {})
     {
         std::string name = write("archive.tar", archive);
         Descriptor file(open(name.c_str(), O_RDONLY | O_CLOEXEC));
 
-        return read_container(file, name, wanted, dir);
+        return read_container(file, name, selector, dir);
     }
-    Container read(const Files &files, const Wanted &wanted = {})
+    Container read(const Files &files, const ImageSelector &selector = {})
     {
-        return read(tar(files), wanted);
+        return read(tar(files), selector);
     }
     template <typename Archive>
-    int refusal(const Archive &archive, const Wanted &wanted = {})
+    int refusal(const Archive &archive, const ImageSelector &selector = {})
     {
-        return code_of([&] { read(archive, wanted); });
+        return code_of([&] { read(archive, selector); });
     }
     /* The ids of User=`text` */
     ContainerUser user(const std::string &text)

@@ -236,10 +236,10 @@ void Cpio::add_tree(const std::string &dir, const std::string &prefix,
     }
 }
 
-Cpio::LeftOut Cpio::left_out() const
+Cpio::OmittedAttributes Cpio::omitted_attributes() const
 {
     std::set<std::pair<uint64_t, uint64_t>> seen;
-    LeftOut all;
+    OmittedAttributes all;
 
     for (const auto &[name, e] : entries_) {
         if (e.attributes.empty() ||

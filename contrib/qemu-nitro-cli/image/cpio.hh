@@ -42,7 +42,7 @@ public:
     };
 
     /* The omitted attributes of all entries, for one warning */
-    struct LeftOut {
+    struct OmittedAttributes {
         uint64_t files = 0, capabilities = 0;
         std::string first;          /* a name, and its attribute */
     };
@@ -68,7 +68,7 @@ public:
      */
     ContentPtr write() const;
 
-    LeftOut left_out() const;
+    OmittedAttributes omitted_attributes() const;
 
 private:
     void add_parents(const std::string &name);

@@ -32,7 +32,7 @@ TEST(Metadata, Order)
         R"("KernelVersion":"k","DockerInfo":{"Id":1},"Team":"a"}})");
 }
 
-TEST(Metadata, WhatIsNotThereIsLeftOut)
+TEST(Metadata, MissingFieldsAreOmitted)
 {
     EXPECT_EQ(described("{}"), R"({"Metadata":{}})");
     EXPECT_EQ(described(R"({"ImageName": "n", "Other": 1})"),

@@ -26,9 +26,9 @@ template <typename T> void put(Bytes &out, T value)
 EifWriter::EifWriter(AtomicFile &file, const Header &header)
     : file_(file), header_(header), end_(header_size)
 {
-    Bytes room(header_size);
+    Bytes placeholder(header_size);
 
-    file_.write(room.data(), room.size());
+    file_.write(placeholder.data(), placeholder.size());
 }
 
 void EifWriter::write(const void *data, size_t size)

@@ -28,7 +28,7 @@ const char *const broken = "broken gzip data";
 
 } // namespace
 
-const bool GzipStream::is_there = true;
+const bool GzipStream::is_available = true;
 
 GzipStream::GzipStream(Input input)
     : input_(std::move(input)), state_(new inflate_state)

@@ -20,7 +20,7 @@ public:
     using Input = std::function<size_t(const void **data)>;
 
     /* Is ISA-L available?  If not, nothing else of this class may be used. */
-    static const bool is_there;
+    static const bool is_available;
 
     explicit GzipStream(Input input);
     ~GzipStream();

@@ -7,7 +7,7 @@
 
 struct inflate_state {};
 
-const bool GzipStream::is_there = false;
+const bool GzipStream::is_available = false;
 
 GzipStream::GzipStream(Input input) : input_(std::move(input)) {}
 

@@ -49,8 +49,8 @@ std::string parent(const std::string &path)
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-const char *const mend_layer = "Build the container image again without this"
-    " entry, or have the tool that wrote the layer mended.";
+const char *const fix_layer = "Build the container image again without this"
+    " entry, or with another tool.";
 
 /*
  * The path of an entry, or of the target of a hard link.  As in docker, ".."
@@ -62,14 +62,14 @@ std::string path_of(const ArchiveReader &reader, const char *name)
     std::string path;
 
     if (!name || !*name) {
-        reader.fail("an entry has no name", mend_layer);
+        reader.fail("an entry has no name", fix_layer);
     }
     if (strlen(name) >= PATH_MAX) {
-        reader.fail("an entry's name is longer than 4095 bytes", mend_layer);
+        reader.fail("an entry's name is longer than 4095 bytes", fix_layer);
     }
     for (const std::string &part : split(name)) {
         if (part.size() > NAME_MAX) {
-            reader.fail("a name is longer than 255 bytes", mend_layer);
+            reader.fail("a name is longer than 255 bytes", fix_layer);
         }
         if (part != "..") {
             path = join(path, part);
@@ -77,7 +77,7 @@ std::string path_of(const ArchiveReader &reader, const char *name)
             path = parent(path);
         } else if (*name != '/') {      /* the root's parent is the root */
             reader.fail(std::string("the entry ") + name + " leads out of"
-                        " the image", mend_layer);
+                        " the image", fix_layer);
         }
     }
     return path;
@@ -137,7 +137,7 @@ uint32_t id_of(const ArchiveReader &reader, int64_t id)
 {
     if (id < 0 || id >= UINT32_MAX) {
         reader.fail("owner " + std::to_string(id) + " is not between 0 and"
-                    " 4294967294", mend_layer);
+                    " 4294967294", fix_layer);
     }
     return id;
 }
@@ -252,12 +252,12 @@ void LayeredTree::put(ArchiveReader &reader, const std::string &path,
             nodes_[directory] = {made, layer_};
         } else if (!S_ISDIR(node->second.entry.mode)) {
             reader.fail(path + ": " + directory + " is not a directory",
-                        mend_layer);
+                        fix_layer);
         }
     }
     if (!S_ISDIR(entry.mode)) {
         if (path.empty()) {
-            reader.fail("the root is not a directory", mend_layer);
+            reader.fail("the root is not a directory", fix_layer);
         }
         nodes_.erase(nodes_.lower_bound(path + "/"),
                      nodes_.lower_bound(path + "0"));
@@ -273,7 +273,7 @@ Cpio::Entry LayeredTree::hard_link(ArchiveReader &reader,
 
     if (node == nodes_.end() || S_ISDIR(node->second.entry.mode)) {
         reader.fail("a hard link leads to " + target
-                    + ", which is no file of the image", mend_layer);
+                    + ", which is no file of the image", fix_layer);
     }
     if (!node->second.entry.link) {
         node->second.entry.link = {UINT64_MAX, links_++};
@@ -308,7 +308,7 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
         if (target.empty() || target.size() >= PATH_MAX) {
             reader.fail(path + ": a symbolic link of "
                         + std::to_string(target.size())
-                        + " bytes, which must be 1 to 4095", mend_layer);
+                        + " bytes, which must be 1 to 4095", fix_layer);
         }
         made.data = content_of(target);
         break;
@@ -323,7 +323,7 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
         break;
     default:
         reader.fail(path + ": of a kind that a ramdisk cannot hold",
-                    mend_layer);
+                    fix_layer);
     }
     return made;
 }
@@ -338,7 +338,7 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
         std::string rest = name.substr(strlen(whiteout_mark));
 
         if (rest.empty() || rest == "." || rest == "..") {
-            reader.fail(path + " removes nothing that has a name", mend_layer);
+            reader.fail(path + " removes nothing that has a name", fix_layer);
         }
         return whiteout(directory, name);
     }

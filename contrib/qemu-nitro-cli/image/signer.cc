@@ -72,12 +72,12 @@ void check(int result, const char *what)
     }
 }
 
-const char *const curves_taken = "Images are signed with a key on the curve"
+const char *const supported_keys = "Images are signed with a key on the curve"
     " P-256, P-384 or P-521, in PEM: openssl ecparam -name secp384r1 -genkey"
     " -noout -out KEY";
 
 /* A description of a key: its kind, and its size or curve */
-std::string kind_of(gnutls_privkey_t key, gnutls_ecc_curve_t curve)
+std::string describe_key(gnutls_privkey_t key, gnutls_ecc_curve_t curve)
 {
     unsigned bits = 0;
     int algorithm = gnutls_privkey_get_pk_algorithm(key, &bits);
@@ -108,8 +108,8 @@ const CoseAlgorithm &algorithm_of(gnutls_privkey_t key, const std::string &path)
         }
     }
     throw Error(Code::signing, path + ": the private key is "
-                + kind_of(key, curve) + ", which cannot sign images",
-                curves_taken);
+                + describe_key(key, curve) + ", which cannot sign images",
+                supported_keys);
 }
 
 void import_key(gnutls_privkey_t key, const Bytes &text,
@@ -119,9 +119,10 @@ void import_key(gnutls_privkey_t key, const Bytes &text,
     auto block = std::ranges::find_if(blocks, &PemBlock::is_private_key);
 
     if (block == blocks.end()) {
-        throw Error(Code::signing, path + " is " + kind_of_pem_file(text)
+        throw Error(Code::signing, path + " is " + describe_pem_file(text)
                     + ", where a private key in PEM is needed", text.empty() ||
-                    text[0] != 0x30 ? curves_taken : "Convert it with: openssl"
+                    text[0] != 0x30 ? supported_keys
+                                    : "Convert it with: openssl"
                     " pkey -inform DER -in FILE -out KEY");
     }
     if (is_encrypted(text, *block)) {
@@ -140,7 +141,7 @@ void import_key(gnutls_privkey_t key, const Bytes &text,
                     block->kind() + " that cannot be read: "
                     + gnutls_strerror(result) :
                     "the private key is on a curve that cannot sign images: "
-                    + curve), curves_taken);
+                    + curve), supported_keys);
     }
 }
 
@@ -154,7 +155,7 @@ Bytes pem_of(gnutls_x509_crt_t certificate)
     return Bytes(pem.value.data, pem.value.data + pem.value.size);
 }
 
-void warn_of_left_out(const std::string &path, const Bytes &pem)
+void warn_of_omitted_blocks(const std::string &path, const Bytes &pem)
 {
     std::string all;
 
@@ -261,7 +262,7 @@ Signer::Signer(const std::string &certificate_path,
     key_->algorithm = &algorithm_of(key_->handle.value, key_path);
     check_match(key_->handle.value, key_path, certificate.value,
                 certificate_path);
-    warn_of_left_out(certificate_path, given);
+    warn_of_omitted_blocks(certificate_path, given);
     gnutls_memset(given.data(), 0, given.size());
     warn_of_validity(certificate_path, certificate.value);
     pcr8_ = measure(der);

@@ -93,7 +93,7 @@ std::vector<PemBlock> pem_blocks(const Bytes &text)
     return found;
 }
 
-std::string kind_of_pem_file(const Bytes &text)
+std::string describe_pem_file(const Bytes &text)
 {
     constexpr uint8_t sequence = 0x30;      /* what DER begins with */
     std::vector<PemBlock> blocks = pem_blocks(text);

@@ -26,7 +26,7 @@ struct PemBlock {
 std::vector<PemBlock> pem_blocks(const Bytes &text);
 
 /* A description of a file that does not have the needed block */
-std::string kind_of_pem_file(const Bytes &text);
+std::string describe_pem_file(const Bytes &text);
 
 /* Does a block of a private key need a password? */
 bool is_encrypted(const Bytes &text, const PemBlock &block);
