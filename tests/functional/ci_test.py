@@ -329,11 +329,15 @@ class Action(Case):
         self.assertEqual(len(outputs["pcr0"]), 96)
 
     def test_refused(self):
+        other = self.dir / "other"
+        other.mkdir()
+        (other / "qemu-nitro-cli_1+deb99_amd64.deb").write_bytes(b"")
         for inputs in ({}, {"eif": "a", "docker_archive": "b"},
                        {"eif": "a", "debug": "yes"},
                        {"eif": "a", "keep": "1"},
                        {"eif": "a", "packages": "/not/there"},
                        {"eif": "a", "packages": str(self.dir)},
+                       {"eif": "a", "packages": str(other)},
                        {"docker_archive": "/not/there"},
                        {"eif": "/not/there"}):
             result, outputs = self.step(**inputs)

@@ -1,8 +1,14 @@
-"""The Debian package is built, lintian has nothing to say, it works from where
-it is unpacked, and it can be installed beside Debian's QEMU.
+"""The Debian packages for this host's release, with the programs of $BUILD.  Lintian
+reports nothing.  They are installed, used and purged in a tree of that release.  A
+container image is made of them and unpacked, and an ordinary user runs its entry
+point.
+
+With $PACKAGES, a directory of packages, those are tested instead.  release_test.py
+tests what scripts/release makes, for all releases of Debian.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import functools
 import os
 import pathlib
 import shutil
@@ -10,75 +16,106 @@ import subprocess
 import tempfile
 
 import harness
-import installed
+import packaging
+from packaging import debiantree, run
 
-OTHERS = ("qemu-system-x86", "qemu-system-common", "qemu-system-data",
-          "qemu-utils")
-
-
-def run(*command, **kwargs):
-    """Run a command; its output (standard error is for the log)."""
-    result = subprocess.run([str(c) for c in command], check=False, text=True,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            **kwargs)
-    if result.returncode:
-        raise AssertionError(f"{command[0]} failed:\n{result.stdout[-4000:]}")
-    return result.stdout
+HOLD = tempfile.TemporaryDirectory(prefix="nitro-package-")
+SUITE = debiantree.host_suite()
 
 
-def not_source(folder, names):
-    """What of a folder is not to be copied: it was made here"""
-    made = ("build", ".git") if folder == str(harness.TOP) else ()
+def not_source(directory, names):
+    """The names in a directory that are not copied: what was built"""
+    made = ("build", ".git") if directory == str(harness.TOP) else ()
     return [n for n in names if n == "__pycache__"
             or n.partition("-")[0] in made]
 
 
-def files(package):
-    """The paths of a package's files, but not its folders"""
-    archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package],
-                             check=True, stdout=subprocess.PIPE).stdout
-    names = subprocess.run(["tar", "-t"], input=archive, check=True,
-                           stdout=subprocess.PIPE).stdout.decode()
-    return {n for n in names.splitlines() if not n.endswith("/")}
+@functools.cache
+def built():
+    """The directory with the packages, which are made once"""
+    if os.environ.get("PACKAGES"):
+        return pathlib.Path(os.environ["PACKAGES"])
+    if SUITE is None:
+        raise AssertionError("packages are made for Debian "
+                             + " and ".join(debiantree.RELEASES.values())
+                             + ", and this host is none of them")
+    there = pathlib.Path(HOLD.name)
+    shutil.copytree(harness.TOP, there / "source", ignore=not_source)
+    run("dpkg-buildpackage", "-us", "-uc", "-b", cwd=there / "source",
+        env={**os.environ, "ENCLAVE_BUILD": str(harness.BUILD.resolve())},
+        stderr=subprocess.STDOUT)
+    return there
 
 
-class Package(installed.Checks, harness.Case):
+@functools.cache
+def image():
+    """The archive of a container image of them, made once"""
+    archive = pathlib.Path(HOLD.name) / "oci.tar"
+    run(harness.TOP / "scripts/build-container", "--suite", SUITE, built(),
+        archive, stderr=subprocess.STDOUT)
+    return archive
+
+
+class Built:
+    """A mixin: these packages"""
+    suites = (SUITE,)
+
     @classmethod
-    def setUpClass(cls):
-        # pylint: disable=consider-using-with
-        there = tempfile.TemporaryDirectory(prefix="nitro-package-")
-        cls.addClassCleanup(there.cleanup)
-        cls.there = pathlib.Path(there.name)
-        source = cls.there / "source"
-        shutil.copytree(harness.TOP, source, ignore=not_source)
-        run("dpkg-buildpackage", "-us", "-uc", "-b", cwd=source,
-            stderr=subprocess.STDOUT)
-        cls.package, = cls.there.glob("*.deb")
-        cls.prefix = cls.there / "unpacked/usr"
-        run("dpkg-deb", "-x", cls.package, cls.prefix.parent)
+    def directory(cls):
+        return built()
 
-    def test_lintian(self):
-        changes, = self.there.glob("*.changes")
-        self.assertEqual(run("lintian", "--allow-root", changes), "")
 
-    def test_what_it_depends_on(self):
-        """Libraries as their packages are called, found by dpkg itself"""
-        depends = run("dpkg-deb", "-f", self.package, "Depends")
-        for library in (r"libc6\b", r"libcbor0\.\d+", r"libgnutls30",
-                        r"libarchive13", r"libisal2\b",
-                        r"libyaml-cpp0\.\d"):
-            self.assertRegex(depends, library)
+class Contents(Built, packaging.Contents, harness.Case):
+    pass
 
-    def test_shares_no_file_with_debians_qemu(self):
-        ours = files(self.package)
-        self.assertIn("./usr/bin/qemu-nitro-cli", ours)
-        run("apt-get", "download", *OTHERS, cwd=self.dir,
-            stderr=subprocess.STDOUT)
-        packages = list(self.dir.glob("*.deb"))
-        self.assertEqual(len(packages), len(OTHERS))
-        theirs = set().union(*map(files, packages))
-        self.assertIn("./usr/bin/qemu-system-x86_64", theirs)
-        self.assertEqual(ours & theirs, set())
+
+class Unpacked(Built, packaging.Unpacked, harness.Case):
+    pass
+
+
+@harness.needs_mounts
+class Installed(Built, packaging.Installed, harness.Case):
+    pass
+
+
+@harness.needs_mounts
+class Image(Built, packaging.Image, harness.Case):
+    @classmethod
+    def archive(cls):
+        return image()
+
+
+class Refusals(harness.Case):
+    """What the scripts of a release say when they cannot"""
+
+    def test_container(self):
+        program = harness.TOP / "scripts/build-container"
+        directory = self.dir / "empty"
+        directory.mkdir()
+        for args, word in (((directory, "x"), "scripts/release"),
+                           ((directory / "none", "x"), "none")):
+            self.assertIn(word, self.refused(program, *args))
+        for name in packaging.NAMES:
+            (directory / f"{name}_1+deb13_amd64.deb").write_bytes(b"")
+        self.assertIn("--engine", self.refused(program, directory))
+        self.assertIn("deb12", self.refused(program, "--suite", "bookworm",
+                                            directory, "x"))
+
+    def test_directory_that_is_not_empty(self):
+        self.file("file", b"")
+        self.assertIn("not empty", self.refused(
+            harness.TOP / "scripts/release", self.dir))
+
+    def test_source_twice(self):
+        """The same commit gives the same bytes."""
+        if not (harness.TOP / ".git").exists():
+            self.skipTest("this is not a git checkout")
+        made = []
+        for name in ("one", "two"):
+            run(harness.TOP / "scripts/release", "--only-source",
+                self.dir / name, stderr=subprocess.STDOUT)
+            made.append((self.dir / name / "SHA256SUMS").read_text())
+        self.assertEqual(made[0], made[1])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import harness
 
 sys.path.insert(0, str(harness.TOP / "scripts"))
 sys.dont_write_bytecode = True
+import archive  # noqa: E402 (its folder is known only now)
+
 loader = importlib.machinery.SourceFileLoader(
     "fetch_source", str(harness.TOP / "scripts/fetch-source"))
 fetch_source = importlib.util.module_from_spec(
@@ -50,7 +52,7 @@ class Sources(harness.Case):
         parts.mkdir()
         for name, text in files.items():
             (parts / name.replace("__", ".")).write_text(text)
-        return fetch_source.main_entry(self.dir)
+        return archive.main_entry(self.dir)
 
     def test_deb822(self):
         self.assertEqual(self.entry(debian__sources=DEB822),
