@@ -25,6 +25,12 @@ DEVICES_FEW = ["--without-default-devices",
 DEVICES_ALL = ["--enable-vhost-net"]
 ALL_OF_QEMU = [*DEVICES_ALL, "--disable-kvm", "--disable-docs"]
 
+# Those that can be in one program
+SANITIZERS = {
+    "address": ["--enable-asan", "--enable-ubsan"],
+    "thread": ["--enable-tsan"],
+}
+
 # What of QEMU's build is this project's, and where it is built there
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86_64",
