@@ -22,8 +22,9 @@ namespace {
 
 /* Rights to files: LANDLOCK_ACCESS_FS_... */
 constexpr uint64_t execute = 1 << 0, write_file = 1 << 1, read_file = 1 << 2,
-    read_directory = 1 << 3, remove_file = 1 << 5, make_socket = 1 << 9,
-    truncate_file = 1 << 14, ioctl_device = 1 << 15;
+    read_directory = 1 << 3, remove_directory = 1 << 4, remove_file = 1 << 5,
+    make_file = 1 << 8, make_socket = 1 << 9, truncate_file = 1 << 14,
+    ioctl_device = 1 << 15;
 
 constexpr uint64_t reading = execute | read_file | read_directory;
 constexpr uint64_t writing = read_file | write_file | truncate_file;
@@ -34,7 +35,7 @@ constexpr uint64_t of_files = execute | write_file | read_file | truncate_file |
 /* LANDLOCK_ACCESS_NET_BIND_TCP, _CONNECT_TCP */
 constexpr uint64_t all_of_tcp = 3;
 /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, _SIGNAL */
-constexpr uint64_t all_scopes = 3;
+constexpr uint64_t scope_abstract_sockets = 1, scope_signals = 2;
 
 constexpr unsigned create_version = 1;  /* LANDLOCK_CREATE_RULESET_VERSION */
 constexpr int rule_path_beneath = 1;        /* LANDLOCK_RULE_PATH_BENEATH */
@@ -54,7 +55,7 @@ constexpr int version_with_tcp = 4, version_with_scopes = 6;
 
 } // namespace
 
-Landlock::Landlock(Tcp tcp)
+Landlock::Landlock(Tcp tcp, Signals signals)
 {
     RulesetAttr attr = {};
     long version = syscall(SYS_landlock_create_ruleset, nullptr, 0,
@@ -73,7 +74,8 @@ Landlock::Landlock(Tcp tcp)
         size = offsetof(RulesetAttr, scoped);
     }
     if (version >= version_with_scopes) {
-        attr.scoped = all_scopes;
+        attr.scoped = scope_abstract_sockets |
+            (signals == Signals::refused ? scope_signals : 0);
         size = sizeof(attr);
     }
     rules_ = syscall(SYS_landlock_create_ruleset, &attr, size, 0);
@@ -124,6 +126,17 @@ void Landlock::allow_device(const std::string &path)
 void Landlock::allow_sockets_in(const std::string &path)
 {
     allow(path, read_directory | make_socket | remove_file);
+}
+
+void Landlock::allow_files_in(const std::string &path)
+{
+    allow(path, writing | read_directory | make_file | make_socket |
+          remove_file);
+}
+
+void Landlock::allow_removal_in(const std::string &path)
+{
+    allow(path, read_directory | remove_directory);
 }
 
 bool Landlock::enforce()

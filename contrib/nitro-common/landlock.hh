@@ -19,13 +19,13 @@
 class Landlock {
 public:
     enum class Tcp { allowed, refused };
+    enum class Signals { allowed, refused };    /* to other processes */
 
     /*
-     * Rules that allow nothing: no file, no abstract Unix socket of another
-     * process, no signal to another process and, with Tcp::refused, neither
-     * TCP connections nor TCP listeners.
+     * Rules that allow no file and no abstract Unix socket of another process.
+     * With Tcp::refused there are neither TCP connections nor TCP listeners.
      */
-    explicit Landlock(Tcp tcp);
+    Landlock(Tcp tcp, Signals signals);
     Landlock(const Landlock &) = delete;
     Landlock &operator=(const Landlock &) = delete;
     ~Landlock();
@@ -37,6 +37,10 @@ public:
     void allow_device(const std::string &path);     /* and its ioctls */
     /* Make and remove sockets in a directory, and list it */
     void allow_sockets_in(const std::string &path);
+    /* Read, write, make and remove files and sockets in a directory */
+    void allow_files_in(const std::string &path);
+    /* List a directory, and remove empty directories in it */
+    void allow_removal_in(const std::string &path);
 
     /*
      * Apply the rules to this thread and to all that it starts.  Call this

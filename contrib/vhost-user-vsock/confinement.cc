@@ -142,7 +142,8 @@ bool restrict_files(const std::vector<VmOptions> &vms, std::string *error)
                 endpoint.family() == AF_INET6;
         }
     }
-    Landlock landlock(tcp ? Landlock::Tcp::allowed : Landlock::Tcp::refused);
+    Landlock landlock(tcp ? Landlock::Tcp::allowed : Landlock::Tcp::refused,
+                      Landlock::Signals::refused);
     for (const std::string &socket : own_sockets) {
         landlock.allow_sockets_in(directory_of(socket));
     }

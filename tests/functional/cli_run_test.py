@@ -728,12 +728,13 @@ class BackEnd(Case):
         programs.mkdir()
         for program in (harness.NITRO_CLI, harness.QEMU, harness.VSOCK):
             shutil.copy2(program, programs)
-        starts = self.dir / "starts"
         run = subprocess.run(
             [programs / harness.NITRO_CLI.name, "run-enclave", "--eif-path",
              harness.HELLO, *MEMORY, "--cpu-count", "1", "--debug-mode"],
             env=self.env, check=True, stdout=subprocess.PIPE, timeout=180)
         enclave = json.loads(run.stdout)
+        # The back end is in the supervisor's sandbox.
+        starts = self.folder(enclave) / "starts"
         broken = self.dir / "broken"
         broken.write_text(f"#!/bin/sh\necho start >> {starts}\n"
                           "echo some reason >&2\nexit 3\n")
@@ -1060,6 +1061,10 @@ class Confined(Case):
         self.assertRegex(limits, r"\nMax core file size +0 +0 ")
         self.assertFalse((self.qemu() / "root/home").exists())
         self.assertTrue(self.ask(enclave, b"n"))
+        supervisor = pathlib.Path("/proc") / str(enclave["ProcessID"])
+        status = (supervisor / "status").read_text(encoding="ascii")
+        self.assertRegex(status, r"\nSeccomp:\t2\n")
+        self.assertRegex(status, r"\nNoNewPrivs:\t1\n")
 
     def test_off(self):
         self.start(env={"NITRO_CLI_SANDBOX": "off"})

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "support/errors.hh"
 #include "support/files.hh"
@@ -208,6 +209,9 @@ void Runtime::remove(const std::string &id) const
         kill_and_wait(enclave->backend);
     }
     fs::remove_all(f.path, error);
+    /* That calls unlink() for the directory itself, which the supervisor's
+     * sandbox refuses before the kernel sees that it is a directory. */
+    rmdir(f.path.c_str());
 }
 
 Enclave Runtime::find(const std::optional<std::string> &id,

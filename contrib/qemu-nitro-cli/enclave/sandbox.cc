@@ -135,7 +135,7 @@ bool hide_others(const Sandbox &sandbox)
 
 bool restrict_files(const Sandbox &sandbox)
 {
-    Landlock landlock(Landlock::Tcp::refused);
+    Landlock landlock(Landlock::Tcp::refused, Landlock::Signals::refused);
 
     for (const std::string &path : sandbox.readable) {
         landlock.allow_read(path);

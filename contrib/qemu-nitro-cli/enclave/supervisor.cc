@@ -24,6 +24,7 @@
 #include "enclave/monitor.hh"
 #include "enclave/restarts.hh"
 #include "enclave/sandbox.hh"
+#include "enclave/supervisor_sandbox.hh"
 #include "support/atomic_file.hh"
 #include "support/errors.hh"
 #include "support/unix_socket.hh"
@@ -94,6 +95,7 @@ private:
     bool backend_listens() const;
     void start_backend();
     void start_qemu();
+    void confine() const;
     std::vector<std::string> qemu_command(int monitor) const;
     Sandbox qemu_sandbox() const;
     Clock::time_point next_deadline() const;
@@ -348,6 +350,26 @@ void Supervisor::start_qemu()
     deadline_ = Clock::now() + seconds(plan_.boot_seconds);
 }
 
+/* QEMU is not started again: it is outside this sandbox, and in its own. */
+void Supervisor::confine() const
+{
+    std::error_code error;
+    std::filesystem::path directory = directory_.path;
+    SupervisorSandbox sandbox = {
+        .enclave = directory,
+        .runtime = directory.parent_path(),
+        .programs = std::filesystem::canonical(plan_.backend, error)
+            .parent_path(),
+        .socket_directories = plan_.vsock.socket_directories(),
+        .uses_tcp = plan_.vsock.uses_tcp(),
+    };
+
+    if (!enter_supervisor_sandbox(sandbox)) {
+        throw Error(Code::boot, "the supervisor's sandbox: "
+                    + error_text(errno), "");
+    }
+}
+
 void Supervisor::start()
 {
     sigset_t set;
@@ -431,6 +453,9 @@ void Supervisor::check_backend()
         restarts_.works();
         if (phase_ == Phase::listening) {
             start_qemu();
+            if (plan_.is_confined) {
+                confine();
+            }
         } else if (enclave_.messages.empty()) {
             report("The vsock back end " + backend_end_ + " and has been"
                    " started again.  The connections that it had are lost.");

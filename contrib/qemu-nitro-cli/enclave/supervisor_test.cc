@@ -11,6 +11,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <poll.h>
 #include <span>
 #include <sys/socket.h>
@@ -203,7 +205,11 @@ protected:
         ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
         progress.reset(ends[0]);
         files.progress.reset(ends[1]);
-        files.lock = runtime->add(id);
+        {
+            Descriptor held = runtime->lock();
+
+            files.lock = runtime->add(id);
+        }
         pid = fork();
         if (pid == 0) {
             progress.reset();
@@ -303,6 +309,27 @@ TEST_F(Supervision, BootsAndIsTerminated)
     EXPECT_TRUE(e.messages.empty());
     /* Without debug mode, there is no console log. */
     EXPECT_FALSE(std::filesystem::exists(runtime->directory(id).console()));
+    kill(pid, SIGTERM);
+    ended();
+    EXPECT_FALSE(process_id(e.qemu.pid).start);
+    EXPECT_FALSE(process_id(e.backend.pid).start);
+}
+
+/* The supervisor in its sandbox still does all of its work. */
+TEST_F(Supervision, Confined)
+{
+    plan.is_confined = true;
+    plan.vsock.add_listen("unix:" + path("listen.sock") + ":7");
+    boot();
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    std::string status(std::istreambuf_iterator<char>(file), {});
+    EXPECT_NE(status.find("Seccomp:\t2"), std::string::npos) << status;
+    EXPECT_NE(status.find("NoNewPrivs:\t1"), std::string::npos) << status;
+    replace_backend();
+    EXPECT_TRUE(wait_for([](const Enclave &e) {
+        return e.messages.size() == 1;
+    }));
+    Enclave e = state();
     kill(pid, SIGTERM);
     ended();
     EXPECT_FALSE(process_id(e.qemu.pid).start);

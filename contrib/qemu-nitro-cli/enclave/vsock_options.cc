@@ -5,6 +5,7 @@
  */
 #include "enclave/vsock_options.hh"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -213,6 +214,31 @@ void VsockOptions::check() const
     if (proxy_config) {
         check_allowed(connect, *proxy_config);
     }
+}
+
+std::vector<std::string> VsockOptions::socket_directories() const
+{
+    std::vector<std::string> found;
+
+    for (std::string endpoint : listen) {
+        split_port(&endpoint);
+        if (!endpoint.starts_with("tcp:")) {
+            std::filesystem::path path(
+                endpoint.substr(endpoint.find(':') + 1));
+
+            found.push_back(path.parent_path());
+        }
+    }
+    return found;
+}
+
+bool VsockOptions::uses_tcp() const
+{
+    return std::any_of(listen.begin(), listen.end(), [](const auto &endpoint) {
+        return endpoint.starts_with("tcp:");
+    }) || std::any_of(connect.begin(), connect.end(), [](const auto &value) {
+        return value.find(":tcp:") == value.find(':');
+    });
 }
 
 std::vector<std::string> VsockOptions::arguments() const

@@ -40,6 +40,11 @@ struct VsockOptions {
      * allow list does not have a connection. */
     void check() const;
 
+    /* The directories of the Unix sockets on which the back end listens */
+    std::vector<std::string> socket_directories() const;
+    /* Does the back end connect to TCP, or listen on it? */
+    bool uses_tcp() const;
+
     /* The options of the back end's command line */
     std::vector<std::string> arguments() const;
 

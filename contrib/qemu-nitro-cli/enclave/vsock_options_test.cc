@@ -115,4 +115,27 @@ TEST(VsockOptions, Together)
     EXPECT_EQ(code_of_all({}, {}, {}, 1), 0);
 }
 
+/* What the supervisor's sandbox must allow */
+TEST(VsockOptions, WhatTheBackEndUses)
+{
+    auto uses_tcp = [](const char *connect, const char *listen) {
+        VsockOptions options;
+
+        options.add_connect(connect);
+        options.add_listen(listen);
+        return options.uses_tcp();
+    };
+    EXPECT_FALSE(VsockOptions().uses_tcp());
+    EXPECT_FALSE(uses_tcp("1:unix:/tcp:1", "unix:/a/tcp:1:2"));
+    EXPECT_TRUE(uses_tcp("1:tcp:host:1", "unix:/a:1"));
+    EXPECT_TRUE(uses_tcp("1:unix:/a", "tcp:[::1]:1:1"));
+
+    VsockOptions options;
+    options.add_listen("unix:/a/b/c:1");
+    options.add_listen("seqpacket:/d:2");
+    options.add_listen("tcp:127.0.0.1:1:3");
+    EXPECT_EQ(options.socket_directories(),
+              (std::vector<std::string>{"/a/b", "/"}));
+}
+
 } // namespace
