@@ -260,7 +260,7 @@ class Image(Directory):
         script = (
             f"cd {self.root}; mount --bind {self.root} {self.root};"
             f" cd {self.root}; mount --bind {self.shared} work;"
-            " mount -t proc proc proc; mount -t tmpfs tmpfs dev;"
+            " mount -t proc proc proc; mount -t tmpfs -o mode=755 tmpfs dev;"
             " mkdir -m 1777 dev/shm; mount -t tmpfs tmpfs dev/shm;"
             " for d in null zero urandom; do touch dev/$d;"
             f" mount --bind /dev/$d dev/$d; done; {mounts}\n"
@@ -360,7 +360,7 @@ class Image(Directory):
         result = self.enter(*command, mounts=mounts)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.one_line(self.enter(
-            *command, mounts=mounts + "; mount -o remount,ro dev/shm"),
+            *command, mounts=mounts + "; mount -o remount,bind,ro dev/shm"),
             125, "TMPDIR")
 
     def test_full(self):
