@@ -129,8 +129,9 @@ static bool ne_setup_check_code(const uint8_t *h, uint64_t kernel_size,
 }
 
 /* Can the kernel be loaded at its preferred address, and run there? */
-static bool ne_setup_check_place(const uint8_t *h,
-                                 const NitroEnclaveSetup *setup, Error **errp)
+static bool ne_setup_check_load_address(const uint8_t *h,
+                                        const NitroEnclaveSetup *setup,
+                                        Error **errp)
 {
     uint32_t alignment = ldl_le_p(h + HDR_ALIGNMENT);
 
@@ -168,7 +169,7 @@ bool nitro_enclave_setup_parse(const uint8_t *header, uint64_t kernel_size,
     };
     return ne_setup_check_kind(header, setup, errp) &&
            ne_setup_check_code(header, kernel_size, setup, errp) &&
-           ne_setup_check_place(header, setup, errp);
+           ne_setup_check_load_address(header, setup, errp);
 }
 
 bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,

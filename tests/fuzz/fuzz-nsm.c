@@ -3,7 +3,7 @@
  *
  * The input is a series of requests to a module that has just been reset.
  * Each comes after two bytes, big-endian, with its size (all that is left, if
- * that is less); with the top bit set, there is little room for its response.
+ * that is less).  If the top bit is set, the buffer for the response is small.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,7 +15,7 @@
 #include "hw/virtio/nsm.h"
 #include "target.h"
 
-#define LITTLE_ROOM     64      /* bytes */
+#define SMALL_RESPONSE     64      /* bytes */
 
 static int64_t fixed_time(void *opaque)
 {
@@ -56,16 +56,17 @@ static void check_registers(const NsmBank *before, const NsmBank *after)
     }
 }
 
-static void ask(Nsm *nsm, const uint8_t *request, size_t size, size_t room)
+static void send_request(Nsm *nsm, const uint8_t *request, size_t size,
+                         size_t max_size)
 {
     /* Separate blocks, so that sanitizers find accesses beyond them */
     g_autofree uint8_t *in = g_memdup2(request, size);
-    g_autofree uint8_t *out = g_malloc(room);
+    g_autofree uint8_t *out = g_malloc(max_size);
     NsmBank before = nsm->bank;
-    size_t answer = nsm_request(nsm, in, size, out, room);
+    size_t answer = nsm_request(nsm, in, size, out, max_size);
     CborReader r = { "the response", out, answer };
 
-    g_assert_cmpuint(answer, <=, room);
+    g_assert_cmpuint(answer, <=, max_size);
     g_assert_cmpuint(answer, >, 0);
     cbor_skip(&r, 0, &error_abort);
     cbor_end(&r, &error_abort);
@@ -87,8 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         unsigned head = lduw_be_p(data);
         size_t length = MIN(head & 0x7fff, size - 2);
 
-        ask(&nsm, data + 2, length,
-            head & 0x8000 ? LITTLE_ROOM : NSM_RESPONSE_MAX);
+        send_request(&nsm, data + 2, length,
+                     head & 0x8000 ? SMALL_RESPONSE : NSM_RESPONSE_MAX);
         data += 2 + length;
         size -= 2 + length;
     }

@@ -494,21 +494,21 @@ static void test_reset_memory(void)
     g_autofree char *image = make_image(CMDLINE);
     QTestState *qts = qtest_initf("-M nitro-enclave -m 128M -kernel %s",
                                   image);
-    uint64_t places[] = { LOAD_ADDRESS, ZERO_PAGE + 0x202, 0x9fc00, 0xf0000,
-                          0x9000, 0x20000, 0xffff0 };
-    uint32_t before[ARRAY_SIZE(places)];
+    uint64_t addresses[] = { LOAD_ADDRESS, ZERO_PAGE + 0x202, 0x9fc00, 0xf0000,
+                             0x9000, 0x20000, 0xffff0 };
+    uint32_t before[ARRAY_SIZE(addresses)];
     int i;
 
-    for (i = 0; i < ARRAY_SIZE(places); i++) {
-        before[i] = qtest_readl(qts, places[i]);
+    for (i = 0; i < ARRAY_SIZE(addresses); i++) {
+        before[i] = qtest_readl(qts, addresses[i]);
         g_assert_cmphex(before[i], !=, 0);
-        qtest_writel(qts, places[i], 0xdeadbeef);
+        qtest_writel(qts, addresses[i], 0xdeadbeef);
     }
     qtest_outb(qts, RESET_PORT, 0xfe);
     qtest_qmp_eventwait(qts, "RESET");
     wait_until_loaded(qts);
-    for (i = 0; i < ARRAY_SIZE(places); i++) {
-        g_assert_cmphex(qtest_readl(qts, places[i]), ==, before[i]);
+    for (i = 0; i < ARRAY_SIZE(addresses); i++) {
+        g_assert_cmphex(qtest_readl(qts, addresses[i]), ==, before[i]);
     }
     qtest_quit(qts);
     unlink(image);

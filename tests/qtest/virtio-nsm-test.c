@@ -157,11 +157,11 @@ static uint16_t used_index(Driver *d)
 /* The next element of the used ring is @head, with @length bytes written. */
 static void expect_used(Driver *d, uint32_t head, uint32_t length)
 {
-    uint64_t place = USED + 4 + 8 * (d->seen % QUEUE_SIZE);
+    uint64_t element = USED + 4 + 8 * (d->seen % QUEUE_SIZE);
 
     g_assert_cmpuint((uint16_t)(used_index(d) - d->seen), >, 0);
-    g_assert_cmpuint(qtest_readl(d->qts, place), ==, head);
-    g_assert_cmpuint(qtest_readl(d->qts, place + 4), ==, length);
+    g_assert_cmpuint(qtest_readl(d->qts, element), ==, head);
+    g_assert_cmpuint(qtest_readl(d->qts, element + 4), ==, length);
     d->seen++;
 }
 
@@ -213,7 +213,7 @@ static void put_two_chains(Driver *d, unsigned i, const char *request)
 }
 
 /* Send a request and check the response; uses slot 0. */
-static void ask(Driver *d, const char *request, const char *response)
+static void send_request(Driver *d, const char *request, const char *response)
 {
     put_two_chains(d, 0, request);
     offer(d, 0);
@@ -236,7 +236,7 @@ static void ask(Driver *d, const char *request, const char *response)
 /* The device works. */
 static void expect_alive(Driver *d)
 {
-    ask(d, "a1 67'LockPCR' a1 65'index' 00", READ_ONLY);
+    send_request(d, "a1 67'LockPCR' a1 65'index' 00", READ_ONLY);
 }
 
 static void expect_broken(Driver *d)
@@ -295,13 +295,13 @@ static void test_two_chains(void)
     Driver d;
 
     start(&d);
-    ask(&d, LOCK_16, LOCKED);
-    ask(&d, LOCK_16, READ_ONLY);
-    ask(&d, "a1 6b'DescribePCR' a1 65'index' 18 1f",
-        "a1 6b'DescribePCR' a2 64'data' 58 30"
-        "00000000 00000000 00000000 00000000 00000000 00000000"
-        "00000000 00000000 00000000 00000000 00000000 00000000"
-        "64'lock' f4");
+    send_request(&d, LOCK_16, LOCKED);
+    send_request(&d, LOCK_16, READ_ONLY);
+    send_request(&d, "a1 6b'DescribePCR' a1 65'index' 18 1f",
+                 "a1 6b'DescribePCR' a2 64'data' 58 30"
+                 "00000000 00000000 00000000 00000000 00000000 00000000"
+                 "00000000 00000000 00000000 00000000 00000000 00000000"
+                 "64'lock' f4");
     qtest_quit(d.qts);
 }
 
@@ -451,12 +451,12 @@ static void test_indirect(void)
     qtest_quit(d.qts);
 }
 
-/* With a buffer of @room bytes, the response to @request is @response. */
-static void check_room(Driver *d, const char *request, uint32_t room,
-                       const char *response)
+/* With a buffer of @size bytes, the response to @request is @response. */
+static void check_buffer_size(Driver *d, const char *request, uint32_t size,
+                              const char *response)
 {
     put_two_chains(d, 0, request);
-    put_descriptor(d, 1, RESPONSE(0), room, D_WRITE, 0);
+    put_descriptor(d, 1, RESPONSE(0), size, D_WRITE, 0);
     qtest_memset(d->qts, RESPONSE(0), 0xee, RESPONSE_SIZE);
     offer(d, 0);
     offer(d, 1);
@@ -475,18 +475,18 @@ static void test_small_response(void)
 
     start(&d);
     /* If the response does not fit, no register is locked. */
-    check_room(&d, LOCK_16, whole - 1, "");
+    check_buffer_size(&d, LOCK_16, whole - 1, "");
     g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
-    check_room(&d, "69'GetRandom'", 256, TOO_SMALL);
-    check_room(&d, "69'GetRandom'", error, TOO_SMALL);
-    check_room(&d, "69'GetRandom'", error - 1, "");
-    check_room(&d, LOCK_16, whole, LOCKED);
+    check_buffer_size(&d, "69'GetRandom'", 256, TOO_SMALL);
+    check_buffer_size(&d, "69'GetRandom'", error, TOO_SMALL);
+    check_buffer_size(&d, "69'GetRandom'", error - 1, "");
+    check_buffer_size(&d, LOCK_16, whole, LOCKED);
     g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
     qtest_quit(d.qts);
 }
 
 /* A request of @size bytes, the last of which are text for ExtendPCR */
-static void ask_large(Driver *d, size_t size, bool fits)
+static void send_large(Driver *d, size_t size, bool fits)
 {
     g_autoptr(GByteArray) request = bytes(
         "a1 69'ExtendPCR' a2 65'index' 10 64'data' 59 0000");
@@ -517,9 +517,9 @@ static void test_large_request(void)
     Driver d;
 
     start(&d);
-    ask_large(&d, 0x1000, true);
-    ask_large(&d, 0x1001, false);
-    ask_large(&d, 0x1fff, false);
+    send_large(&d, 0x1000, true);
+    send_large(&d, 0x1001, false);
+    send_large(&d, 0x1fff, false);
     expect_alive(&d);
     qtest_quit(d.qts);
 }
@@ -595,7 +595,7 @@ static void test_driver_reset(void)
     Driver d;
 
     start(&d);
-    ask(&d, LOCK_16, LOCKED);
+    send_request(&d, LOCK_16, LOCKED);
     put_two_chains(&d, 0, LOCK_17);
     offer(&d, 0);
     kick(&d);
@@ -625,8 +625,8 @@ static void test_system_reset(void)
     Driver d;
 
     start(&d);
-    ask_large(&d, 100, true);
-    ask(&d, LOCK_16, LOCKED);
+    send_large(&d, 100, true);
+    send_request(&d, LOCK_16, LOCKED);
     extended = get_string(d.qts, "pcr16");
     g_assert_cmpstr(extended, !=, zero);
     put_two_chains(&d, 0, LOCK_17);
@@ -702,8 +702,8 @@ static void test_migration(void)
     g_assert_cmpint(fd, >=, 0);
     close(fd);
     start(&d);
-    ask_large(&d, 1000, true);
-    ask(&d, LOCK_16, LOCKED);
+    send_large(&d, 1000, true);
+    send_request(&d, LOCK_16, LOCKED);
     before = get_string(d.qts, "pcr16");
     /* A request waits for its buffer, and still waits after migration. */
     put_two_chains(&d, 0, LOCK_17);
@@ -738,7 +738,7 @@ static void test_migration(void)
     kick(&d);
     expect_used(&d, 0, 0);
     expect_used(&d, 1, size_of(LOCKED));
-    ask(&d, LOCK_17, READ_ONLY);
+    send_request(&d, LOCK_17, READ_ONLY);
     qtest_quit(d.qts);
     unlink(file);
 }
@@ -756,17 +756,19 @@ static void test_properties(void)
     pcr = get_string(d.qts, "pcr31");
     g_assert_cmpstr(pcr, ==, zero);
     g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
-    ask(&d, "6b'DescribeNSM'",
-        "a1 6b'DescribeNSM' a7 66'digest' 66'SHA384' 68'max_pcrs' 18 20"
-        "69'module_id' 68'i-1-enc2' 6b'locked_pcrs' 90"
-        "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
-        "6d'version_major' 01 6d'version_minor' 00 6d'version_patch' 00");
+    send_request(&d, "6b'DescribeNSM'",
+                 "a1 6b'DescribeNSM' a7 66'digest' 66'SHA384'"
+                 "68'max_pcrs' 18 20"
+                 "69'module_id' 68'i-1-enc2' 6b'locked_pcrs' 90"
+                 "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
+                 "6d'version_major' 01 6d'version_minor' 00"
+                 "6d'version_patch' 00");
     qtest_quit(d.qts);
 }
 
 /* Send a request, and read a response of known size; uses slot 0. */
-static void ask_bytes(Driver *d, const char *request, uint8_t *response,
-                      size_t size)
+static void send_bytes(Driver *d, const char *request, uint8_t *response,
+                       size_t size)
 {
     put_two_chains(d, 0, request);
     offer(d, 0);
@@ -788,7 +790,7 @@ static void first_random(const char *options, uint8_t random[RANDOM_SIZE])
     };
 
     start_driver(&d);
-    ask_bytes(&d, "69'GetRandom'", random, RANDOM_SIZE);
+    send_bytes(&d, "69'GetRandom'", random, RANDOM_SIZE);
     g_assert_cmpmem(random, 12, "\xa1\x69GetRandom\xa1", 12);
     qtest_quit(d.qts);
 }
@@ -820,7 +822,7 @@ static uint64_t first_timestamp(const char *options)
     };
 
     start_driver(&d);
-    ask_bytes(&d, "a1 6b'Attestation' a0", response, sizeof(response));
+    send_bytes(&d, "a1 6b'Attestation' a0", response, sizeof(response));
     qtest_quit(d.qts);
     found = memmem(response, sizeof(response) - 8, name, strlen(name));
     g_assert_nonnull(found);

@@ -671,7 +671,7 @@ static void test_cut_short(void)
 /* Random changes */
 
 /* A position to change, often in the headers: data is not parsed */
-static size_t random_place(GRand *random, const TestEif *eif)
+static size_t random_offset(GRand *random, const TestEif *eif)
 {
     const TestSection *section =
         &eif->sections[g_rand_int_range(random, 0, eif->num_sections)];
@@ -741,7 +741,7 @@ static void test_mutations(void)
         g_autoptr(GByteArray) bytes = copy_bytes(good);
 
         for (changes = g_rand_int_range(random, 1, 4); changes; changes--) {
-            uint8_t *byte = bytes->data + random_place(random, &eif);
+            uint8_t *byte = bytes->data + random_offset(random, &eif);
 
             if (g_rand_boolean(random)) {
                 *byte ^= 1 << g_rand_int_range(random, 0, 8);

@@ -139,26 +139,26 @@ static void take_certificate(Cursor *c, Document *d, int which)
                                            GNUTLS_X509_FMT_DER), ==, 0);
 }
 
-/* The payload must have the values of @said, and no others. */
-static void read_payload(Document *d, const NsmDocument *said)
+/* The payload must have the values of @content, and no others. */
+static void read_payload(Document *d, const NsmDocument *content)
 {
     Cursor c = { d->payload.data, d->payload.data + d->payload.size };
     int i;
 
     g_assert_cmpuint(take_head(&c, 5), ==, 9);
     take_text(&c, "module_id");
-    take_text(&c, said->module_id);
+    take_text(&c, content->module_id);
     take_text(&c, "digest");
     take_text(&c, "SHA384");
     take_text(&c, "timestamp");
     d->timestamp = take_head(&c, 0);
     take_text(&c, "pcrs");
-    g_assert_cmpuint(take_head(&c, 5), ==, ctpop32(said->which_pcrs));
+    g_assert_cmpuint(take_head(&c, 5), ==, ctpop32(content->which_pcrs));
     for (i = 0; i < NSM_NUM_PCRS; i++) {
-        if (said->which_pcrs >> i & 1) {
+        if (content->which_pcrs >> i & 1) {
             g_assert_cmpuint(take_head(&c, 0), ==, i);
             gnutls_datum_t value = take_bytes(&c);
-            g_assert_cmpmem(value.data, value.size, said->pcrs[i], 48);
+            g_assert_cmpmem(value.data, value.size, content->pcrs[i], 48);
         }
     }
     take_text(&c, "certificate");
@@ -168,13 +168,13 @@ static void read_payload(Document *d, const NsmDocument *said)
     for (i = ROOT; i < SIGNER; i++) {
         take_certificate(&c, d, i);
     }
-    take_field(&c, "public_key", said->public_key);
-    take_field(&c, "user_data", said->user_data);
-    take_field(&c, "nonce", said->nonce);
+    take_field(&c, "public_key", content->public_key);
+    take_field(&c, "user_data", content->user_data);
+    take_field(&c, "nonce", content->nonce);
     g_assert_true(c.next == c.end);
 }
 
-static Document *read_document(GByteArray *in, const NsmDocument *said)
+static Document *read_document(GByteArray *in, const NsmDocument *content)
 {
     Document *d = g_new0(Document, 1);
     Cursor c = { in->data, in->data + in->len };
@@ -186,7 +186,7 @@ static Document *read_document(GByteArray *in, const NsmDocument *said)
     d->signature = take_bytes(&c);
     g_assert_cmpuint(d->signature.size, ==, 96);
     g_assert_true(c.next == c.end);
-    read_payload(d, said);
+    read_payload(d, content);
     return d;
 }
 
@@ -293,23 +293,23 @@ static NsmAttestation *attestation_of_run(void)
     return attestation_with(MODULE_ID, NULL, NULL, &error_abort);
 }
 
-static Document *sign(NsmAttestation *a, const NsmDocument *said)
+static Document *sign(NsmAttestation *a, const NsmDocument *content)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
 
-    g_assert_true(nsm_attestation_sign(a, said, out, &error_abort));
-    return read_document(out, said);
+    g_assert_true(nsm_attestation_sign(a, content, out, &error_abort));
+    return read_document(out, content);
 }
 
 static Document *sign_id(NsmAttestation *a, const char *module_id)
 {
-    NsmDocument said = {
+    NsmDocument content = {
         .module_id = module_id,
         .pcrs = some_pcrs,
         .which_pcrs = LOCKED_AT_START,
     };
 
-    return sign(a, &said);
+    return sign(a, &content);
 }
 
 static Document *sign_plain(NsmAttestation *a)
@@ -317,12 +317,12 @@ static Document *sign_plain(NsmAttestation *a)
     return sign_id(a, MODULE_ID);
 }
 
-static void assert_fails(NsmAttestation *a, const NsmDocument *said)
+static void assert_fails(NsmAttestation *a, const NsmDocument *content)
 {
     g_autoptr(GByteArray) out = bytes("01");
     Error *err = NULL;
 
-    g_assert_false(nsm_attestation_sign(a, said, out, &err));
+    g_assert_false(nsm_attestation_sign(a, content, out, &err));
     g_assert_nonnull(err);
     error_free(err);
     g_assert_cmpmem(out->data, out->len, "\x01", 1);
@@ -330,9 +330,9 @@ static void assert_fails(NsmAttestation *a, const NsmDocument *said)
 
 static void assert_fails_now(NsmAttestation *a)
 {
-    NsmDocument said = { .module_id = MODULE_ID, .pcrs = some_pcrs };
+    NsmDocument content = { .module_id = MODULE_ID, .pcrs = some_pcrs };
 
-    assert_fails(a, &said);
+    assert_fails(a, &content);
 }
 
 /* The form of documents */
@@ -346,12 +346,12 @@ static void test_payload(void)
     int i;
 
     for (i = 0; i < ARRAY_SIZE(which); i++) {
-        NsmDocument said = {
+        NsmDocument content = {
             .module_id = MODULE_ID,
             .pcrs = some_pcrs,
             .which_pcrs = which[i],
         };
-        g_autoptr(Document) d = sign(a, &said);
+        g_autoptr(Document) d = sign(a, &content);
 
         assert_valid(d);
         g_assert_cmpuint(d->timestamp, ==, clock_ms);
@@ -373,7 +373,7 @@ static void test_fields(void)
 
         repeat(field, 0xf6, sizes[i]);
         for (which = 0; which < 8; which++) {
-            NsmDocument said = {
+            NsmDocument content = {
                 .module_id = MODULE_ID,
                 .pcrs = some_pcrs,
                 .which_pcrs = LOCKED_AT_START,
@@ -383,7 +383,7 @@ static void test_fields(void)
             };
 
             if (sizes[i] * ctpop32(which) <= 4073) {
-                g_autoptr(Document) d = sign(a, &said);
+                g_autoptr(Document) d = sign(a, &content);
 
                 assert_valid(d);
             }
@@ -398,7 +398,7 @@ static void test_payload_limit(void)
     g_autoptr(GByteArray) user_data = g_byte_array_new();
     g_autoptr(Document) full = NULL;
     g_autoptr(Document) half = NULL;
-    NsmDocument said = {
+    NsmDocument content = {
         .module_id = MODULE_ID,
         .pcrs = some_pcrs,
         .user_data = user_data,
@@ -406,14 +406,14 @@ static void test_payload_limit(void)
 
     /* Heads of strings this long have the same length. */
     repeat(user_data, 1, 1000);
-    half = sign(a, &said);
+    half = sign(a, &content);
     repeat(user_data, 1, 16384 - half->payload.size);
-    full = sign(a, &said);
+    full = sign(a, &content);
     g_assert_cmpuint(full->payload.size, ==, 16384);
     assert_valid(full);
 
     repeat(user_data, 1, 1);
-    assert_fails(a, &said);
+    assert_fails(a, &content);
 }
 
 /* r and s have 48 bytes each, also if their values are small. */
@@ -612,7 +612,7 @@ static void test_serials(void)
     }
 }
 
-static void test_lives(void)
+static void test_validity(void)
 {
     static const int64_t wanted_s[] = {
         [ROOT] = 30 * 365 * DAY_S,
@@ -1254,7 +1254,7 @@ int main(int argc, char **argv)
         { "certificates/names", test_names },
         { "certificates/key-ids", test_key_ids },
         { "certificates/serials", test_serials },
-        { "certificates/lives", test_lives },
+        { "certificates/validity", test_validity },
         { "certificates/verifier-sees", test_verifier_sees },
         { "certificates/root", test_root },
         { "certificates/module-ids", test_module_ids },

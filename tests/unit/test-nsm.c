@@ -38,25 +38,25 @@ static void tear_down(Fixture *f, const void *unused)
  * The request is at the end of its own block, so that sanitizers find a read
  * beyond its end.
  */
-static void ask_bytes(Fixture *f, const GByteArray *request, size_t room)
+static void send_bytes(Fixture *f, const GByteArray *request, size_t max_size)
 {
     g_autofree uint8_t *copy = g_memdup2(request->data, request->len);
 
-    g_assert_cmpuint(room, <=, sizeof(f->response));
+    g_assert_cmpuint(max_size, <=, sizeof(f->response));
     memset(f->response, 0x5a, sizeof(f->response));
     f->response_size = nsm_request(&f->nsm, copy, request->len, f->response,
-                                   room);
-    g_assert_cmpuint(f->response_size, <=, room);
-    if (room < sizeof(f->response)) {
-        g_assert_cmphex(f->response[room], ==, 0x5a);
+                                   max_size);
+    g_assert_cmpuint(f->response_size, <=, max_size);
+    if (max_size < sizeof(f->response)) {
+        g_assert_cmphex(f->response[max_size], ==, 0x5a);
     }
 }
 
-static void ask(Fixture *f, const char *notation)
+static void send_request(Fixture *f, const char *notation)
 {
     g_autoptr(GByteArray) request = bytes(notation);
 
-    ask_bytes(f, request, NSM_RESPONSE_MAX);
+    send_bytes(f, request, NSM_RESPONSE_MAX);
 }
 
 static void expect(Fixture *f, const char *notation)
@@ -75,21 +75,21 @@ static void expect_error(Fixture *f, const char *name)
     expect(f, notation);
 }
 
-static void ask_and_expect(Fixture *f, const char *request,
-                           const char *response)
+static void expect_response(Fixture *f, const char *request,
+                            const char *response)
 {
-    ask(f, request);
+    send_request(f, request);
     expect(f, response);
 }
 
 /* A bad request does not change any register. */
-static void ask_and_expect_error(Fixture *f, const char *request,
-                                 const char *name)
+static void expect_error_response(Fixture *f, const char *request,
+                                  const char *name)
 {
     NsmBank before = f->nsm.bank;
 
     g_test_message("%s", request);
-    ask(f, request);
+    send_request(f, request);
     expect_error(f, name);
     g_assert_cmpmem(&f->nsm.bank, sizeof(NsmBank), &before, sizeof(before));
 }
@@ -119,13 +119,13 @@ static void sha384(uint8_t digest[NITRO_PCR_SIZE], const void *a, size_t a_size,
 
 static void test_describe_nsm(Fixture *f, const void *unused)
 {
-    ask_and_expect(f, "6b 'DescribeNSM'", DESCRIBE_NSM
-                   "90 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
-                   VERSIONS);
-    ask_and_expect(f, "a1 67 'LockPCR' a1 65 'index' 18 1f", "67 'LockPCR'");
-    ask_and_expect(f, "6b 'DescribeNSM'", DESCRIBE_NSM
-                   "91 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 18 1f"
-                   VERSIONS);
+    expect_response(f, "6b 'DescribeNSM'", DESCRIBE_NSM
+                    "90 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
+                    VERSIONS);
+    expect_response(f, "a1 67 'LockPCR' a1 65 'index' 18 1f", "67 'LockPCR'");
+    expect_response(f, "6b 'DescribeNSM'", DESCRIBE_NSM
+                    "91 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 18 1f"
+                    VERSIONS);
 }
 
 static void test_get_random(Fixture *f, const void *unused)
@@ -137,7 +137,7 @@ static void test_get_random(Fixture *f, const void *unused)
     int i, j;
 
     for (i = 0; i < 8; i++) {
-        ask(f, "69 'GetRandom'");
+        send_request(f, "69 'GetRandom'");
         g_assert_cmpuint(f->response_size, ==, prefix_size + 256);
         g_assert_cmpmem(f->response, prefix_size, prefix, prefix_size);
         memcpy(seen[i], f->response + prefix_size, 256);
@@ -157,43 +157,43 @@ static void test_describe_pcr(Fixture *f, const void *unused)
     g_autofree char *free = g_strdup_printf(
         "a1 6b 'DescribePCR' a2 64 'data' 58 30 %s 64 'lock' f4", zero);
 
-    ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 00", locked);
-    ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 0f", locked);
-    ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 10", free);
-    ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 18 1f", free);
-    ask_and_expect_error(f, "a1 6b 'DescribePCR' a1 65 'index' 18 20",
-                         "InvalidIndex");
-    ask_and_expect_error(f, "a1 6b 'DescribePCR' a1 65 'index' 18 32",
-                         "InvalidIndex");
-    ask_and_expect_error(f, "a1 6b 'DescribePCR' a1 65 'index' 19 ffff",
-                         "InvalidIndex");
+    expect_response(f, "a1 6b 'DescribePCR' a1 65 'index' 00", locked);
+    expect_response(f, "a1 6b 'DescribePCR' a1 65 'index' 0f", locked);
+    expect_response(f, "a1 6b 'DescribePCR' a1 65 'index' 10", free);
+    expect_response(f, "a1 6b 'DescribePCR' a1 65 'index' 18 1f", free);
+    expect_error_response(f, "a1 6b 'DescribePCR' a1 65 'index' 18 20",
+                          "InvalidIndex");
+    expect_error_response(f, "a1 6b 'DescribePCR' a1 65 'index' 18 32",
+                          "InvalidIndex");
+    expect_error_response(f, "a1 6b 'DescribePCR' a1 65 'index' 19 ffff",
+                          "InvalidIndex");
 }
 
 /* The values are Python's: hashlib.sha384(old + data). */
 static void test_extend(Fixture *f, const void *unused)
 {
-    ask_and_expect(f, "a1 69 'ExtendPCR' a2 65 'index' 10 64 'data' 43 'abc'",
-                   "a1 69 'ExtendPCR' a1 64 'data' 58 30"
-                   " b1c16eb7634112b7c9d5ebd27e62a2d4"
-                   " 528bbfcfd68b62d3afd9ecf98e0f413a"
-                   " 84314acce78317fb69fd895155343e09");
+    expect_response(f, "a1 69 'ExtendPCR' a2 65 'index' 10 64 'data' 43 'abc'",
+                    "a1 69 'ExtendPCR' a1 64 'data' 58 30"
+                    " b1c16eb7634112b7c9d5ebd27e62a2d4"
+                    " 528bbfcfd68b62d3afd9ecf98e0f413a"
+                    " 84314acce78317fb69fd895155343e09");
     /* Again, and in the other order of arguments */
-    ask_and_expect(f, "a1 69 'ExtendPCR' a2 64 'data' 43 'abc' 65 'index' 10",
-                   "a1 69 'ExtendPCR' a1 64 'data' 58 30"
-                   " 23a72f79ff6c08f7f5c9ec51ada36ada"
-                   " c38a411ab63031ada770d9a4a94f3228"
-                   " e6c217965c1a24e0325a2dd24dd5de0d");
+    expect_response(f, "a1 69 'ExtendPCR' a2 64 'data' 43 'abc' 65 'index' 10",
+                    "a1 69 'ExtendPCR' a1 64 'data' 58 30"
+                    " 23a72f79ff6c08f7f5c9ec51ada36ada"
+                    " c38a411ab63031ada770d9a4a94f3228"
+                    " e6c217965c1a24e0325a2dd24dd5de0d");
     /* The last one, with nothing */
-    ask_and_expect(f, "a1 69 'ExtendPCR' a2 65 'index' 18 1f 64 'data' 40",
-                   "a1 69 'ExtendPCR' a1 64 'data' 58 30"
-                   " 8f0d145c0368ad6b70be22e41c400eea"
-                   " 91b971d96ba220fec9fae25a58dffdaa"
-                   " f72dbe8f6783d55128c9df4efaf6f8a7");
-    ask_and_expect(f, "a1 6b 'DescribePCR' a1 65 'index' 18 1f",
-                   "a1 6b 'DescribePCR' a2 64 'data' 58 30"
-                   " 8f0d145c0368ad6b70be22e41c400eea"
-                   " 91b971d96ba220fec9fae25a58dffdaa"
-                   " f72dbe8f6783d55128c9df4efaf6f8a7 64 'lock' f4");
+    expect_response(f, "a1 69 'ExtendPCR' a2 65 'index' 18 1f 64 'data' 40",
+                    "a1 69 'ExtendPCR' a1 64 'data' 58 30"
+                    " 8f0d145c0368ad6b70be22e41c400eea"
+                    " 91b971d96ba220fec9fae25a58dffdaa"
+                    " f72dbe8f6783d55128c9df4efaf6f8a7");
+    expect_response(f, "a1 6b 'DescribePCR' a1 65 'index' 18 1f",
+                    "a1 6b 'DescribePCR' a2 64 'data' 58 30"
+                    " 8f0d145c0368ad6b70be22e41c400eea"
+                    " 91b971d96ba220fec9fae25a58dffdaa"
+                    " f72dbe8f6783d55128c9df4efaf6f8a7 64 'lock' f4");
 }
 
 static void test_extend_long(Fixture *f, const void *unused)
@@ -206,7 +206,7 @@ static void test_extend_long(Fixture *f, const void *unused)
 
     memset(data, 0xa5, 4000);
     repeat(request, 0xa5, 4000);
-    ask_bytes(f, request, NSM_RESPONSE_MAX);
+    send_bytes(f, request, NSM_RESPONSE_MAX);
     sha384(digest, zero, sizeof(zero), data, 4000);
     g_assert_cmpmem(f->response + f->response_size - NITRO_PCR_SIZE,
                     NITRO_PCR_SIZE, digest, sizeof(digest));
@@ -216,62 +216,62 @@ static void test_extend_long(Fixture *f, const void *unused)
 
 static void test_extend_errors(Fixture *f, const void *unused)
 {
-    ask_and_expect_error(
+    expect_error_response(
         f, "a1 69 'ExtendPCR' a2 65 'index' 00 64 'data' 41 00",
         "ReadOnlyIndex");
-    ask_and_expect_error(
+    expect_error_response(
         f, "a1 69 'ExtendPCR' a2 65 'index' 0f 64 'data' 41 00",
         "ReadOnlyIndex");
-    ask_and_expect_error(
+    expect_error_response(
         f, "a1 69 'ExtendPCR' a2 65 'index' 18 20 64 'data' 41 00",
         "InvalidIndex");
-    ask_and_expect_error(f, "a1 69 'ExtendPCR' a1 65 'index' 10",
-                         "InvalidOperation");
-    ask_and_expect_error(f, "a1 69 'ExtendPCR' a1 64 'data' 41 00",
-                         "InvalidOperation");
-    ask_and_expect_error(
+    expect_error_response(f, "a1 69 'ExtendPCR' a1 65 'index' 10",
+                          "InvalidOperation");
+    expect_error_response(f, "a1 69 'ExtendPCR' a1 64 'data' 41 00",
+                          "InvalidOperation");
+    expect_error_response(
         f, "a1 69 'ExtendPCR' a2 65 'index' 10 64 'data' f6",
         "InvalidOperation");
-    ask_and_expect_error(
+    expect_error_response(
         f, "a1 69 'ExtendPCR' a2 65 'index' 10 64 'data' 05",
         "InvalidOperation");
-    ask_and_expect_error(
+    expect_error_response(
         f, "a1 69 'ExtendPCR' a2 65 'index' 10 64 'data' 81 00",
         "InvalidOperation");
-    ask_and_expect(f, "a1 67 'LockPCR' a1 65 'index' 10", "67 'LockPCR'");
-    ask_and_expect_error(
+    expect_response(f, "a1 67 'LockPCR' a1 65 'index' 10", "67 'LockPCR'");
+    expect_error_response(
         f, "a1 69 'ExtendPCR' a2 65 'index' 10 64 'data' 41 00",
         "ReadOnlyIndex");
 }
 
 static void test_lock(Fixture *f, const void *unused)
 {
-    ask_and_expect(f, "a1 67 'LockPCR' a1 65 'index' 10", "67 'LockPCR'");
+    expect_response(f, "a1 67 'LockPCR' a1 65 'index' 10", "67 'LockPCR'");
     g_assert_cmphex(f->nsm.bank.locked, ==, 0x1ffff);
-    ask_and_expect_error(f, "a1 67 'LockPCR' a1 65 'index' 10",
-                         "ReadOnlyIndex");
-    ask_and_expect_error(f, "a1 67 'LockPCR' a1 65 'index' 00",
-                         "ReadOnlyIndex");
-    ask_and_expect_error(f, "a1 67 'LockPCR' a1 65 'index' 18 20",
-                         "InvalidIndex");
-    ask_and_expect(f, "a1 67 'LockPCR' a1 65 'index' 18 1f", "67 'LockPCR'");
+    expect_error_response(f, "a1 67 'LockPCR' a1 65 'index' 10",
+                          "ReadOnlyIndex");
+    expect_error_response(f, "a1 67 'LockPCR' a1 65 'index' 00",
+                          "ReadOnlyIndex");
+    expect_error_response(f, "a1 67 'LockPCR' a1 65 'index' 18 20",
+                          "InvalidIndex");
+    expect_response(f, "a1 67 'LockPCR' a1 65 'index' 18 1f", "67 'LockPCR'");
     g_assert_cmphex(f->nsm.bank.locked, ==, 0x8001ffff);
 }
 
 static void test_lock_range(Fixture *f, const void *unused)
 {
-    ask_and_expect(f, "a1 68 'LockPCRs' a1 65 'range' 00", "68 'LockPCRs'");
-    ask_and_expect(f, "a1 68 'LockPCRs' a1 65 'range' 03", "68 'LockPCRs'");
+    expect_response(f, "a1 68 'LockPCRs' a1 65 'range' 00", "68 'LockPCRs'");
+    expect_response(f, "a1 68 'LockPCRs' a1 65 'range' 03", "68 'LockPCRs'");
     g_assert_cmphex(f->nsm.bank.locked, ==, 0xffff);
-    ask_and_expect(f, "a1 68 'LockPCRs' a1 65 'range' 12", "68 'LockPCRs'");
+    expect_response(f, "a1 68 'LockPCRs' a1 65 'range' 12", "68 'LockPCRs'");
     g_assert_cmphex(f->nsm.bank.locked, ==, 0x3ffff);
-    ask_and_expect_error(f, "a1 68 'LockPCRs' a1 65 'range' 18 21",
-                         "InvalidIndex");
-    ask_and_expect_error(f, "a1 68 'LockPCRs' a1 65 'index' 12",
-                         "InvalidOperation");
-    ask_and_expect(f, "a1 68 'LockPCRs' a1 65 'range' 18 20", "68 'LockPCRs'");
+    expect_error_response(f, "a1 68 'LockPCRs' a1 65 'range' 18 21",
+                          "InvalidIndex");
+    expect_error_response(f, "a1 68 'LockPCRs' a1 65 'index' 12",
+                          "InvalidOperation");
+    expect_response(f, "a1 68 'LockPCRs' a1 65 'range' 18 20", "68 'LockPCRs'");
     g_assert_cmphex(f->nsm.bank.locked, ==, 0xffffffff);
-    ask_and_expect(f, "a1 68 'LockPCRs' a1 65 'range' 18 20", "68 'LockPCRs'");
+    expect_response(f, "a1 68 'LockPCRs' a1 65 'range' 18 20", "68 'LockPCRs'");
 }
 
 /* test-nsm-attestation tests documents; this tests the response around one. */
@@ -295,21 +295,21 @@ static bool response_has(Fixture *f, const char *notation)
 
 static void test_attestation(Fixture *f, const void *unused)
 {
-    ask(f, "a1 6b 'Attestation' a0");
+    send_request(f, "a1 6b 'Attestation' a0");
     expect_document(f);
     g_assert_true(response_has(f, "6a 'public_key' f6 69 'user_data' f6"
                                " 65 'nonce' f6"));
 
     /* Empty differs from null, and null is the same as absent. */
-    ask(f, "a1 6b 'Attestation' a3 65 'nonce' 40 69 'user_data' f6"
-        " 6a 'public_key' 43 'key'");
+    send_request(f, "a1 6b 'Attestation' a3 65 'nonce' 40 69 'user_data' f6"
+                 " 6a 'public_key' 43 'key'");
     expect_document(f);
     g_assert_true(response_has(f, "6a 'public_key' 43 'key'"
                                " 69 'user_data' f6 65 'nonce' 40"));
 
     /* Text is accepted as bytes; documents always have bytes. */
-    ask(f, "a1 6b 'Attestation' a3 65 'nonce' 63 'one' 69 'user_data' 63 'two'"
-        " 6a 'public_key' 60");
+    send_request(f, "a1 6b 'Attestation' a3 65 'nonce' 63 'one'"
+                 " 69 'user_data' 63 'two' 6a 'public_key' 60");
     expect_document(f);
     g_assert_true(response_has(f, "6a 'public_key' 40 69 'user_data' 43 'two'"
                                " 65 'nonce' 43 'one'"));
@@ -317,18 +317,18 @@ static void test_attestation(Fixture *f, const void *unused)
 
 static void test_attestation_errors(Fixture *f, const void *unused)
 {
-    ask_and_expect_error(f, "6b 'Attestation'", "InvalidOperation");
-    ask_and_expect_error(f, "a1 6b 'Attestation' f6", "InvalidOperation");
-    ask_and_expect_error(f, "a1 6b 'Attestation' 61 'x'", "InvalidOperation");
-    ask_and_expect_error(f, "a1 6b 'Attestation' 80", "InvalidOperation");
-    ask_and_expect_error(f, "a1 6b 'Attestation' a1 65 'nonce' 05",
-                         "InvalidOperation");
-    ask_and_expect_error(f, "a1 6b 'Attestation' a1 65 'nonce' f4",
-                         "InvalidOperation");
-    ask_and_expect_error(f, "a1 6b 'Attestation' a1 69 'user_data' 81 00",
-                         "InvalidOperation");
-    ask_and_expect_error(f, "a1 6b 'Attestation' a1 6a 'public_key' a0",
-                         "InvalidOperation");
+    expect_error_response(f, "6b 'Attestation'", "InvalidOperation");
+    expect_error_response(f, "a1 6b 'Attestation' f6", "InvalidOperation");
+    expect_error_response(f, "a1 6b 'Attestation' 61 'x'", "InvalidOperation");
+    expect_error_response(f, "a1 6b 'Attestation' 80", "InvalidOperation");
+    expect_error_response(f, "a1 6b 'Attestation' a1 65 'nonce' 05",
+                          "InvalidOperation");
+    expect_error_response(f, "a1 6b 'Attestation' a1 65 'nonce' f4",
+                          "InvalidOperation");
+    expect_error_response(f, "a1 6b 'Attestation' a1 69 'user_data' 81 00",
+                          "InvalidOperation");
+    expect_error_response(f, "a1 6b 'Attestation' a1 6a 'public_key' a0",
+                          "InvalidOperation");
 }
 
 static void test_attestation_long(Fixture *f, const void *unused)
@@ -343,8 +343,8 @@ static void test_attestation_long(Fixture *f, const void *unused)
     /* The longest nonce that fits a request */
     repeat(nonce, 0x77, 4073);
     g_assert_cmpuint(nonce->len, ==, NSM_REQUEST_MAX);
-    ask(f, "a1 68 'LockPCRs' a1 65 'range' 18 20");
-    ask_bytes(f, nonce, NSM_RESPONSE_MAX);
+    send_request(f, "a1 68 'LockPCRs' a1 65 'range' 18 20");
+    send_bytes(f, nonce, NSM_RESPONSE_MAX);
     expect_document(f);
     g_assert_true(response_has(f, "65 'nonce' 59 0fe9 77"));
 
@@ -353,7 +353,7 @@ static void test_attestation_long(Fixture *f, const void *unused)
     repeat(public_key, 3, 1024);
     g_byte_array_append(three, user_data->data, user_data->len);
     g_byte_array_append(three, public_key->data, public_key->len);
-    ask_bytes(f, three, NSM_RESPONSE_MAX);
+    send_bytes(f, three, NSM_RESPONSE_MAX);
     expect_document(f);
 }
 
@@ -378,7 +378,7 @@ static void test_integer_widths(Fixture *f, const void *unused)
             "a1 67 'LockPCR' a1 65 'index' %s", widths[i]);
 
         nsm_reset(&f->nsm);
-        ask_and_expect(f, request, "67 'LockPCR'");
+        expect_response(f, request, "67 'LockPCR'");
         g_assert_cmphex(f->nsm.bank.locked, ==, 0x1ffff);
     }
     nsm_reset(&f->nsm);
@@ -386,7 +386,7 @@ static void test_integer_widths(Fixture *f, const void *unused)
         g_autofree char *request = g_strdup_printf(
             "a1 67 'LockPCR' a1 65 'index' %s", refused[i]);
 
-        ask_and_expect_error(f, request, "InvalidOperation");
+        expect_error_response(f, request, "InvalidOperation");
     }
 }
 
@@ -427,12 +427,12 @@ static void test_same_request(Fixture *f, const void *unused)
     for (i = 0; i < ARRAY_SIZE(same); i++) {
         g_test_message("%s", same[i]);
         nsm_reset(&f->nsm);
-        ask_and_expect(f, same[i], EXTENDED_ABC);
+        expect_response(f, same[i], EXTENDED_ABC);
     }
     nsm_reset(&f->nsm);
-    ask(f, "7f 63 'Des' 68 'cribeNSM' ff");
+    send_request(f, "7f 63 'Des' 68 'cribeNSM' ff");
     g_assert_true(response_has(f, "69 'module_id'"));
-    ask(f, "d9 d9f7 78 0b 'DescribeNSM'");
+    send_request(f, "d9 d9f7 78 0b 'DescribeNSM'");
     g_assert_true(response_has(f, "69 'module_id'"));
 }
 
@@ -467,7 +467,7 @@ static void test_not_operations(Fixture *f, const void *unused)
     int i;
 
     for (i = 0; i < ARRAY_SIZE(refused); i++) {
-        ask_and_expect_error(f, refused[i], "InvalidOperation");
+        expect_error_response(f, refused[i], "InvalidOperation");
     }
 }
 
@@ -498,7 +498,7 @@ static void test_malformed(Fixture *f, const void *unused)
     int i;
 
     for (i = 0; i < ARRAY_SIZE(refused); i++) {
-        ask_and_expect_error(f, refused[i], "InvalidOperation");
+        expect_error_response(f, refused[i], "InvalidOperation");
     }
 }
 
@@ -519,7 +519,7 @@ static void test_truncated(Fixture *f, const void *unused)
 
         while (request->len) {
             g_byte_array_set_size(request, request->len - 1);
-            ask_bytes(f, request, NSM_RESPONSE_MAX);
+            send_bytes(f, request, NSM_RESPONSE_MAX);
             expect_error(f, "InvalidOperation");
         }
         g_assert_cmpmem(&f->nsm.bank, sizeof(NsmBank), &before,
@@ -528,7 +528,7 @@ static void test_truncated(Fixture *f, const void *unused)
 }
 
 /* LockPCR with an argument @depth arrays deep, which is 2 maps down */
-static void ask_nested(Fixture *f, uint8_t array, uint8_t inner, int depth)
+static void send_nested(Fixture *f, uint8_t array, uint8_t inner, int depth)
 {
     g_autoptr(GByteArray) request =
         bytes("a1 67 'LockPCR' a2 65 'index' 10 61 'x'");
@@ -539,7 +539,7 @@ static void ask_nested(Fixture *f, uint8_t array, uint8_t inner, int depth)
     if (array == 0x9f) {
         repeat(request, 0xff, depth);
     }
-    ask_bytes(f, request, NSM_RESPONSE_MAX);
+    send_bytes(f, request, NSM_RESPONSE_MAX);
 }
 
 static void test_depth(Fixture *f, const void *unused)
@@ -547,13 +547,13 @@ static void test_depth(Fixture *f, const void *unused)
     g_autoptr(GByteArray) request = bytes("");
     int i;
 
-    ask_nested(f, 0x81, 0x00, 14);
+    send_nested(f, 0x81, 0x00, 14);
     expect(f, "67 'LockPCR'");
-    ask_nested(f, 0x81, 0x00, 15);
+    send_nested(f, 0x81, 0x00, 15);
     expect_error(f, "InvalidOperation");
-    ask_nested(f, 0x9f, 0x00, 14);
+    send_nested(f, 0x9f, 0x00, 14);
     expect(f, "67 'LockPCR'");
-    ask_nested(f, 0x9f, 0x00, 15);
+    send_nested(f, 0x9f, 0x00, 15);
     expect_error(f, "InvalidOperation");
 
     /* As deep as a request can be, in every way */
@@ -562,14 +562,14 @@ static void test_depth(Fixture *f, const void *unused)
 
         g_byte_array_set_size(request, 0);
         repeat(request, nests[i], NSM_REQUEST_MAX);
-        ask_bytes(f, request, NSM_RESPONSE_MAX);
+        send_bytes(f, request, NSM_RESPONSE_MAX);
         expect_error(f, "InvalidOperation");
     }
     /* Tags can be many. */
     g_byte_array_set_size(request, 0);
     repeat(request, 0xc6, NSM_REQUEST_MAX - 12);
     g_byte_array_append(request, (const uint8_t *)"\x6b" "DescribeNSM", 12);
-    ask_bytes(f, request, NSM_RESPONSE_MAX);
+    send_bytes(f, request, NSM_RESPONSE_MAX);
     g_assert_true(response_has(f, "69 'module_id'"));
 }
 
@@ -585,11 +585,11 @@ static void test_input_too_large(Fixture *f, const void *unused)
 
     repeat(request, 0, 0xfe5);
     g_assert_cmpuint(request->len, ==, NSM_REQUEST_MAX);
-    ask_bytes(f, request, NSM_RESPONSE_MAX);
+    send_bytes(f, request, NSM_RESPONSE_MAX);
     g_assert_true(response_has(f, "69 'ExtendPCR'"));
 
     repeat(longer, 0, 0xfe6);
-    ask_bytes(f, longer, NSM_RESPONSE_MAX);
+    send_bytes(f, longer, NSM_RESPONSE_MAX);
     expect_error(f, "InputTooLarge");
 }
 
@@ -603,29 +603,29 @@ static void test_buffer_too_small(Fixture *f, const void *unused)
     g_autoptr(GByteArray) lock = bytes("a1 67 'LockPCR' a1 65 'index' 18 1f");
     NsmBank before = f->nsm.bank;
 
-    ask_bytes(f, extend, answer - 1);
+    send_bytes(f, extend, answer - 1);
     expect_error(f, "BufferTooSmall");
-    ask_bytes(f, extend, error);
+    send_bytes(f, extend, error);
     expect_error(f, "BufferTooSmall");
-    ask_bytes(f, extend, error - 1);
+    send_bytes(f, extend, error - 1);
     g_assert_cmpuint(f->response_size, ==, 0);
-    ask_bytes(f, extend, 0);
+    send_bytes(f, extend, 0);
     g_assert_cmpuint(f->response_size, ==, 0);
-    ask_bytes(f, lock, 7);
+    send_bytes(f, lock, 7);
     g_assert_cmpuint(f->response_size, ==, 0);
-    ask_bytes(f, attest, 2000);
+    send_bytes(f, attest, 2000);
     expect_error(f, "BufferTooSmall");
 
     /* If the response does not fit, the request has no effect. */
     g_assert_cmpmem(&f->nsm.bank, sizeof(NsmBank), &before, sizeof(before));
 
-    ask_bytes(f, extend, answer);
+    send_bytes(f, extend, answer);
     expect(f, EXTENDED_ABC);
-    ask_bytes(f, lock, 8);
+    send_bytes(f, lock, 8);
     expect(f, "67 'LockPCR'");
 
     /* A buffer may be larger than responses can be. */
-    ask_bytes(f, attest, NSM_RESPONSE_MAX + 1);
+    send_bytes(f, attest, NSM_RESPONSE_MAX + 1);
     expect_document(f);
 }
 
@@ -646,8 +646,8 @@ static void test_start_values(Fixture *f, const void *unused)
     g_assert_cmpmem(f->nsm.bank.value[20], NITRO_PCR_SIZE, value,
                     sizeof(value));
 
-    ask(f, "a1 69 'ExtendPCR' a2 65 'index' 15 64 'data' 43 'abc'");
-    ask(f, "a1 68 'LockPCRs' a1 65 'range' 18 20");
+    send_request(f, "a1 69 'ExtendPCR' a2 65 'index' 15 64 'data' 43 'abc'");
+    send_request(f, "a1 68 'LockPCRs' a1 65 'range' 18 20");
     g_assert_cmphex(f->nsm.bank.locked, ==, 0xffffffff);
     g_assert(memcmp(f->nsm.bank.value[21], value, sizeof(value)));
 
@@ -685,7 +685,7 @@ static void test_random_changes(Fixture *f, const void *unused)
             g_byte_array_set_size(request,
                                   g_rand_int_range(rand, 0, request->len));
         }
-        ask_bytes(f, request, 512);
+        send_bytes(f, request, 512);
         g_assert_cmpuint(f->response_size, >, 0);
         g_assert(f->response[0] == 0xa1 || f->response[0] >> 5 == 3);
         g_assert_cmphex(f->nsm.bank.locked & locked, ==, locked);
