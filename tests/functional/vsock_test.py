@@ -23,7 +23,7 @@ STREAM, SEQPACKET = 1, 5        # socket types of Linux
 BLOCK_SIZE = 65521              # bytes
 LARGEST = 65536                 # bytes in a write
 MIB = 1 << 20
-PATIENCE = 240                  # seconds
+TIMEOUT_S = 240
 
 
 def make_block():
@@ -101,7 +101,7 @@ class Work(threading.Thread):
             self.error = error
 
     def outcome(self):
-        self.join(PATIENCE)
+        self.join(TIMEOUT_S)
         if self.is_alive():
             raise TimeoutError("a transfer does not end")
         if self.error:
@@ -159,7 +159,7 @@ class Guests(harness.Case):
             socket.AF_UNIX
         s = socket.socket(family, kind)
         self.addCleanup(s.close)
-        s.settimeout(PATIENCE)
+        s.settimeout(TIMEOUT_S)
         s.bind(address if family == socket.AF_INET else str(address))
         s.listen(200)
         return s
@@ -170,14 +170,14 @@ class Guests(harness.Case):
             socket.AF_UNIX
         s = socket.socket(family, kind)
         self.addCleanup(s.close)
-        s.settimeout(PATIENCE)
+        s.settimeout(TIMEOUT_S)
         s.connect(address)
         return s
 
     def accept(self, listener):
         connection, _ = listener.accept()
         self.addCleanup(connection.close)
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT_S)
         return connection
 
     def expect_exchange(self, job, connection, ours, theirs, piece):
@@ -318,7 +318,7 @@ class Connections(Guests):
             self.job("connect", PARENT, 4444, STREAM, 1, 1).done()
         host = socket.socket(socket.AF_UNIX)
         self.addCleanup(host.close)
-        host.settimeout(PATIENCE)
+        host.settimeout(TIMEOUT_S)
         host.connect(f"{self.dir}/vsock16")
         host.sendall(b"CONNECT 4444\n")
         self.assertEqual(host.recv(100), b"")
@@ -415,7 +415,7 @@ class Manual(Guests):
     def ask(self, command, request):
         """The lines that a command prints which sends the guest a request"""
         self.file("request", request.encode())
-        out, _ = self.shell(command).communicate(timeout=PATIENCE)
+        out, _ = self.shell(command).communicate(timeout=TIMEOUT_S)
         return out.splitlines()
 
     def test_examples(self):
@@ -469,7 +469,7 @@ class Manual(Guests):
     def expect_answer(self, ask, size=10000):
         """The guest's program, which `ask` leads to, connects to port 8000 of
         the parent, and has back what it sends."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_S
         while not (lines := self.ask(
                 ask, f"connect {PARENT} 8000 1 {size} 0\n")):
             self.assertLess(time.monotonic(), end, "no guest answers")
@@ -517,7 +517,7 @@ class Manual(Guests):
             with socket.socket(socket.AF_VSOCK) as s:
                 s.bind((1, socket.VMADDR_PORT_ANY))
         except OSError:
-            _, error = daemon.communicate(timeout=PATIENCE)
+            _, error = daemon.communicate(timeout=TIMEOUT_S)
             self.assertEqual(daemon.returncode, 2)
             self.assertRegex(error, "^[^\n]*forward-cid=1: [^\n]*AF_VSOCK"
                              "[^\n]*\n$")

@@ -192,12 +192,12 @@ void Qemu::message(Input &input, uint8_t request)
 
 void Qemu::kick()
 {
-    constexpr int patience_ms = 100;
+    constexpr int timeout_ms = 100;
     pollfd p = {socket_.get(), POLLIN, 0};
 
     eventfd_write(kick_.get(), 1);
     send_all({VHOST_USER_GET_FEATURES, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0});
-    if (poll(&p, 1, patience_ms) > 0) {
+    if (poll(&p, 1, timeout_ms) > 0) {
         drain(MSG_DONTWAIT);
     }
 }

@@ -26,7 +26,7 @@
 
 #define PORT            9001
 #define NONCE_MAX       512     /* bytes: AWS's limit */
-#define PATIENCE_S      30      /* how long to wait for a nonce */
+#define TIMEOUT_S       30      /* how long to wait for a nonce */
 
 static char cmdline[4096];
 
@@ -116,15 +116,15 @@ static size_t find_document(const uint8_t *response, long size,
 
 static void attest(int nsm, int client)
 {
-    struct timeval patience = { .tv_sec = PATIENCE_S };
+    struct timeval timeout = { .tv_sec = TIMEOUT_S };
     static uint8_t request[NSM_REQUEST_MAX], response[NSM_RESPONSE_MAX];
     uint8_t nonce[NONCE_MAX + 1];
     const uint8_t *document;
     ssize_t size;
     long n;
 
-    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     size = receive(client, nonce, sizeof(nonce));
     if (size < 0) {
         perror("hello: nonce");

@@ -24,7 +24,7 @@ import cbor2
 PARENT_CID = 3
 CONFIGURATION_PORT = 5000
 PROXY_PORT = 8000
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 NSM_CALL = 0xc0200a00           # _IOWR(0x0a, 0, struct nsm_raw)
 NSM_RESPONSE_MAX = 0x3000       # bytes
@@ -60,7 +60,7 @@ def ask_server(server, path, authority):
     """The server's response.  Its certificate must be of this authority."""
     context = ssl.create_default_context(cadata=authority)
     proxy = socket.socket(socket.AF_VSOCK)
-    proxy.settimeout(PATIENCE_S)
+    proxy.settimeout(TIMEOUT_S)
     proxy.connect((PARENT_CID, PROXY_PORT))
     connection = http.client.HTTPSConnection(server)
     connection.sock = context.wrap_socket(proxy, server_hostname=server)
@@ -101,7 +101,7 @@ def main():
         parent, (cid, port) = listener.accept()
         log(f"connection from CID {cid}, port {port}")
         try:
-            parent.settimeout(PATIENCE_S)
+            parent.settimeout(TIMEOUT_S)
             serve(parent)
         except OSError as error:
             log(f"the connection broke: {error}")

@@ -16,15 +16,15 @@ import sys
 import time
 
 CONFIGURATION_PORT = 5000
-PATIENCE_S = 120
+TIMEOUT_S = 120
 
 
 def connect(cid):
     """A connection to the application, once it listens."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while True:
         enclave = socket.socket(socket.AF_VSOCK)
-        enclave.settimeout(PATIENCE_S)
+        enclave.settimeout(TIMEOUT_S)
         try:
             enclave.connect((cid, CONFIGURATION_PORT))
             return enclave
