@@ -1,5 +1,6 @@
-"""Applications of Nitro Enclaves, end to end: the programs of the manual, in
-Python of Debian's, in an enclave made of a container image."""
+"""Applications of Nitro Enclaves, end to end: the Python programs of the
+manual run with Debian's Python, in an enclave that was built from a container
+image."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import datetime
@@ -28,12 +29,12 @@ PACKAGES = []
 
 
 def packages():
-    """Each of Debian's packages that Python needs, as a layer."""
+    """The Debian packages that Python needs, one layer for each"""
     if not PACKAGES:
         found = subprocess.run(
             [harness.TOP / "scripts/fetch-source", "python"], check=True,
             text=True, stdout=subprocess.PIPE).stdout.strip()
-        # base-files has the links of merged directories: it comes first.
+        # base-files has the links of merged directories, so it comes first.
         debs = sorted(pathlib.Path(found).glob("*.deb"), key=lambda deb: (
             not deb.name.startswith("base-files_"), deb.name))
         PACKAGES.extend(
@@ -43,7 +44,7 @@ def packages():
 
 
 def container(files, command):
-    """A container image: Python, and these files in /app."""
+    """A container image with Python, and these files in /app"""
     mine = tar([folder("app"), folder("etc"), *(
         entry(f"app/{name}", data, mode=0o755)
         for name, data in files.items())])
@@ -52,14 +53,14 @@ def container(files, command):
 
 
 class Authority:
-    """One that signs certificates of servers"""
+    """An authority that signs the certificates of servers"""
 
     def __init__(self):
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = self.sign("authority", self.key.public_key(), True)
 
     def sign(self, name, key, is_authority=False):
-        """With the extensions that RFC 5280 wants, which Python 3.13 checks"""
+        """RFC 5280 requires these extensions, and Python 3.13 checks them."""
         now = datetime.datetime.now(datetime.timezone.utc)
         usage = dict.fromkeys((
             "digital_signature", "content_commitment", "key_encipherment",
@@ -100,7 +101,7 @@ class Authority:
 
 class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request, client_address):
-        pass    # a client that does not trust it says so itself
+        pass    # a client that does not trust it prints an error
 
 
 class Secret(http.server.BaseHTTPRequestHandler):
@@ -117,7 +118,7 @@ class Secret(http.server.BaseHTTPRequestHandler):
 
 class Case(cli_run_test.Case):
     def build(self, files, command):
-        """An image, made as its user would, from a container's archive"""
+        """Build an image from a container's archive, as a user would."""
         archive = self.file("container.tar", container(files, command))
         image = self.dir / "application.eif"
         self.made = self.ok("build-enclave", "--docker-archive", archive,
@@ -128,7 +129,8 @@ class Case(cli_run_test.Case):
         return image
 
     def run_application(self, image, *options):
-        """Start it; returns what is said of it, and the path of its log."""
+        """Start the enclave.  Returns its description, and the path of its
+        log."""
         log = self.dir / "console.log"
         enclave = self.ok(
             "run-enclave", "--eif-path", image, "--memory", "512",
@@ -136,26 +138,26 @@ class Case(cli_run_test.Case):
         return enclave, log
 
     def parent_env(self, enclave):
-        """For programs of the parent's that speak AF_VSOCK"""
+        """The environment for programs of the parent that use AF_VSOCK"""
         return {**self.env, "PYTHONPATH": str(HELPERS),
                 "UDS_PATH": str(self.folder(enclave) / "vsock.sock")}
 
 
 class Attested(Case):
     """The manual's application: its secret comes over TLS that ends in the
-    enclave, and the client knows which image has it."""
+    enclave, and the client verifies which image has it."""
 
     @classmethod
     def setUpClass(cls):
         cls.authority = Authority()
 
     def serve(self, authority, name):
-        """An HTTPS server; returns its port."""
+        """Start an HTTPS server.  Returns its port."""
         server = Server(("127.0.0.1", 0), Secret)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.file("server.pem",
                                           authority.server(name)))
-        # The handshake is its thread's, not that of accept().
+        # The handshake runs in the connection's thread, not in accept().
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever).start()
@@ -200,7 +202,7 @@ class Attested(Case):
             self.assertFalse(document.exists())
         self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
 
-        # Who is in the middle has a certificate of another authority.
+        # The server in the middle has a certificate of another authority.
         middle = self.serve(Authority(), "server.test")
         log.rename(self.dir / "first.log")
         enclave, log = self.run_application(
@@ -211,7 +213,7 @@ class Attested(Case):
         self.assertFalse(document.exists())
         self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
 
-        # The logs stay, and nobody else can read them.
+        # The logs still exist, and no other user can read them.
         first = self.dir / "first.log"
         self.assertIn("application: attested to 10 bytes from server.test",
                       first.read_text())
@@ -219,7 +221,7 @@ class Attested(Case):
         self.assertEqual(first.stat().st_mode & 0o777, 0o600)
 
     def check_document(self, document, nonce):
-        """By our verifier, and by one that is independent of it"""
+        """Verify with our verifier, and with one that is independent of it."""
         self.call("attestation-root", "--output", self.dir / "root.pem")
         told = ["--document", document, "--root", self.dir / "root.pem"]
         for register, value in self.made["Measurements"].items():

@@ -29,7 +29,8 @@ def extension(certificate, kind):
 
 
 def check_certificate(certificate, issuer, authorities_below):
-    """`authorities_below` is -1 for the certificate that signs documents."""
+    """Check a certificate and its issuer's signature.  `authorities_below` is
+    -1 for the certificate that signs documents."""
     assert certificate.version == x509.Version.v3
     assert isinstance(certificate.public_key().curve, ec.SECP384R1)
     assert isinstance(certificate.signature_hash_algorithm, hashes.SHA384)
@@ -74,12 +75,12 @@ def check_chain(payload, root_pem, now):
 
 
 def check_document(document, root_pem):
-    """Check every part of a document; returns its payload."""
+    """Check every part of a document.  Returns its payload."""
     now = datetime.datetime.utcnow()
     assert document[:7] == bytes.fromhex("8444a1013822a0"), document[:7].hex()
     cose = cbor2.loads(document)
     assert len(cose) == 4 and cose[0] == HEADER and cose[1] == {}
-    assert cbor2.dumps(cose) == document       # in its shortest form
+    assert cbor2.dumps(cose) == document       # it has the shortest encoding
     payload = cbor2.loads(cose[2])
     assert cbor2.dumps(payload) == cose[2] and len(cose[2]) <= 16384
     assert list(payload) == KEYS
@@ -100,8 +101,8 @@ def check_document(document, root_pem):
 # Making
 
 class Authority:
-    """A certificate and its key, which sign others; it is valid from `begin` to
-    `life`, in hours from now."""
+    """A certificate and its key, which can sign other certificates.  It is
+    valid from `begin` to `life`, in hours from now."""
     def __init__(self, name, issuer=None, ca=True, life=1, *, begin=-1,
                  curve=ec.SECP384R1(), extra=None):
         now = datetime.datetime.utcnow().replace(microsecond=0)
@@ -139,7 +140,7 @@ class Authority:
 
 
 def sign(leaf, body):
-    """A document of which this is the payload"""
+    """A document with this payload"""
     r, s = utils.decode_dss_signature(
         leaf.key.sign(to_sign(body), ec.ECDSA(hashes.SHA384())))
     size = (leaf.key.curve.key_size + 7) // 8
@@ -148,7 +149,7 @@ def sign(leaf, body):
 
 
 def make_document(root, leaf, **fields):
-    """A document that `leaf` signs; `root` signed the leaf."""
+    """A document that is signed by `leaf`, which `root` signed"""
     payload = {
         "module_id": "i-0-enc1", "digest": "SHA384",
         "timestamp": int(datetime.datetime.now().timestamp() * 1000),

@@ -1,4 +1,5 @@
-"""scripts/bench: its table, its verdicts, and what it does without a peer."""
+"""scripts/bench: its table, how it marks rows, and its output without
+upstream's programs"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import contextlib
@@ -16,7 +17,7 @@ BENCH = harness.TOP / "scripts/bench"
 
 
 def load_bench():
-    """The script as a module; it has no suffix to import it by."""
+    """The script as a module.  It has no suffix, so import cannot find it."""
     sys.path.insert(0, str(BENCH.parent))
     loader = importlib.machinery.SourceFileLoader("bench", str(BENCH))
     module = importlib.util.module_from_spec(
@@ -28,7 +29,7 @@ def load_bench():
 
 class Table(harness.Case):
     def lines(self, values, row="load 512 MiB", unit="passes"):
-        """The table's lines for one row of these values, and its result"""
+        """The table's lines for one row with these values, and its result"""
         bench = load_bench()
         samples = bench.Samples()
         for value in values:

@@ -1,4 +1,4 @@
-"""The sample enclave boots under TCG, as a user would boot it."""
+"""The sample enclave boots under TCG, started as a user would start it."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import random
@@ -11,7 +11,7 @@ import harness
 
 class Boot(harness.Case):
     def hello(self, *options, append="", **kwargs):
-        """Boot the sample; returns the lines that it prints."""
+        """Boot the sample.  Returns the lines that it prints."""
         console = self.run_enclave(harness.HELLO, *options, "-append",
                                    f"hello.serve=0 {append}".strip(), **kwargs)
         said = re.findall(r"^hello: (.*)$", console, re.M)
@@ -55,7 +55,7 @@ class Boot(harness.Case):
                             for line in said), said)
 
     def test_added_ramdisk(self):
-        """A ramdisk of the user replaces a file of the image."""
+        """A user's ramdisk replaces a file of the image."""
         tree = self.dir / "tree"
         (tree / "rootfs/bin").mkdir(parents=True)
         source = self.file("other.c", b"#include <stdio.h>\nint main(void)"
@@ -80,8 +80,10 @@ class Boot(harness.Case):
         self.hello("-m", "128M", "-mem-path", self.dir)
 
     def test_ramdisk_in_any_memory(self):
-        """The ramdisk is in guest memory as it is in the image, whatever that
-        memory is made of, and a file behind it is not written elsewhere."""
+        """Guest memory has the same ramdisk as the image, with each kind of
+        memory.  A file behind guest memory is written only where that memory
+        is.
+        """
         ramdisk = random.Random(1).randbytes((3 << 20) + 5)
         image = self.file("image.eif",
                           harness.image(ramdisks=(b"first", ramdisk)))
@@ -131,7 +133,7 @@ class Boot(harness.Case):
 
 class Reboot(harness.Case):
     def boots(self, reboot, smp):
-        """Let the guest reboot by itself, and count its boots."""
+        """Let the guest reboot by itself, and count how often it boots."""
         log, qmp = self.dir / "console", self.dir / "qmp"
         process = self.spawn(*self.qemu_command(
             harness.HELLO, "-m", "128M", "-smp", str(smp), "-append",
@@ -163,7 +165,7 @@ class Reboot(harness.Case):
         self.boots("reboot=b", 1)
 
     def test_system_reset_at_any_moment(self):
-        """The host resets the machine at different moments of the boot."""
+        """Reset the machine at different moments of the boot."""
         log, qmp = self.dir / "console", self.dir / "qmp"
         process = self.spawn(*self.qemu_command(
             harness.HELLO, "-m", "128M", "-smp", "2", "-append",
@@ -185,7 +187,7 @@ class Reboot(harness.Case):
 
 
     def test_monitor_while_the_image_is_loaded(self):
-        """The monitor answers while a large image is loaded again; another
+        """The monitor answers while a large image is loaded again.  Another
         reset, or quit, works meanwhile."""
         image = self.file("large.eif", harness.image(
             ramdisks=(b"first", bytes(256 << 20))))
@@ -219,7 +221,8 @@ class Reboot(harness.Case):
 
 class Changed(harness.Case):
     def end_of_second_boot(self, change):
-        """Change the image of a running enclave, reset; returns the error."""
+        """Change the image of a running enclave, and reset.  Returns the
+        error."""
         image = self.dir / "copy.eif"
         image.write_bytes(harness.HELLO.read_bytes())
         qmp = self.dir / "qmp"

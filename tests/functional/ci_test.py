@@ -1,4 +1,5 @@
-"""ci/qemu-nitro-test and the step of action.yml, as a runner calls them"""
+"""ci/qemu-nitro-test and the step of action.yml, called as a runner calls them
+"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -39,7 +40,8 @@ class Case(harness.Case):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
 
     def among_mounts(self, mounts, *args, **env):
-        """call(), with these mounts in place: a shell's commands"""
+        """Like call(), after the shell commands `mounts` in a mount namespace
+        """
         return self.call(*harness.UNSHARE, "sh", "-euc", mounts + '\nexec "$@"',
                          "sh", *args, **env)
 
@@ -52,7 +54,8 @@ class Case(harness.Case):
 
 class Program(Case):
     def test_command(self):
-        """It has the enclave in its environment; its status is ours."""
+        """The command has the enclave's variables, and its status is returned.
+        """
         script = (f'"{harness.TOP}/scripts/attest" "$ENCLAVE_VSOCK" document'
                   ' > nonce; cp "$ENCLAVE_ROOT" root.pem; echo $PCR0;'
                   ' echo $ENCLAVE_CID; exit 7')
@@ -70,7 +73,8 @@ class Program(Case):
         self.assertEqual(len(shown), 3)
 
     def test_enclave_ends(self):
-        """Without a command, until it ends; before a command does: 125."""
+        """Without a command, it waits for the end of the enclave.  If the
+        enclave ends before the command, the status is 125."""
         image = self.ending_image()
         result = self.call(PROGRAM, image)
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -80,7 +84,7 @@ class Program(Case):
         self.assertIn("Hello from the enclave", result.stderr)
 
     def ending_image(self):
-        """The sample, which ends without waiting for anybody"""
+        """An image of the sample that ends without waiting for a connection"""
         rootfs = self.dir / "root"
         (rootfs / "bin").mkdir(parents=True)
         program = self.file("end.c", b"""
@@ -102,7 +106,7 @@ class Program(Case):
         return image
 
     def test_refused(self):
-        """What is ours is told apart from what is the command's."""
+        """The program's own errors have other statuses than the command."""
         (self.dir / "plain").write_text("x")
         (self.dir / "bad.eif").write_bytes(b"x" * 4096)
         for args, status, word in (
@@ -119,7 +123,8 @@ class Program(Case):
             self.one_line(self.call(PROGRAM, *args), status, word)
 
     def test_does_not_boot(self):
-        """One line; then what it said on its console, if anything"""
+        """The error is one line.  The console's output follows, if there is
+        any."""
         kernel = harness.bzimage(b"\x0f\x0b")     # an invalid instruction
         image = self.file("bad.eif", harness.image(kernel))
         result = self.call(PROGRAM, image, "--", "true",
@@ -148,7 +153,7 @@ class Program(Case):
             started.unlink()
 
     def test_standard_input(self):
-        """is the command's."""
+        """The command gets the standard input."""
         text = self.file("text", b"line\n")
         with open(text, "rb") as file:
             result = subprocess.run(
@@ -157,7 +162,7 @@ class Program(Case):
         self.assertEqual((result.returncode, result.stdout), (0, b"line\n"))
 
     def test_keep(self):
-        """It runs on, until it is ended."""
+        """The enclave keeps running until --end."""
         self.one_line(self.call(PROGRAM, harness.HELLO, "--keep"), 125,
                       "--output")
         result = self.call(PROGRAM, harness.HELLO, "--output", "out", "--keep")
@@ -176,7 +181,7 @@ class Program(Case):
         self.one_line(self.call(PROGRAM, "--end", "out"), 125, "/etc")
 
     def test_keep_after_a_failure(self):
-        """Nobody would end it."""
+        """After a failure, --keep leaves no enclave running."""
         result = self.call(PROGRAM, harness.HELLO, "--output", "out", "--keep",
                            "--", "false")
         self.assertEqual(result.returncode, 1)
@@ -191,7 +196,7 @@ class Program(Case):
 
     @harness.needs_mounts
     def test_full_disk(self):
-        # A longer name is not taken: the sockets' paths would be too long.
+        # With a longer name, the paths of sockets would be too long.
         full = tempfile.mkdtemp(prefix="f", dir="/tmp")
         self.addCleanup(os.rmdir, full)
         mount = f"mount -t tmpfs -o size=16k tmpfs {full}"
@@ -200,7 +205,7 @@ class Program(Case):
 
     @harness.needs_mounts
     def test_full_tmp(self):
-        """There is another place, in most containers."""
+        """If /tmp is full, /dev/shm is used, which most containers have."""
         mount = "mount -t tmpfs -o size=16k tmpfs /tmp"
         command = PROGRAM, harness.HELLO, "--", "sh", "-c", "echo $PCR0"
         result = self.among_mounts(mount, *command, TMPDIR="", HOME="/none")
@@ -212,7 +217,7 @@ class Program(Case):
 
     @harness.needs_mounts
     def test_read_only(self):
-        """As with the option --read-only of container engines"""
+        """The same as with the option --read-only of container engines"""
         mount = "mount -o remount,bind,ro /"
         if os.path.ismount("/tmp"):
             mount += "; mount -o remount,bind,ro /tmp"
@@ -221,9 +226,9 @@ class Program(Case):
         self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_without_user_namespaces(self):
-        """None is needed: containers may not have any."""
+        """The program works without user namespaces, as in some containers."""
         command = PROGRAM, harness.HELLO, "--", "true"
-        # Where that is refused, there are none anyway.
+        # If unshare is refused, there are no user namespaces here.
         if self.call("unshare", "--user", "true").returncode == 0:
             command = ("unshare", "--user", "--map-root-user", "sh", "-euc",
                        "echo 0 > /proc/sys/user/max_user_namespaces;"
@@ -268,7 +273,8 @@ class Action(Case):
                             for line in output.read_text().splitlines())
 
     def test_names(self):
-        """The step gets every input of action.yml, and gives every output."""
+        """The step passes on every input of action.yml, and sets every output.
+        """
         text = (harness.TOP / "action.yml").read_text()
         step = STEP.read_text()
         for name in re.findall(r"inputs\.([a-z-]+)", text):
@@ -292,7 +298,7 @@ class Action(Case):
         self.assertIn("BEGIN CERTIFICATE", pathlib.Path(
             outputs["root-certificate"]).read_text())
         self.assertIn("hello:", pathlib.Path(outputs["console"]).read_text())
-        # Of an enclave that has ended, later steps learn nothing more.
+        # If the enclave has ended, later steps get no variables.
         self.assertNotIn("vsock", outputs)
         self.assertEqual((self.dir / "env").read_text(), "")
         summary = (self.dir / "summary").read_text()
@@ -300,7 +306,7 @@ class Action(Case):
         self.assertIn("| status | 1 |", summary)
 
     def test_keep(self):
-        """Later steps find the enclave, in what the runner gives them."""
+        """Later steps find the enclave through the runner's files."""
         result, outputs = self.step(eif=str(harness.HELLO), keep="true")
         self.addCleanup(self.call, PROGRAM, "--end",
                         self.dir / "RUN/nitro-enclave")
@@ -316,7 +322,7 @@ class Action(Case):
             outputs["console"]).parent).returncode, 0)
 
     def test_archive(self):
-        """A container image becomes an enclave image first."""
+        """A container image is converted to an enclave image first."""
         program = self.file("x.c", b"#include <unistd.h>\n"
                             b"int main(void) { return sleep(2) != 0; }")
         subprocess.run(["cc", "-static", "-o", self.dir / "x", program],

@@ -1,4 +1,5 @@
-"""Images for aarch64, and blobs with several modules, as newer AWS ones have."""
+"""Images for aarch64, and blobs with several modules, as in newer AWS packages
+"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import gzip
@@ -10,14 +11,15 @@ import cli_build_test as build
 import harness
 
 BANNER = b"Linux version 6.1.158-15.288.amzn2023.aarch64 (builder) #1 SMP\0"
-# An Image's header has this at 56 (Documentation/arch/arm64/booting.rst).
+# An Image's header has this magic number at 56
+# (Documentation/arch/arm64/booting.rst).
 IMAGE = bytes(56) + b"ARM\x64" + bytes(1 << 20) + BANNER + bytes(5000)
 FLAG_AARCH64 = 1
 I386, ARM, X86_64, AARCH64 = 3, 40, 62, 183
 
 
 def elf(machine):
-    """The beginning of a program or module"""
+    """The first bytes of a program or module"""
     return (b"\x7fELF\2\1\1" + bytes(9) + b"\2\0"
             + machine.to_bytes(2, "little") + bytes(100))
 
@@ -43,7 +45,7 @@ class Arm(build.Case):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def test_build(self):
-        """The blobs tell what it is for."""
+        """The default architecture is that of the kernel in the blobs."""
         self.build(*self.rootfs)
         self.assertEqual(flags(self.output), FLAG_AARCH64)
         kernel = build.sections(self.output.read_bytes())[0][1]
@@ -52,7 +54,7 @@ class Arm(build.Case):
                          "6.1.158-15.288.amzn2023.aarch64")
 
     def test_both_kernels(self):
-        """--arch says which of the two; without, it is x86_64."""
+        """--arch selects one of two kernels; the default is x86_64."""
         (self.blobs / "bzImage").write_bytes(self.kernel)
         for arch, expected in ((None, 0), ("x86_64", 0), ("aarch64", 1),
                                ("arm64", 1), ("amd64", 0)):
@@ -60,7 +62,7 @@ class Arm(build.Case):
             self.assertEqual(flags(self.output), expected, arch)
 
     def test_container(self):
-        """Of several images, the one for arm64 is taken."""
+        """From several container images, the one for arm64 is used."""
         oci = build.Oci()
         archive = self.file("image.tar", oci.archive([
             oci.manifest([self.LAYER], arch=arch)
@@ -126,7 +128,7 @@ class Arm(build.Case):
             self.assertFalse(self.output.exists())
 
     def refused(self, name, data, *words):
-        """A file of the blobs that is not for this architecture"""
+        """A file of the blobs is for another architecture."""
         path = self.blobs / name
         before = path.read_bytes() if path.exists() else None
         self.output.unlink(missing_ok=True)
@@ -202,7 +204,7 @@ class Modules(build.Case):
                 "dev", "init", "modules_load_order"})
 
     def test_older_layout(self):
-        """Without the list, nsm.ko alone is taken."""
+        """Without the list of modules, nsm.ko is the only one."""
         self.build(*self.rootfs)
         self.assertEqual(set(self.first_ramdisk()), {"dev", "init", "nsm.ko"})
 

@@ -1,7 +1,7 @@
-"""qemu-nitro-cli build-enclave: folders and container images become images.
+"""qemu-nitro-cli build-enclave: enclave images from directories and containers
 
-Container images are made here, entry by entry, good and hostile ones; the
-image that comes out is taken apart again, down to the ramdisks' entries.
+The tests write container images entry by entry, valid and hostile ones, and
+decode the enclave images, including the ramdisks' entries.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -88,7 +88,7 @@ def image_config(layers, options=None, arch="amd64"):
 
 def docker_files(layers, options=None, names=("repo/name:1",), arch="amd64",
                  pack=lambda x: x):
-    """The files of a `docker save` archive, and the id of its image."""
+    """The files of a `docker save` archive, and the id of its image"""
     config = image_config(layers, options, arch)
     files = {f"{i}/layer.tar": pack(x) for i, x in enumerate(layers)}
     item = {"Config": sha256(config) + ".json", "RepoTags": list(names),
@@ -107,7 +107,7 @@ def archive_of(files):
 
 
 class Oci:
-    """An OCI archive, built up."""
+    """An OCI archive that is built in steps"""
 
     def __init__(self):
         self.files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
@@ -136,7 +136,7 @@ class Oci:
 
 
 def cpio(data):
-    """The entries of a ramdisk, in order: name, its fields and data."""
+    """The entries of a ramdisk, in order: name, fields and data"""
     found, at = {}, 0
     while True:
         assert data[at:at + 6] == b"070701"
@@ -193,12 +193,14 @@ class Case(harness.Case):
                           *options, **kwargs)
 
     def count_left_out(self):
-        """How many files have lost attributes, by the one warning"""
+        """The number of files without their attributes, from the only warning
+        """
         self.assertEqual(len(self.warned.splitlines()), 1, self.warned)
         return int(re.search(r"those of (\d+) files? ", self.warned)[1])
 
     def fails(self, code, words, *options, **kwargs):
-        """Two lines, the code as exit status, and nothing is left behind."""
+        """The command prints two lines, exits with `code`, and leaves no file.
+        """
         before = sorted(os.listdir(self.dir))
         result = self.call(*options, "--output-file", self.output, **kwargs)
         self.assertEqual(len(self.explained(result, code, words)), 2,
@@ -211,7 +213,8 @@ class Case(harness.Case):
         self.fails(48, [path, *words], "--docker-archive", path, *options)
 
     def refuses_layer(self, words, *entries):
-        """Nothing that saving the image again would change"""
+        """The same, with an error that saving the image again would not
+        correct"""
         self.refuses(words, docker([tar(entries)]))
         self.assertNotIn("Save", self.advice)
 
@@ -263,8 +266,8 @@ class Rootfs(Case):
                          "2023-11-14T22:13:20+00:00")
 
     def copy(self, other):
-        """The root once more, with all that should not matter changed: the
-        order in which files are made, their times, and whose they are."""
+        """Copy the root, with differences that must not change the image: the
+        order in which files are made, their times, and their owners."""
         for path in reversed(sorted(self.root.rglob("*"))):
             to = other / path.relative_to(self.root)
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -325,7 +328,8 @@ class Rootfs(Case):
                        env={"SOURCE_DATE_EPOCH": epoch})
 
     def test_attributes(self):
-        """Also where their names are too many for one page"""
+        """Attributes are counted, even if their names need more than a page.
+        """
         try:
             for i in range(100):
                 os.setxattr(self.root / "a", f"user.{i:0100}", b"x")
@@ -342,7 +346,8 @@ class Rootfs(Case):
             self.assertIn("1 of them is security.capability", self.warned)
 
     def test_access_control_list(self):
-        """Without it the group has no more than it had with it."""
+        """Without the list, the group does not get more access than with it.
+        """
         path = self.root / "a"
         path.chmod(0o600)
         entries = [(1, 6, -1), (2, 7, 5), (4, 4, -1), (0x10, 7, -1),
@@ -363,7 +368,7 @@ class Rootfs(Case):
         os.symlink(self.root, self.dir / "link")
         self.output = self.dir / "link/image.eif"
         self.fails(2, ["--output-file", "--rootfs"], *self.options)
-        # a folder beside it that is called alike is another one
+        # Another directory whose name begins with the same letters is allowed.
         (self.dir / "root2").mkdir()
         self.output = self.dir / "root2/image.eif"
         self.build(*self.options)
@@ -437,7 +442,7 @@ class Layers(Case):
         self.assertEqual(found["rootfs/\u00e9\u6f22"]["data"], b"3")
 
     def test_names_are_bytes(self):
-        """Whatever they mean, in all forms of headers"""
+        """Names are copied byte by byte, in all forms of headers."""
         names = ["\u00e9", "e\u0301", "\u212a", "\u037e", "\u1fef", "\uf900",
                  "\ud55c", "\u1112\u1161\u11ab", "\U0001f600", "\udcff\udcfe",
                  "a\udc80", "\udced\udca0\udc80", "\n", "\x1b[1m", "\\", "%s"]
@@ -490,7 +495,7 @@ class Layers(Case):
             self.names(lower, [entry("a/.wh.1"), entry("a/.wh.b"),
                                entry("a/.wh.none")]),
             {"a": b"", "a/2": b"2", "a-": b"-"})
-        # what the same layer brings stays, wherever it stands
+        # Entries of the same layer stay, before and after the whiteout.
         for own in ([entry("a/.wh..wh..opq"), entry("a/new", b"n")],
                     [entry("a/new", b"n"), entry("a/.wh..wh..opq")]):
             self.assertEqual(self.names(lower, own),
@@ -513,7 +518,8 @@ class Layers(Case):
             "usr/lib/d": b"d"})
 
     def test_up_and_down(self):
-        """As docker has it, a name is taken back, whatever it links to."""
+        """As in docker, ".." removes the name before it, even if that is a
+        link."""
         self.assertEqual(self.names(
             [folder("a"), folder("b"), symlink("a/link", "../b")],
             [entry("a/../c", b"c"), entry("x/y/../../d", b"d"),
@@ -539,7 +545,7 @@ class Layers(Case):
         self.refuses_layer(["255"], entry("x" * 256))
 
     def test_attributes(self):
-        """A ramdisk cannot hold them; the image is built without."""
+        """A ramdisk cannot hold extended attributes: the build omits them."""
         def with_headers(name, **headers):
             info, data = entry(name, b"data", mode=0o4755)
             info.pax_headers = {"SCHILY.xattr." + k.replace("__", "."): v
@@ -580,7 +586,7 @@ class Layers(Case):
         self.fails(48, ["symbolic links"], "--docker-archive", path)
 
     def test_too_large(self):
-        """A file that says it is larger than a ramdisk can hold"""
+        """The header of a file gives a larger size than a ramdisk can hold."""
         data = bytearray(tar([entry("a")]))
         data[124:136] = b"%011o\0" % (1 << 32)
         data[148:156] = b" " * 8
@@ -611,8 +617,8 @@ class Formats(Case):
         self.assertEqual(len(pcrs), 1, pcrs)
 
     def written(self, archive, folder):
-        """How many bytes a build from the archive writes to files: of these
-        two, write_bytes leaves out what stays in memory."""
+        """The number of bytes that a build from the archive writes to files,
+        in total and to disks; the second number does not include memory."""
         process = self.spawn(
             harness.NITRO_CLI, "build-enclave", "--docker-archive",
             self.file("image.tar", archive), "--output-file",
@@ -625,12 +631,12 @@ class Formats(Case):
         return int(counts["wchar"]), int(counts["write_bytes"])
 
     def test_written_once(self):
-        """What is not compressed is used where it is, and else unpacked into
-        memory."""
+        """Uncompressed data is read from the archive.  Other data is unpacked
+        into memory."""
         data = os.urandom(1 << 20) * 20
         layer = tar([entry("a", data)])
         most = len(data) * 1.2
-        # On a disk; /tmp may be in memory.
+        # This needs a disk; /tmp may be in memory.
         with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
             folder = pathlib.Path(name)
             written, _ = self.written(docker([layer]), folder)
@@ -647,7 +653,7 @@ class Formats(Case):
                 self.assertTrue(len(data) < to_disk < most, to_disk)
 
     def test_from_a_pipe(self):
-        """It can be read once alone, and gives the same."""
+        """A pipe can be read only once; the image is the same."""
         archive = docker([self.LAYER])
         first = self.same(archive)
         for data in (archive, gzip.compress(archive)):
@@ -660,7 +666,7 @@ class Formats(Case):
                              first)
 
     def test_sparse_and_long_headers(self):
-        """The data is found behind whatever stands before it."""
+        """The data is found after headers of each form."""
         for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT,
                      tarfile.USTAR_FORMAT):
             names = ["a", "b" * 90 + "/" + "c" * 90]
@@ -745,7 +751,7 @@ class Formats(Case):
                      "--docker-uri", "app")
 
     def test_several_names(self):
-        """As BuildKit writes an image with two tags"""
+        """BuildKit writes an image with two tags in this way."""
         oci = Oci()
         manifest = oci.manifest([self.LAYER])
         archive = oci.archive([{**manifest, "annotations": {
@@ -763,7 +769,7 @@ class Formats(Case):
             [item, {**item, "RepoTags": ["b:2"]}]).encode()}))
 
     def test_what_is_no_image(self):
-        """Charts, signatures and such stand beside images."""
+        """Archives contain charts, signatures and so on beside images."""
         oci = Oci()
         helm = oci.manifest([b"chart"], more={"config": oci.blob(
             b"{}", "x", ) | {
@@ -790,7 +796,7 @@ class Formats(Case):
         self.same(archive)
 
     def test_variants(self):
-        """The one that each CPU of the architecture runs is taken."""
+        """The variant that all CPUs of the architecture can run is chosen."""
         oci = Oci()
 
         def manifest(variant, text, said=None):
@@ -930,7 +936,7 @@ class Settings(Case):
         self.fails(48, ["Cmd"], "--docker-archive", path)
 
     def test_words_are_kept(self):
-        """Files as AWS writes them, unless an item has a line's end in it"""
+        """The files have AWS's format, unless an item contains a newline."""
         found = self.image({"Cmd": ["/run", "--save", "", "--append", ""],
                             "Env": ["A=1"]})
         self.assertEqual(found["cmd"]["data"], b"/run\n--save\n\n--append\n\n")
@@ -955,7 +961,7 @@ class Settings(Case):
                              expected)
 
     def test_limits(self):
-        """What Linux would not start is an error here."""
+        """A command that Linux would refuse to start is an error."""
         most = "x" * ((128 << 10) - 1)
         self.image({"Cmd": ["x", most], "Env": ["A=" + most[2:]]})
         self.image({"Cmd": ["x", *[""] * 200000]})
@@ -1013,7 +1019,7 @@ class Settings(Case):
 
 
 class Engine(Case):
-    """docker is played by a script, which writes down how it was called."""
+    """A script takes the place of docker, and records how it was called."""
 
     def setUp(self):
         super().setUp()
@@ -1110,10 +1116,10 @@ VARIABLES = ["PATH=/bin", "EMPTY=", "BLANK= ", " BEFORE=  x", "BEHIND=x  ",
 
 
 class Guest(Case):
-    """What a container image asks for is what its program finds."""
+    """The program runs with the settings of its container image."""
 
     def boot(self, words, variables, *more, **options):
-        """Returns what the program says, by its words."""
+        """Boot the image.  Returns the output of its program, by keyword."""
         program = self.dir / "show"
         subprocess.run(["cc", "-static", "-Os", "-o", program, "-x", "c", "-"],
                        input=SHOW.encode(), check=True)
@@ -1146,7 +1152,7 @@ class Guest(Case):
         self.assertNotIn("env0", self.found)
 
     def test_line_ends(self):
-        """Lists that lines cannot hold, and more words than fit a page"""
+        """Items with newlines, and more arguments than fit in a page"""
         words = [*WORDS, "one\ntwo\n", "\n", "", *[""] * 5000, "end", ""]
         variables = [*VARIABLES, "PEM=-----BEGIN\n\nx\n-----END\n", "N=\n"]
         said = self.boot(words, variables, WorkingDir="/a\nb")

@@ -1,5 +1,5 @@
-"""A script that was written for EC2 runs here, with another directory in PATH,
-and what it is told is, to the byte, what expected/ has."""
+"""A script that was written for EC2 runs here with another directory in PATH,
+and gets the results in expected/, byte by byte."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import json
@@ -22,7 +22,7 @@ class Script(harness.Case):
         for path in (folder, self.dir / "app", self.dir / "run",
                      self.dir / "data"):
             path.mkdir(mode=0o700)
-        # docker is played by a script that has an image.
+        # A script takes the place of docker, and has an image.
         engine = folder / "docker"
         engine.write_text(ENGINE)
         engine.chmod(0o755)
@@ -40,7 +40,8 @@ class Script(harness.Case):
             env=self.env, stdout=subprocess.DEVNULL)
 
     def prepare(self):
-        """What the script begins with; the image, and who signs"""
+        """The files that the script needs.  Returns the image and its signer.
+        """
         program, signer = self.dir / "program", Signer()
         apps = harness.TOP / "guest/apps"
         subprocess.run(["cc", "-static", "-o", program, "-I", apps,
@@ -55,7 +56,7 @@ class Script(harness.Case):
         return image, signer
 
     def measured(self, signer):
-        """The registers, by the tests' own reckoning"""
+        """The PCRs, computed by the tests' own code"""
         parts = [d for k, d in sections((self.dir / "hello.eif").read_bytes())
                  if k in (harness.KERNEL, harness.CMDLINE, harness.RAMDISK)]
         return {"PCR0": harness.pcr(b"".join(parts)),
@@ -68,7 +69,7 @@ class Script(harness.Case):
         return json.loads((self.dir / name).read_text())
 
     def values(self, image, signer):
-        """What is another in each run; the rest stands in the files."""
+        """The values that differ in each run; expected/ has the rest."""
         when = "%b %e %H:%M:%S %Y GMT"
         eif = self.said("describe-eif.json")
         run, again = (self.said(f"run-enclave{n}.json") for n in

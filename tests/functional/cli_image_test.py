@@ -1,7 +1,7 @@
-"""qemu-nitro-cli's commands on images: describe-eif, sign-eif, pcr, explain.
+"""qemu-nitro-cli's commands on images: describe-eif, sign-eif, pcr, explain
 
-The images are made by the tests' own writer, and what is printed is compared
-with all that should be, to the byte.
+The tests write the images with their own code, and compare the complete
+output, byte by byte.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -48,7 +48,7 @@ class Case(harness.Case):
         return result.stdout
 
     def fails(self, code, words, *options, **kwargs):
-        """Two lines, what and what to do; the code is the exit status."""
+        """The command prints an error and advice, and exits with `code`."""
         result = self.call(*options, **kwargs)
         self.assertEqual(len(self.explained(result, code, words)), 2,
                          result.stderr)
@@ -66,7 +66,7 @@ class DescribeEif(Case):
                        self.file("image.eif", data))
 
     def described(self, data):
-        """What is printed, with the order of keys, and the form."""
+        """The output as JSON; checks the order of keys, and the layout."""
         text = self.describe(data)
         said = json.loads(text)
         self.assertEqual(text, json.dumps(said, indent=2,
@@ -148,7 +148,7 @@ class DescribeEif(Case):
                    "--eif-path", "b")
 
 
-# Writes down what is flushed and what is renamed, in order.
+# Records what is flushed and what is renamed, in order.
 FLUSHES = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -204,7 +204,8 @@ class SignEif(Case):
             said = json.loads(self.ok(*self.options()))
             self.assertEqual(said, {
                 "Measurements": self.measurements(signer.pcr8())})
-            # The rest of the image is as it was, whoever signed it before.
+            # The rest of the image does not change, even if it was signed
+            # before.
             self.assertEqual(sections(self.image.read_bytes())[:-1], PARTS)
             seen = json.loads(self.ok("describe-eif", "--eif-path",
                                       self.image))
@@ -241,7 +242,8 @@ class SignEif(Case):
 
 
     def test_flushed(self):
-        """On the disk before the old file goes, and so is the new name."""
+        """The new file and its name are flushed before the old file is
+        removed."""
         library, log = self.dir / "flushes.so", self.dir / "log"
         subprocess.run(["cc", "-shared", "-fPIC", f'-DLOG="{log}"', "-o",
                         library, "-x", "c", "-"], input=FLUSHES, text=True,
@@ -259,7 +261,8 @@ class SignEif(Case):
             self.assertGreater(count, 0)
 
     def test_only_the_certificate_is_written(self):
-        """Whatever else its file has, before it or behind"""
+        """Other text of the file, before or after the certificate, is omitted.
+        """
         cert, key = self.signer.cert_pem(), self.signer.key_pem()
         other = Signer().cert_pem()
         self.ok(*self.options())
@@ -273,7 +276,7 @@ class SignEif(Case):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual(json.loads(result.stdout)["Measurements"]["PCR8"],
                              self.signer.pcr8())
-            # A signature of the same image with the same key is the same.
+            # The same image and the same key give the same signature.
             self.assertEqual(sections(self.image.read_bytes())[-1], alone)
             self.assertNotIn(b"PRIVATE", self.image.read_bytes())
             self.assertIn(word, result.stderr)
@@ -288,7 +291,7 @@ class SignEif(Case):
         self.assertEqual(self.image.read_bytes(), before)
 
     def test_keys_that_cannot_sign(self):
-        """Each is named, and so is what is taken."""
+        """The error names the key, and the keys that can sign."""
         def pem(key, form="PKCS8", password=None):
             return key.private_bytes(
                 serialization.Encoding.PEM,
@@ -321,7 +324,8 @@ class SignEif(Case):
                 (pem(good)[:90], "private key that cannot be read")):
             path = self.file("bad.pem", data)
             self.fails(60, [path, word], *self.options(key=path))
-        # A key behind its curve, or behind another block, is taken.
+        # A key after its curve's parameters, or after another block, is
+        # accepted.
         for data in (b"-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n"
                      b"-----END EC PARAMETERS-----\n"
                      + pem(good, "TraditionalOpenSSL"),
@@ -353,7 +357,7 @@ class Pcr(Case):
                              {"PCR": harness.pcr(data)})
 
     def test_large_file(self):
-        """It is not in memory as a whole."""
+        """The file is not read into memory as a whole."""
         size, memory = 300 << 20, 200 << 20
         path = self.file("input", b"")
         os.truncate(path, size)
@@ -400,7 +404,7 @@ class Commands(Case):
         self.fails(3, ["fly"], "help", "fly")
 
     def test_options(self):
-        """Names are not guessed from their first letters."""
+        """Abbreviations of names are not accepted."""
         run = ("run-enclave", "--eif-path", "x", "--memory", "64")
         for words in (("--cpu", "1"), ("--c", "1"), ("--debug",), ("-m", "1"),
                       ("--cpu-counts", "1"), ("--",), ("word",), ("--=",)):
@@ -437,7 +441,7 @@ class Commands(Case):
 
 
 class Completion(Case):
-    """bash is asked what it would offer."""
+    """The candidates that bash completes"""
     SCRIPT = harness.TOP / "contrib/qemu-nitro-cli/completion.bash"
 
     def offered(self, *words):
@@ -452,7 +456,7 @@ class Completion(Case):
                               ).stdout.split()
 
     def test_commands_and_options(self):
-        """All that --help knows is offered, and nothing else."""
+        """Completion offers all options of --help, and no others."""
         known = re.findall(r"^  ([a-z-]+)  ", self.ok("--help"), re.M)
         self.assertGreater(len(known), 10)
         self.assertEqual(set(self.offered("")),

@@ -1,4 +1,5 @@
-"""qemu-nitro-cli's man page has what the program has, and its examples work."""
+"""qemu-nitro-cli's man page has all options of the program, and its examples
+work."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import json
@@ -16,7 +17,7 @@ PAGE = (harness.TOP / "docs/tools/qemu-nitro-cli.rst").read_text(
 
 
 def options(text):
-    """The options that a text names, but --help"""
+    """The options in a text, except --help"""
     return set(re.findall(r"--[a-z](?:[a-z-]*[a-z])?N?\b", text)) - {"--help"}
 
 
@@ -61,7 +62,7 @@ class Examples(harness.Case):
             env=self.env, stdout=subprocess.DEVNULL)
 
     def prepare(self):
-        """The files that the examples begin with"""
+        """The files that the examples need"""
         server = self.dir / "root/bin/server"
         server.parent.mkdir(parents=True)
         apps = harness.TOP / "guest/apps"

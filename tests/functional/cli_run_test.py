@@ -1,4 +1,5 @@
-"""qemu-nitro-cli's commands on running enclaves, as a user calls them."""
+"""qemu-nitro-cli's commands on running enclaves, called as a user calls them
+"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import errno
@@ -46,7 +47,7 @@ class Case(harness.Case):
             env={**self.env, **kwargs.pop("env", {})}, **kwargs)
 
     def ok(self, *options, **kwargs):
-        """What is printed, which is JSON in nitro-cli's form."""
+        """The output, which is JSON in the layout of AWS's nitro-cli"""
         result = self.call(*options, **kwargs)
         self.assertEqual(result.returncode, 0, result.stderr)
         said = json.loads(result.stdout)
@@ -54,7 +55,8 @@ class Case(harness.Case):
         return said
 
     def fails(self, code, words, *options, **kwargs):
-        """The last two lines tell what and what to do; nothing is left."""
+        """The last two lines are an error and advice.  Returns standard error.
+        """
         result = self.call(*options, **kwargs)
         self.explained(result, code, words)
         return result.stderr
@@ -67,7 +69,7 @@ class Case(harness.Case):
         return self.ok("describe-enclaves")
 
     def processes(self):
-        """Those of this test's enclaves."""
+        """The processes of this test's enclaves"""
         found = {}
         for path in pathlib.Path("/proc").glob("[0-9]*"):
             try:
@@ -81,7 +83,7 @@ class Case(harness.Case):
 
     def nothing_left(self):
         end = time.monotonic() + 30
-        # One that was killed may take a moment to close its files.
+        # A killed process may take a moment to close its files.
         while (self.processes() or self.enclaves()) and \
                 time.monotonic() < end:
             time.sleep(0.1)
@@ -93,7 +95,7 @@ class Case(harness.Case):
         return self.state / enclave["EnclaveID"]
 
     def ask(self, enclave, nonce):
-        """The document that the sample gives."""
+        """Get an attestation document from the sample."""
         s = self.uds_connect(self.folder(enclave) / "vsock.sock", 9001)
         s.sendall(nonce)
         s.shutdown(socket.SHUT_WR)
@@ -193,7 +195,8 @@ class Life(Case):
         self.nothing_left()
 
     def test_paths(self):
-        """What means something in options of QEMU's is part of a name here."""
+        """Characters with a meaning in QEMU's options can be part of a path.
+        """
         folder = self.dir / ",= "
         for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
             self.env[name] = str(folder / name[4])
@@ -227,7 +230,7 @@ class Life(Case):
                    if v is not None}
             path = self.file("bad.json", json.dumps(bad).encode())
             self.fails(code, [], "run-enclave", "--config", path)
-        # null is nothing, as for nitro-cli
+        # null means that the option is not given, as for AWS's nitro-cli.
         path = self.file("null.json", json.dumps({
             **config, "cpu_ids": None, "cpu_count": 1, "enclave_name": None,
             "enclave_cid": None, "debug_mode": None,
@@ -240,7 +243,7 @@ class Life(Case):
         self.fails(19, ["gone"], "run-enclave", "--config", self.dir / "gone")
 
     def test_vsock_options(self):
-        """Sockets of the user's own lead to the enclave."""
+        """The user's own sockets are connected to the enclave."""
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
@@ -249,7 +252,7 @@ class Life(Case):
             "listen": ["unix:in.sock:9001", f"tcp::{port}:9001"],
             "connect": ["7:unix:out.sock"]}).encode())
         run = self.ok("run-enclave", "--config", config, cwd=self.dir)
-        self.ask(run, b"n")         # it listens from here on
+        self.ask(run, b"n")         # from now on the socket listens
         self.assertEqual(self.enclaves()[0]["Vsock"], {
             "Connect": [f"7:unix:{self.dir}/out.sock"],
             "Listen": [f"unix:{self.dir}/in.sock:9001",
@@ -282,7 +285,7 @@ class Life(Case):
                    "--listen", "unix:/a:1")
 
     def test_proxy_config(self):
-        """Only what vsock-proxy's allow list has can be connected to."""
+        """Only addresses in vsock-proxy's allow list can be connected to."""
         run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
                "--cpu-count", 1, "--vsock-proxy-config")
         allowed = self.file("proxy.yaml", b"allowlist:\n"
@@ -303,7 +306,7 @@ class Life(Case):
                 "--connect", "8000:tcp:LOCALHOST:443")
 
     def test_forward_cid(self):
-        """It boots, or the back end says what the host lacks."""
+        """The enclave boots, or the back end names what the host lacks."""
         run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
                "--cpu-count", "1", "--forward-cid", "1", "--forward-listen",
                "9001+9002")
@@ -316,7 +319,7 @@ class Life(Case):
             "ForwardCID": 1, "ForwardListen": [9001, 9002]})
 
     def test_enclave_that_ends(self):
-        """An enclave that reboots is over, as on EC2."""
+        """A reboot ends the enclave, as on EC2."""
         tree = self.dir / "tree"
         (tree / "bin").mkdir(parents=True)
         source = self.file("end.c", b"int main(void) { return 0; }")
@@ -329,7 +332,7 @@ class Life(Case):
         self.nothing_left()
 
     def test_booting(self):
-        """It is seen before its heartbeat, and can be ended then."""
+        """An enclave is listed before its heartbeat, and can then be ended."""
         silent = self.file("silent.eif", harness.image())
         process = subprocess.Popen(
             [harness.NITRO_CLI, "run-enclave", "--eif-path", silent, *MEMORY,
@@ -349,7 +352,7 @@ class Life(Case):
         self.nothing_left()
 
     def test_result_that_is_lost(self):
-        """Who cannot be told of an enclave does not get one."""
+        """If the result cannot be printed, the enclave is ended."""
         with open("/dev/full", "w", encoding="utf-8") as full:
             result = subprocess.run(
                 [harness.NITRO_CLI, "run-enclave", "--eif-path", harness.HELLO,
@@ -359,7 +362,7 @@ class Life(Case):
         self.nothing_left()
 
     def test_attestation(self):
-        """One root for all of a user's enclaves, and for nobody else's."""
+        """All enclaves of a user have one root, and other users another."""
         root = self.call("attestation-root").stdout.encode()
         for _ in range(2):
             enclave = self.start()
@@ -384,7 +387,7 @@ class Life(Case):
         payload = attestation.check_document(
             self.ask(self.start("--debug-mode"), b""), root)
         self.assertEqual(payload["pcrs"][0], bytes(48))
-        # EC2 shows the image's all the same
+        # EC2 also shows the measurements of the image
         described = self.enclaves()[0]
         image = json.loads(self.call("describe-eif", "--eif-path",
                                      harness.HELLO).stdout)
@@ -392,7 +395,7 @@ class Life(Case):
         self.assertEqual(described["AttestedMeasurements"], "ZERO")
 
     def test_parent(self):
-        """PCR3 and PCR4 measure what is said of the parent."""
+        """PCR3 and PCR4 measure the parent's role and id."""
         root = self.call("attestation-root").stdout.encode()
         role, parent = "arn:aws:iam::123456789012:role/a,b=c", \
             "i-0123456789abcdef0"
@@ -426,7 +429,7 @@ class Life(Case):
 
 
     def test_progress(self):
-        """A terminal is told how far things are, a pipe is not."""
+        """Progress is shown on a terminal, but not in a pipe."""
         main, terminal = pty.openpty()
         self.addCleanup(os.close, main)
         command = [harness.NITRO_CLI, "run-enclave", "--eif-path",
@@ -467,7 +470,7 @@ class Console(Case):
         self.assertNotIn("console.log", os.listdir(self.folder(enclave)))
 
     def test_kept(self):
-        """A log of the user's, of an enclave that is not in debug mode"""
+        """A user's log of an enclave that is not in debug mode"""
         log = self.dir / "log"
         log.write_bytes(b"old")
         enclave = self.start("--console-log", "log", cwd=self.dir)
@@ -501,7 +504,7 @@ class Console(Case):
         self.assertEqual(reader.returncode, 0)
 
     def test_attach_and_interrupt(self):
-        """Ctrl-C ends the console, not the enclave."""
+        """Ctrl-C ends the console, but not the enclave."""
         process = subprocess.Popen(
             [harness.NITRO_CLI, "run-enclave", "--eif-path", harness.HELLO,
              *MEMORY, "--cpu-count", "1", "--attach-console"], env=self.env,
@@ -522,7 +525,7 @@ class Console(Case):
 
 
 class Killed(Case):
-    """SIGKILL of any part leaves nothing, and the next command says so."""
+    """SIGKILL of any part leaves nothing, and the next command reports it."""
 
     def one(self, word):
         found = [pid for pid, line in self.processes().items() if word in line]
@@ -541,7 +544,7 @@ class Killed(Case):
         self.assertEqual(self.start()["EnclaveName"], "hello")
 
     def test_stopped(self):
-        """One that does not listen is ended all the same."""
+        """An enclave that does not react is also ended."""
         enclave = self.start()
         for pid in self.processes():
             os.kill(pid, signal.SIGSTOP)
@@ -568,7 +571,7 @@ class Killed(Case):
             self.nothing_left()
 
     def test_parts_while_it_boots(self):
-        """run-enclave tells which part it was."""
+        """run-enclave names the part that was killed."""
         silent = self.file("silent.eif", harness.image())
         for command, part in (("qemu-system", "QEMU"),
                               ("vhost-user-vsock\0", "back end"),
@@ -602,7 +605,7 @@ class Killed(Case):
             self.addCleanup(process.communicate)
             self.addCleanup(process.kill)
             time.sleep(dice.choice((0, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 2)))
-            # On a busy host it may not have begun yet.
+            # On a busy host, it may not have started yet.
             parts = self.processes() or {process.pid: ""}
             victim = dice.choice(sorted(parts))
             try:
@@ -616,7 +619,8 @@ class Killed(Case):
             self.nothing_left()
 
     def test_few_descriptors(self):
-        """Who has too few to look sees an error, and ends nothing."""
+        """A command with too few descriptors prints an error, and ends
+        nothing."""
         enclave = self.start()
         for command in (("describe-enclaves",),
                         ("console", "--enclave-name", "hello"),
@@ -634,7 +638,7 @@ class Killed(Case):
         self.assertTrue(self.ask(enclave, b"n"))
 
     def test_started_with_few_descriptors(self):
-        """It boots, or nothing is left of it."""
+        """The enclave boots, or it leaves nothing."""
         for limit in (10, 14, 18, 22, 30, 50):
             result = self.call(
                 "run-enclave", "--eif-path", harness.HELLO, *MEMORY,
@@ -652,8 +656,8 @@ class Killed(Case):
 
 
 class BackEnd(Case):
-    """The vsock back end dies, and the enclave goes on."""
-    AGENT = 9003                # where the guest's test program listens
+    """The vsock back end dies, and the enclave keeps running."""
+    AGENT = 9003                # the port of the guest's test program
 
     def back_ends(self):
         return [pid for pid, line in self.processes().items()
@@ -664,7 +668,7 @@ class BackEnd(Case):
             os.kill(pid, signal.SIGKILL)
 
     def reach(self, enclave, port):
-        """A connection to a port of the guest, when there is a back end"""
+        """A connection to a port of the guest, once there is a back end"""
         end = time.monotonic() + 120
         while True:
             try:
@@ -705,7 +709,7 @@ class BackEnd(Case):
             time.sleep(0.1)
 
     def test_killed_in_mid_transfer(self):
-        """What listens in the guest can be reached again."""
+        """Connections to listeners in the guest are possible again."""
         log = self.dir / "console.log"
         enclave = self.start("--console-log", log,
                              image=harness.app_image("vsock-agent"))
@@ -716,14 +720,14 @@ class BackEnd(Case):
             self.drain(connection)
         self.endless_transfer(enclave)
         self.wait_for_message(enclave)
-        # It is said once, in both places.
+        # The message is in both places, once in each.
         message, = self.messages(enclave)
         self.assertEqual(log.read_text(errors="replace").count(message), 1)
         self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
         self.nothing_left()
 
     def test_cannot_be_started_again(self):
-        """It is tried a few times; the enclave goes on without vsock."""
+        """A few starts are tried; the enclave keeps running without vsock."""
         programs = self.dir / "programs"
         programs.mkdir()
         for program in (harness.NITRO_CLI, harness.QEMU, harness.VSOCK):
@@ -750,7 +754,7 @@ class BackEnd(Case):
         time.sleep(4)
         self.assertEqual(starts.read_text().count("start"), tries)
         self.assertEqual(self.messages(enclave), [message])
-        # The console's reader sees it too.
+        # The reader of the console also gets the message.
         log = self.folder(enclave) / "console.log"
         self.assertIn(message, log.read_text(errors="replace"))
         self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
@@ -759,7 +763,7 @@ class BackEnd(Case):
 
 @unittest.skipUnless(os.geteuid() == 0, "only root mounts a file system")
 class FullDisk(Case):
-    """The state directory is on a small file system that gets full."""
+    """The state directory is on a small file system, which gets full."""
 
     def setUp(self):
         super().setUp()
@@ -802,7 +806,7 @@ class FullDisk(Case):
         out, err = process.communicate(timeout=180)
         self.assertEqual(process.returncode, 0, err)
         enclave = json.loads(out)
-        self.assertEqual(self.state_of(enclave), "EMPTY")   # could not be saved
+        self.assertEqual(self.state_of(enclave), "EMPTY")  # could not be saved
         self.assertTrue(self.ask(enclave, b"nonce"))
         (self.room / "fill").unlink()
         end = time.monotonic() + 60
@@ -906,7 +910,7 @@ class Refused(Case):
                            "--eif-path", path)
 
     def test_no_heartbeat(self):
-        """A kernel that says nothing, and does nothing."""
+        """A kernel that prints nothing, and does nothing"""
         silent = self.file("silent.eif", harness.image())
         self.run_fails(36, [silent], *self.without("--eif-path"),
                        "--eif-path", silent,
@@ -918,8 +922,8 @@ class Refused(Case):
         self.start(env={"NITRO_CLI_BOOT_TIMEOUT": ""})
 
     def test_no_heartbeat_but_words(self):
-        """A kernel that says something, and goes no further: the console's
-        last lines are shown."""
+        """A kernel that prints something and then stops: the console's last
+        lines are shown."""
         says = b"".join(bytes((0xb0, c, 0xee)) for c in b"first\nlast words\n")
         code = b"\x66\xba\xf8\x03" + says + b"\xf4\xeb\xfd"
         image = self.file("words.eif", harness.image(
@@ -931,7 +935,7 @@ class Refused(Case):
         self.nothing_left()
 
     def test_early_end(self):
-        """The console's last lines tell why the kernel gave up."""
+        """The console's last lines show why the kernel panicked."""
         parts = [p for p in sections(harness.HELLO.read_bytes())
                  if p[0] != harness.RAMDISK]
         image = self.file("no-init.eif", harness.eif(
@@ -943,7 +947,7 @@ class Refused(Case):
         self.nothing_left()
 
     def test_silent_end(self):
-        """A kernel that dies before it prints anything is told apart."""
+        """A kernel that ends before it prints anything has its own error."""
         for name, code in (("fault", b"\x0f\x0b"),
                            ("reset", b"\xb0\xfe\xe6\x64\xf4\xeb\xfd")):
             image = self.file(f"{name}.eif", harness.image(
@@ -962,7 +966,7 @@ class Refused(Case):
         self.assertEqual(self.ok("terminate-enclave", "--all"), [])
 
     def test_broken_state(self):
-        """Garbage where the state should be hides no other enclave."""
+        """An invalid state file does not hide other enclaves."""
         enclave = self.start()
         other = self.state / "i-0123456789abcdef0-enc0123456789abcdef"
         other.mkdir(mode=0o700)
@@ -983,7 +987,7 @@ class Refused(Case):
                    env={"XDG_RUNTIME_DIR": str(long)})
 
 
-# In QEMU's place: what can it do to the paths and the process that it is told?
+# In QEMU's place: what can it do to these paths and processes?
 INTRUDER = """#!/usr/bin/python3
 import json, os, signal, socket, sys
 def attempt(call):
@@ -1011,7 +1015,7 @@ print("FOUND " + json.dumps({
 
 @harness.needs_mounts
 class Confined(Case):
-    """QEMU, if its guest takes it over"""
+    """QEMU, if its guest controls it"""
 
     def qemu(self):
         found, = [pid for pid, line in self.processes().items()
@@ -1052,7 +1056,7 @@ class Confined(Case):
         self.assertFalse(found["home"])
 
     def test_system_calls(self):
-        """What QEMU does without, when it runs"""
+        """The privileges that a running QEMU has given up"""
         enclave = self.start()
         status = (self.qemu() / "status").read_text(encoding="ascii")
         self.assertRegex(status, r"\nSeccomp:\t2\n")
@@ -1077,7 +1081,7 @@ class Confined(Case):
 
 class Users(Case):
     def test_permissions(self):
-        """Whatever the umask, nobody else gets at anything."""
+        """Other users have no access, with any umask."""
         enclave = self.start("--debug-mode", umask=0)
         self.assertTrue(self.ask(enclave, b"n"))
         kept = self.dir / "data/qemu-nitro"
@@ -1089,8 +1093,8 @@ class Users(Case):
 
     @unittest.skipIf(os.geteuid(), "needs root, to be another user")
     def test_others(self):
-        """Another user sees nothing of it and cannot get at it, and has the
-        same names and CIDs for enclaves of their own."""
+        """Another user does not see the enclave, cannot access it, and can use
+        the same names and CIDs."""
         enclave = self.start()
         self.dir.chmod(0o755)
         theirs = self.dir / "theirs"
@@ -1125,7 +1129,8 @@ class Users(Case):
         other = json.loads(result.stdout)
         for key in ("EnclaveName", "EnclaveCID", "CPUIDs"):
             self.assertEqual(other[key], enclave[key])
-        # the instance that the enclave is of is this user on this host
+        # The id of the instance in the enclave's id is made from the user and
+        # the host.
         self.assertNotEqual(other["EnclaveID"].split("-enc")[0],
                             enclave["EnclaveID"].split("-enc")[0])
         self.assertEqual([e["EnclaveID"] for e in self.enclaves()],

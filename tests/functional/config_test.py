@@ -1,4 +1,4 @@
-"""QEMU with other libraries and targets than this project uses.
+"""QEMU with other libraries and targets than this project uses
 
 Without GnuTLS or libcbor, or if one is too old, QEMU is built without the
 machine.
@@ -11,7 +11,7 @@ import sys
 import harness
 
 sys.path.insert(0, str(harness.TOP / "scripts"))
-import configure  # noqa: E402 (its folder is known only now)
+import configure  # noqa: E402 (its directory is known only now)
 
 SOURCE = harness.BUILD / "qemu-tree/src"
 OURS = ("CONFIG_NITRO_ENCLAVE", "CONFIG_VIRTIO_NSM", "CONFIG_EIF")
@@ -48,7 +48,7 @@ class Configuration(harness.Case):
             self.assertEqual(set(OURS) & found, set(), feature)
 
     def test_old_gnutls(self):
-        """Only the machine is missing without gnutls_hash_copy()."""
+        """Without gnutls_hash_copy(), only the machine is missing."""
         tree = self.dir / "src"
         shutil.copytree(SOURCE, tree, symlinks=True)
         build = tree / "meson.build"

@@ -14,7 +14,7 @@ sh = find_program('sh')
 
 class Counting(harness.Case):
     def counted(self, script, protocol="tap"):
-        """The last line and the exit status of ./check, for one program."""
+        """The last line and the exit status of ./check, for one program"""
         (self.dir / "meson.build").write_text(
             PROJECT + f"test('t', sh, args: ['-c', '''{script}'''],"
             f" suite: ['a', 'b'], protocol: '{protocol}', timeout: 2)\n")

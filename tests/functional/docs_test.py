@@ -1,4 +1,4 @@
-"""The manual is built without a warning, and ours is linked from it."""
+"""The manual is built without a warning, and links to our pages."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import harness
 
 sys.path.insert(0, str(harness.TOP / "scripts"))
-import tree  # noqa: E402 (its folder is known only now)
+import tree  # noqa: E402 (its directory is known only now)
 
 DOCS = harness.BUILD / "qemu-tree/src/docs"
 

@@ -1,4 +1,4 @@
-"""What the machine refuses: one line with the reason, exit status 1."""
+"""What the machine refuses: one line with the reason, and exit status 1"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -24,7 +24,8 @@ class Errors(harness.Case):
 
     def setUp(self):
         super().setUp()
-        # These fail before the back end is asked: any listener will do.
+        # These errors come before QEMU uses the back end: any listener will
+        # do.
         self.peer = socket.socket(socket.AF_UNIX)
         self.addCleanup(self.peer.close)
         self.back = self.dir / "back.sock"
@@ -105,7 +106,7 @@ class Errors(harness.Case):
         self.bad_kernel("init_size", init_size=16)
 
     def test_code_that_is_not_there(self):
-        """The guest would die in silence."""
+        """With this command line, the guest would end without output."""
         code = bytes(300 << 10)
         size = len(bzimage(code=code)) - 1024
         self.bad_kernel(["syssize", str(size // 16 * 16 + 16)], code=code,
@@ -143,13 +144,14 @@ class Errors(harness.Case):
         self.bad_image(["32 MiB", "37 MiB"], big, "-m", "32M")
 
     def test_command_line_too_long(self):
-        # The check comes after the devices are realized: a back end is needed.
+        # The check runs after the devices are realized, so it needs a back
+        # end.
         self.refuses(["2047"], vsock=self.backend_in_peace(), data=harness
                      .image(cmdline=b"x" * 2047))
         self.bad_image(["65536", "65535"], harness.image(cmdline=b"x" * 65536))
 
     def backend_in_peace(self):
-        """A back end whose files the test does not take for QEMU's."""
+        """A back end with open files that the test does not count as QEMU's"""
         self.back.unlink()
         process = self.spawn(harness.VSOCK, "--vm",
                              f"guest-cid=5,socket={self.back}")

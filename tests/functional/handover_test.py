@@ -1,7 +1,7 @@
-"""The state in which a kernel starts, as the kernel sees it.
+"""The state in which a kernel starts, as the kernel sees it
 
-A small program in the shape of a bzImage prints its registers and what it was
-handed; this compares them with the 64-bit Linux boot protocol.
+A small program in the form of a bzImage prints its registers and boot
+parameters, and this test compares them with the 64-bit Linux boot protocol.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -93,7 +93,7 @@ class Handover(harness.Case):
 
 
 def why_no_kvm():
-    """The reason why KVM cannot make a machine with a vCPU, or None."""
+    """The reason why KVM cannot run a machine with a vCPU, or None"""
     create_vm, create_vcpu = 0xae01, 0xae41
     made = []
     try:
@@ -110,7 +110,7 @@ def why_no_kvm():
 
 @unittest.skipIf(why_no_kvm(), why_no_kvm())
 class HandoverOnKvm(Handover):
-    """The same under KVM, which gets the state from QEMU."""
+    """The same under KVM, which gets the state from QEMU"""
     accel = "kvm"
 
 

@@ -1,4 +1,4 @@
-"""The programs are built with what makes a fault harder to use."""
+"""The programs are built with options that make errors harder to exploit."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import re
@@ -11,7 +11,7 @@ PROGRAMS = harness.QEMU, harness.VSOCK, harness.NITRO_CLI
 
 class Hardening(harness.Case):
     def each(self, check, *options):
-        """Call `check` with what readelf prints of each program."""
+        """Call `check` with the output of readelf for each program."""
         for program in PROGRAMS:
             result = subprocess.run(
                 ["readelf", "--wide", *options, program], check=True,

@@ -1,7 +1,7 @@
-"""What the functional tests share: TAP output, images, running QEMU.
+"""Common code of the functional tests: TAP output, images, and running QEMU
 
-The image writer here is independent of the one that the project ships, and
-makes broken images as readily as good ones.
+The code that writes images does not use the project's own, and also writes
+invalid images.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -24,14 +24,14 @@ BUILD = pathlib.Path(os.environ.get("BUILD", TOP / "build"))
 QEMU = BUILD / "bin/qemu-system-x86_64"
 VSOCK = BUILD / "bin/vhost-user-vsock"
 NITRO_CLI = BUILD / "bin/qemu-nitro-cli"
-AS_AWS = BUILD / "lib/qemu-nitro-enclave/bin"   # the program, as nitro-cli
+AS_AWS = BUILD / "lib/qemu-nitro-enclave/bin"   # has the name nitro-cli
 HELLO = BUILD / "images/hello.eif"
 
 KERNEL, CMDLINE, RAMDISK, SIGNATURE, METADATA = 1, 2, 3, 4, 5
 
 
 class TapResult(unittest.TestResult):
-    """Prints a line of TAP for each test."""
+    """Prints a line of TAP for each test"""
     count = 0
 
     def line(self, ok, test, extra=""):
@@ -48,7 +48,7 @@ class TapResult(unittest.TestResult):
         self.line("ok", test, f" # SKIP {reason}")
 
     def show(self, test, err):
-        # Of a test that failed, Meson prints what is on standard error.
+        # If a test failed, Meson prints its standard error.
         print(self._exc_info_to_string(err, test), file=sys.stderr)
         self.line("not ok", test)
 
@@ -76,14 +76,14 @@ def main():
     sys.exit(not suite.run(TapResult()).wasSuccessful())
 
 
-# A process with mounts of its own
+# Runs a process in a mount namespace
 UNSHARE = ["unshare", "--mount"] if os.geteuid() == 0 else \
     ["unshare", "--map-root-user", "--mount"]
 
 
 def needs_mounts(test):
-    """Skips a test, or all of a class, where the kernel allows no mounts of
-    one's own, as in a chroot or in many containers."""
+    """Skip a test, or all tests of a class, if the kernel allows no mount
+    namespaces, as in a chroot or in many containers."""
     refused = subprocess.run([*UNSHARE, "true"], check=False,
                              stderr=subprocess.DEVNULL).returncode
     return unittest.skipIf(refused, "no mount namespace can be made here")(test)
@@ -92,7 +92,7 @@ def needs_mounts(test):
 # Images
 
 def eif(sections, version=4, flags=0, crc=None, **header):
-    """An image of `sections`, a list of (type, data)."""
+    """An image with `sections`, a list of (type, data)"""
     offset = 548
     offsets, sizes, body = [], [], b""
     for kind, data in sections:
@@ -120,13 +120,13 @@ def sha384(data):
 
 
 def pcr(data):
-    """The PCR, in hex, into which only `data` was measured."""
+    """The PCR, in hex, after it was extended once with `data`"""
     return sha384(bytes(48) + sha384(data)).hex()
 
 
 def bzimage(code=b"\xf4\xeb\xfd", **fields):
-    """The form of a kernel image: a boot sector, a header, and `code` at the
-    64-bit entry point.  `fields` replace those of the header."""
+    """A kernel image: a boot sector, a setup header, and `code` at the 64-bit
+    entry point.  `fields` replace those of the header."""
     f = {"setup_sects": 1, "jump": 0x6a, "magic": b"HdrS", "version": 0x20f,
          "loadflags": 1, "initrd_max": 0x7fffffff, "alignment": 0x200000,
          "xloadflags": 3, "cmdline_size": 2047, "pref": 0x1000000,
@@ -158,7 +158,7 @@ def image(kernel=None, cmdline=b"console=ttyS0", ramdisks=(b"first", b"more")):
 
 
 def app_image(name):
-    """An image with one of the programs in guest/apps; made only once."""
+    """An image with one of the programs in guest/apps, built only once"""
     path = BUILD / f"images/{name}.eif"
     newest = max(f.stat().st_mtime for f in [
         HELLO, *(TOP / "guest/apps").rglob("*.[ch]")])
@@ -175,7 +175,8 @@ def app_image(name):
 # Running
 
 class Case(unittest.TestCase):
-    """A test with its own directory, which leaves no process running."""
+    """A test with its own directory.  It ends all processes that it started.
+    """
     accel = "tcg"
 
     def setUp(self):
@@ -200,11 +201,11 @@ class Case(unittest.TestCase):
         return process
 
     def backend(self, cid=16):
-        """Start the vsock back end; returns the path of its socket."""
+        """Start the vsock back end.  Returns the path of its socket."""
         return self.backends(cid)[0]
 
     def backends(self, *cids, more=""):
-        """The same for several guests; `more` are options of each."""
+        """The same for several guests; each gets the options in `more`."""
         paths = [self.dir / f"vhost{cid}.sock" for cid in cids]
         vms = [f"guest-cid={cid},socket={path},"
                f"uds-path={self.dir}/vsock{cid}{more}"
@@ -219,7 +220,7 @@ class Case(unittest.TestCase):
         return self.uds_connect(self.dir / f"vsock{cid}", port)
 
     def uds_connect(self, path, port, seconds=120):
-        """The same, by the path of the back end's socket."""
+        """The same, with the path of the back end's socket"""
         end = time.monotonic() + seconds
         while True:
             s = socket.socket(socket.AF_UNIX)
@@ -234,7 +235,7 @@ class Case(unittest.TestCase):
                         break
                     answer += byte
             except (BrokenPipeError, ConnectionResetError):
-                pass    # closed by the back end: there is no guest yet
+                pass    # the back end closed it: there is no guest yet
             if answer.startswith(b"OK "):
                 self.addCleanup(s.close)
                 return s
@@ -244,7 +245,7 @@ class Case(unittest.TestCase):
             time.sleep(0.1)
 
     def wait_for_listener(self, address, seconds=20):
-        """Wait until a TCP address or a Unix socket accepts connections: the
+        """Wait until a TCP address or a Unix socket accepts connections.  The
         socket's file appears a moment earlier."""
         tcp = isinstance(address, tuple)
         end = time.monotonic() + seconds
@@ -267,7 +268,8 @@ class Case(unittest.TestCase):
 
     def qemu_command(self, kernel, *options, vsock=None, chardev="",
                      machine=""):
-        """`vsock` is the back end's socket, `chardev` more options for it."""
+        """Start QEMU.  `vsock` is the back end's socket, and `chardev` has
+        more options for it."""
         chardev = ["-chardev", f"socket,id=c,path={vsock}{chardev}"] \
             if vsock else []
         return [QEMU, "-M", f"nitro-enclave,vsock=c{machine}", "-accel",
@@ -276,7 +278,7 @@ class Case(unittest.TestCase):
 
     def run_enclave(self, kernel, *options, timeout=240, machine="",
                     reboot=False):
-        """Run an image until it ends; returns the console's output."""
+        """Run an image to its end.  Returns the console's output."""
         log = self.dir / "console"
         command = self.qemu_command(
             kernel, "-serial", f"file:{log}", *options,
@@ -293,7 +295,8 @@ class Case(unittest.TestCase):
         return console
 
     def refused(self, *command):
-        """Run a command that must fail with status 1; returns its one line."""
+        """Run a command that must fail with status 1.  Returns its only line.
+        """
         result = subprocess.run([str(c) for c in command], check=False,
                                 stdin=subprocess.DEVNULL, timeout=60,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -306,7 +309,8 @@ class Case(unittest.TestCase):
 
     def explained(self, result, code, words):
         """Check that qemu-nitro-cli failed with `code`.  The line before the
-        last has these words, the last one has advice.  Returns all lines."""
+        last one has these words, and the last one has advice.  Returns all
+        lines."""
         self.assertEqual(result.returncode, code, result.stderr)
         self.assertEqual(result.stdout, "")
         lines = result.stderr.splitlines()
@@ -319,12 +323,12 @@ class Case(unittest.TestCase):
 
 
 class Qmp:
-    """A connection to QEMU's monitor."""
+    """A connection to QEMU's monitor"""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(120)
-        # The file is there a moment before QEMU listens on it.
+        # The file appears a moment before QEMU listens on it.
         for _ in range(100):
             if self.socket.connect_ex(str(path)) == 0:
                 break

@@ -1,4 +1,5 @@
-"""The sample enclave gives attestation documents, as its users ask for them."""
+"""The sample enclave sends attestation documents, as its users request them.
+"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -10,7 +11,7 @@ import harness
 
 
 def ask(connection, nonce):
-    """Ask the sample for a document with a nonce."""
+    """Request a document from the sample, with a nonce."""
     connection.sendall(nonce)
     connection.shutdown(socket.SHUT_WR)
     document = b""
@@ -21,7 +22,7 @@ def ask(connection, nonce):
 
 class Hello(harness.Case):
     def start(self, *options, serve="", machine=""):
-        """Boot the sample; returns QEMU's process and monitor."""
+        """Boot the sample.  Returns QEMU's process and its monitor."""
         self.console, qmp = self.dir / "console", self.dir / "qmp"
         process = self.spawn(*self.qemu_command(
             harness.HELLO, "-m", "128M", "-serial", f"file:{self.console}",
@@ -32,7 +33,7 @@ class Hello(harness.Case):
         return process, harness.Qmp(qmp)
 
     def verify(self, document, root, *options):
-        """Does our verifier accept a document?"""
+        """Does our verifier accept the document?"""
         result = subprocess.run(
             [harness.NITRO_CLI, "verify-attestation", "--document", "-",
              "--root", self.file("root.pem", root), *options],
@@ -60,7 +61,7 @@ class Hello(harness.Case):
         self.assertIn("hello: done", self.console.read_text(errors="replace"))
 
     def test_other_root_and_nonce(self):
-        """A verifier that expects something else rejects the document."""
+        """The verifier rejects a document without the expected values."""
         self.start()
         document = ask(self.vsock_connect(9001), b"nonce")
         other = attestation.Authority("other").pem()

@@ -1,5 +1,5 @@
-"""What files of contrib/ include: directories only those below, headers what
-they use of the standard library."""
+"""The includes in contrib/: a directory includes only lower ones, and headers
+include the standard headers that they use."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import pathlib
@@ -8,7 +8,7 @@ import re
 import harness
 
 PROGRAM = harness.TOP / "contrib/qemu-nitro-cli"
-# A directory, and the others that its files may include
+# A directory, and the directories that its files may include
 BELOW = {
     ".": {"commands", "support"},
     "commands": {"parent", "enclave", "image", "attestation", "support"},
@@ -21,14 +21,14 @@ BELOW = {
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
-# Of <algorithm>, what is used here
+# Names of <algorithm> that are used here
 ALGORITHM = (r"std::(ranges::(?!begin|end|size|data|range|\w+_range)\w+|"
              r"(min|max|clamp|sort|find|find_if|all_of|any_of|none_of|count|"
              r"count_if|copy|copy_if|equal|mismatch|search|transform|fill|"
              r"reverse|rotate|remove_if|replace|\w+_bound|\w+_element)"
              r"\s*[(<])")
-# What a header uses, and where it comes from.  Each GCC's own headers include
-# others of these.
+# Names that headers use, and the standard headers that declare them.  In some
+# versions of GCC, other headers also include these.
 STANDARD = {
     "algorithm": ALGORITHM,
     "array": r"std::array\b",
@@ -51,14 +51,14 @@ STANDARD = {
 
 
 def missing_includes(text, among=tuple(STANDARD)):
-    """The standard headers that the text of a file lacks"""
+    """The standard headers that a file needs and does not include"""
     code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     return [name for name, used in STANDARD.items() if name in among
             and re.search(used, code) and f"#include <{name}>" not in code]
 
 
 def wrong_includes(program):
-    """Lines for what is included and should not be."""
+    """A line for each include that is not allowed"""
     for path in sorted(program.rglob("*")):
         if path.suffix not in (".cc", ".hh", ".c", ".h"):
             continue
@@ -69,7 +69,7 @@ def wrong_includes(program):
             if directory not in BELOW:
                 yield f"{name}: {directory} is not in this test's list"
             elif not (program / included).exists():
-                # A file of QEMU's or of contrib/nitro-common
+                # A file of QEMU or of contrib/nitro-common
                 if (path.parent / included).exists():
                     yield f"{name}: {included} is not a path from the top"
             elif other not in BELOW[directory] | {directory}:
@@ -123,7 +123,7 @@ class Includes(harness.Case):
         self.assertEqual(missing_includes("/* std::span */"), [])
 
     def test_manual(self):
-        """The README lists the same."""
+        """The README has the same table."""
         rows = re.findall(r"^\| `(\w+)/` \|[^|]*\|([^|]*)\|$",
                           (PROGRAM / "README.md").read_text(), re.M)
         listed = {name: set(re.findall(r"`(\w+)/`", below))

@@ -1,4 +1,4 @@
-"""What "meson install" installs works in its new place."""
+"""The programs that "meson install" installs work in their new place."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import pathlib
@@ -22,7 +22,7 @@ class Install(installed.Checks, harness.Case):
         cls.prefix = pathlib.Path(cls.there.name) / "usr/local"
 
     def test_uninstall(self):
-        """Nothing is left, also of a second installation over the first."""
+        """Uninstalling leaves nothing, even after a second installation."""
         there = self.dir / "there"
         for _ in range(2):
             subprocess.run(["meson", "install", "-C", harness.BUILD,

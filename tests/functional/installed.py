@@ -1,4 +1,4 @@
-"""Tests of installed programs, wherever they were installed"""
+"""Tests of installed programs, for any place of installation"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import json
@@ -9,7 +9,7 @@ import harness
 
 
 class Checks:
-    """A mixin of harness.Case; its class sets `prefix`, a pathlib.Path"""
+    """A mixin for harness.Case.  Its class sets `prefix`, a pathlib.Path."""
 
     prefix = None
 
@@ -47,7 +47,7 @@ class Checks:
                   "/file", "--output-file", self.dir / "my.eif")
 
     def test_for_ci(self):
-        """qemu-nitro-test finds the program beside it."""
+        """qemu-nitro-test finds the program in its own directory."""
         self.env["PATH"] = "/usr/bin:/bin"
         said = self.call(
             self.bin / "qemu-nitro-test",
@@ -56,7 +56,7 @@ class Checks:
         self.assertEqual(len(said.strip()), 96)
 
     def test_as_nitro_cli(self):
-        """With one more directory in PATH, it is called nitro-cli."""
+        """With another directory in PATH, the program is called nitro-cli."""
         lib = self.prefix / "lib/qemu-nitro-enclave"
         self.assertEqual(os.listdir(lib / "bin"), ["nitro-cli"])
         self.env["PATH"] = f"{lib / 'bin'}:/usr/bin:/bin"

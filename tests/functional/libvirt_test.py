@@ -1,8 +1,8 @@
 """libvirt runs the enclave of the manual's example.
 
-The tests start libvirtd themselves, in new directories: one of a user
+The tests start libvirtd themselves, with new directories: one of a user
 without privileges (qemu:///session), and one of the system (qemu:///system),
-in a mount namespace where the host allows one.
+in a mount namespace if the host allows one.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -91,7 +91,7 @@ class Libvirt(harness.Case):
             os.chown(self.dir, USER, USER)
 
     def as_user(self):
-        """The command that runs another one as the user of QEMU."""
+        """The command that runs another command as the user of QEMU"""
         return [] if os.geteuid() else [
             "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
 
@@ -129,7 +129,7 @@ class Libvirt(harness.Case):
             time.sleep(0.1)
 
     def example(self):
-        """The manual's example, with the paths of this test."""
+        """The manual's example, with the paths of this test"""
         text = EXAMPLE.read_text(encoding="utf-8")
         for old, new in (
                 ("/usr/local/bin/qemu-system-x86_64", self.qemu),
@@ -140,7 +140,7 @@ class Libvirt(harness.Case):
             text = text.replace(old, str(new))
         domain = ET.fromstring(text)
         if self.version() < (9, 2):
-            # Both are in the manual too.
+            # The manual mentions both.
             ET.SubElement(ET.SubElement(domain, "features"), "acpi")
         return domain
 
@@ -164,7 +164,7 @@ class Libvirt(harness.Case):
         """The example boots, and the domain ends when the enclave reboots."""
         self.start_backend()
         domain = self.example()
-        # Otherwise it serves until somebody ends it.
+        # Without this, it runs until it is terminated.
         ET.SubElement(domain.find("os"), "cmdline").text = "hello.serve=0"
         self.define(domain)
         self.virsh("start", "hello")
@@ -194,8 +194,8 @@ class Libvirt(harness.Case):
         serial.set("type", "pty")
 
     def open_console(self):
-        """virsh console, in a new terminal.  Returns two functions: one
-        types a line, one waits for a line after those seen before."""
+        """Start virsh console in a new terminal.  Returns two functions: one
+        types a line, one waits for a line after the lines seen before."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         self.virsh_console = subprocess.Popen(
@@ -227,7 +227,7 @@ class Libvirt(harness.Case):
 
 
 class Session(Libvirt):
-    """libvirtd of a user without privileges."""
+    """The libvirtd of a user without privileges"""
 
     def setUp(self):
         super().setUp()
@@ -268,7 +268,7 @@ class Session(Libvirt):
         self.assertIn("memfd", [v.text for v in source])
 
     def test_life(self):
-        """Console, reset, reboot from inside, destroy; under seccomp."""
+        """Console, reset, reboot from inside, destroy; under seccomp"""
         domain = self.example()
         self.add_echo(domain)
         self.start_backend()
@@ -288,7 +288,7 @@ class Session(Libvirt):
         pid = self.pid_of_qemu()
         with open(f"/proc/{pid}/status", encoding="ascii") as f:
             status = dict(line.split(":\t", 1) for line in f)
-        self.assertEqual(status["Seccomp"].strip(), "2")    # filtered
+        self.assertEqual(status["Seccomp"].strip(), "2")  # SECCOMP_MODE_FILTER
 
         self.virsh("suspend", "hello")
         self.assertEqual(self.virsh("domstate", "hello"), "paused")
@@ -311,7 +311,7 @@ class Session(Libvirt):
 
 
 class System(Libvirt):
-    """libvirtd of the system, without touching the host's own one."""
+    """The libvirtd of the system, in its own directories"""
 
     def setUp(self):
         super().setUp()

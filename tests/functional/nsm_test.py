@@ -1,6 +1,6 @@
 """The Nitro Secure Module, as programs in a Linux guest use it.
 
-A small program in the guest passes requests to /dev/nsm.  The test makes the
+A small program in the guest passes requests to /dev/nsm.  The test encodes the
 requests, and decodes the responses, with cbor2.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -74,7 +74,7 @@ class Agent:
         return error or self.receive(size)
 
     def storm(self, times, requests):
-        """Send `times` requests; returns how many responses were errors."""
+        """Send `times` requests.  Returns how many responses were errors."""
         self.command(b"s", times, struct.pack(">I", len(requests)) + b"".join(
             struct.pack(">I", len(r)) + r for r in requests))
         error = self.number()
@@ -154,8 +154,8 @@ class Module(Guest):
         self.assertEqual(agent.pcr(16), (ZERO, False))
 
     def test_the_checks_of_aws(self):
-        """What AWS's test program for the module checks, on a parent with
-        an id and without a role."""
+        """The checks of AWS's test program for the module, with a parent's id
+        and without a role"""
         agent = self.start(machine=f",parent-id={PARENT}")
         for i in range(32):
             value, locked = agent.pcr(i)
@@ -181,7 +181,7 @@ class Module(Guest):
         self.assertGreater(len(set(first)), 200)
 
     def test_reboot(self):
-        """A reboot resets the registers."""
+        """A reboot restores the PCRs."""
         agent = self.start(machine=f",parent-id={PARENT}")
         start = [agent.pcr(i) for i in range(32)]
         agent.ask({"ExtendPCR": {"index": 16, "data": b"x"}})
@@ -303,7 +303,7 @@ class Documents(Guest):
             self.assertEqual(value, {3: extended(ROLE.encode()),
                                      4: extended(PARENT.encode())}
                              .get(i, ZERO), i)
-        # The host can read the real measurements all the same.
+        # The host can still read the real measurements.
         self.assertNotEqual(self.property("pcr0"), ZERO.hex())
 
 

@@ -1,4 +1,4 @@
-"""qemu-nitro-cli parent: programs that know nothing of it use AF_VSOCK."""
+"""qemu-nitro-cli parent: programs without any changes use AF_VSOCK."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import errno
@@ -35,7 +35,7 @@ class Case(cli_run_test.Case):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
     def python(self, text, *arguments, status=0, **kwargs):
-        """What a Python program prints, with `socket` and helpers."""
+        """The output of a Python program, with `socket` and helpers"""
         start = textwrap.dedent("""
             import ctypes, errno, fcntl, os, select, signal, socket, struct, sys
             import threading, time
@@ -97,7 +97,7 @@ class Case(cli_run_test.Case):
         return enclave
 
     def agent(self, enclave, line):
-        """Let the enclave's program do something; what it answers."""
+        """Send a request to the enclave's program.  Returns its response."""
         s = self.uds_connect(self.folder(enclave) / "vsock.sock", AGENT)
         s.sendall(line.encode() + b"\n")
         answer = b""
@@ -111,7 +111,7 @@ class Case(cli_run_test.Case):
 
 
 class Alone(Case):
-    """Without an enclave: programs of the parent among themselves"""
+    """Without an enclave: connections between programs of the parent"""
 
     def test_socket(self):
         out = self.python("""
@@ -159,7 +159,8 @@ class Alone(Case):
             "ENOTSUP 2"])
 
     def test_local(self):
-        """CID 1, 2 and 3 are the parent's own programs, of both types."""
+        """CID 1, 2 and 3 are the parent's own programs, for both socket types.
+        """
         out = self.python("""
             for type, port in (S, 7000), (Q, 7001):
                 l = listener(port, type=type)
@@ -215,7 +216,7 @@ class Alone(Case):
             "none"])
 
     def test_other_programs(self):
-        """Another supervisor's programs share the ports."""
+        """The programs of another supervisor share the ports."""
         server = self.background(PYTHON, "-c", textwrap.dedent("""
             import socket
             s = socket.socket(socket.AF_VSOCK)
@@ -448,7 +449,8 @@ class Alone(Case):
                 self.assertEqual(self.processes(), {})
 
     def test_descriptors(self):
-        """The supervisor does not keep what the program closes."""
+        """The supervisor does not keep sockets open that the program closes.
+        """
         for number in 1, 9:
             reader, writer = os.pipe()
             program = self.background(
@@ -524,8 +526,8 @@ class WithEnclaves(Case):
             "EINPROGRESS", "True ECONNRESET 0"])
 
     def test_signals(self):
-        """A signal ends the wait for an answer, and the kernel makes the call
-        again: its result is that of the first time."""
+        """A signal interrupts the wait for an answer, and the kernel restarts
+        the call: the result is that of the first call."""
         enclave = self.start_agent()
         out = self.python("""
             cid = int(sys.argv[1])
@@ -575,7 +577,8 @@ class WithEnclaves(Case):
         """)
 
     def test_listen(self):
-        """Enclaves that started before and after, and those of one name"""
+        """Enclaves that were started before and after, and one enclave by name
+        """
         first = self.start_agent("--enclave-name", "first")
         server = self.background(PYTHON, "-c", self.LISTENER, 8000, 1)
         self.assertEqual(server.stdout.readline(), "ready\n")
@@ -602,14 +605,14 @@ class WithEnclaves(Case):
 
 
 class Programs(application_test.Case, Case):
-    """socat, and programs in C, Python and Go, which know nothing of this,
-    on both sides; they are the same files."""
+    """socat and unchanged programs in C, Python and Go, on both sides.  The
+    same files run in the enclave."""
     NAMES = ("c", "go", "python", "socat")
     CONTROL = 6000              # the port of the enclave's own program
     SOURCES = harness.HERE / "parent_programs"
 
     def make(self):
-        """The files for /app in the enclave, which are run here as well"""
+        """The files for /app in the enclave, which are also run here"""
         files = {"python": (self.SOURCES / "echo.py").read_bytes()}
         subprocess.run(["cc", "-static", "-Wall", "-Wextra", "-Werror", "-o",
                         self.dir / "c", self.SOURCES / "echo.c"], check=True)
@@ -634,7 +637,7 @@ class Programs(application_test.Case, Case):
         return [*self.start_of(name, folder), "listen", str(port)]
 
     def client(self, name, cid, port, line, folder):
-        """The words, and what is its standard input"""
+        """The arguments, and the text for standard input"""
         if name == "socat":
             return [*self.socat(folder), "-t60", "-",
                     f"VSOCK-CONNECT:{cid}:{port}"], line + "\n"
@@ -644,7 +647,7 @@ class Programs(application_test.Case, Case):
     def socat(self, folder):
         if folder == self.dir:
             return ["socat"]
-        # With the libraries of this host's
+        # With the libraries of this host
         return ["/app/ld-linux-x86-64.so.2", "--library-path", "/app",
                 "/app/socat"]
 
@@ -655,7 +658,7 @@ class Programs(application_test.Case, Case):
         return f"{line}\n" if server == "socat" else f"{server} {line} {cid}\n"
 
     def in_enclave(self, cid, words, text):
-        """Have the enclave run a client; what it prints"""
+        """Let the enclave run a client.  Returns its output."""
         result = self.python("""
             s = socket.socket(V, S)
             s.settimeout(100)

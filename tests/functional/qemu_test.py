@@ -9,18 +9,18 @@ import sys
 import harness
 
 sys.path.insert(0, str(harness.TOP / "scripts"))
-import configure  # noqa: E402 (its folder is known only now)
+import configure  # noqa: E402 (its directory is known only now)
 
-# They compare with what the firmware of QEMU's own repository makes, which
-# Debian replaces.
+# These tests compare with the results of the firmware in QEMU's own
+# repository, which Debian replaces.
 OTHER_FIRMWARE = {"bios-tables-test"}
 
 
 def firmware(build):
-    """Debian's source of QEMU has no firmware: put what is in other packages
-    where QEMU looks for it when it is run from its build folder."""
+    """Debian's source of QEMU has no firmware.  Put the firmware of other
+    packages in the build directory, where QEMU looks for it."""
     where = build / "qemu-bundle/usr/local/share/qemu"
-    # Debian 13 has those of iPXE in share/qemu.
+    # Debian 13 has the files of iPXE in share/qemu.
     for folder in ("share/qemu", "share/seabios", "lib/ipxe/qemu"):
         for file in (pathlib.Path("/usr") / folder).glob("*"):
             link = where / file.name
@@ -31,8 +31,8 @@ def firmware(build):
 
 class Qemu(harness.Case):
     def passes(self, build, suite, names=()):
-        """Run QEMU's tests of a suite, or some of it; the names of those that
-        passed."""
+        """Run a suite of QEMU's tests, or some of them.  Returns the names of
+        those that passed."""
         firmware(build)
         log = f"nitro-{suite}"
         result = subprocess.run(
@@ -54,7 +54,8 @@ class Qemu(harness.Case):
 
 
 class Few(Qemu):
-    """With the two boards that are built: those tests that need no other"""
+    """With the two boards that are built: the tests that need no other board
+    """
 
     def test_every_machine_and_device(self):
         names = {"qom-test", "test-hmp", "device-introspect-test",
@@ -65,8 +66,8 @@ class Few(Qemu):
 
 
 class All(Qemu):
-    """With all of QEMU's boards and devices, but without KVM: it is there on
-    some hosts, and on some of these works in part, which is not what is tested.
+    """With all of QEMU's boards and devices, but without KVM: some hosts have
+    it, on some of these it works only in part, and it is not tested here.
     """
 
     @classmethod

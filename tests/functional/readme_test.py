@@ -12,8 +12,9 @@ README = (harness.TOP / "README.md").read_text(encoding="utf-8")
 
 
 def plain(text, top=harness.TOP, build=harness.BUILD):
-    """Remove from a transcript what differs between runs, or is not in the
-    README: hashes, ids, directories, the kernel's version, the command line."""
+    """Remove the parts of a transcript that differ between runs or are not in
+    the README: hashes, ids, directories, the kernel's version, the command
+    line."""
     for folder, name in ((build, "build"), (top, ".")):
         text = text.replace(str(folder), name)
     text = text.replace("./scripts", "scripts")
@@ -28,14 +29,14 @@ def plain(text, top=harness.TOP, build=harness.BUILD):
 
 class Transcript(harness.Case):
     def test_run(self):
-        """./run prints what the README shows."""
+        """./run prints the text in the README."""
         shown = next(block for block in
                      re.findall(r"^```\n(.*?)^```$", README, re.M | re.S)
                      if "attestation-root" in block)
         env = {**os.environ, "BUILD": str(harness.BUILD), "TMPDIR": "/tmp",
                "NITRO_CLI_ACCEL": "tcg", "NITRO_CLI_CPUS": "3"}
         for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
-            # Short, because the paths of sockets are limited
+            # This is short, because the paths of sockets are limited.
             (self.dir / name[4:8]).mkdir(mode=0o700)
             env[name] = str(self.dir / name[4:8])
         result = subprocess.run(
@@ -62,7 +63,7 @@ class Tour(harness.Case):
         self.addCleanup(subprocess.run, [
             harness.NITRO_CLI, "terminate-enclave", "--all"], check=False,
             env=env, stdout=subprocess.DEVNULL)
-        # Each block's output is marked, and may be JSON in several pieces.
+        # The output of each block is marked; it may be JSON in several pieces.
         script = "".join(f"echo '=== {i}'\n{block}"
                          for i, block in enumerate(blocks))
         result = subprocess.run(

@@ -27,7 +27,7 @@ def recipe(language):
     return textwrap.dedent(block)
 
 
-# What the recipe in JavaScript imports, and where npm puts it
+# The packages that the JavaScript recipe imports, where npm puts them
 VERIFIER = "@0xsequence/tee-verifier@0.1.2"
 MODULES = harness.BUILD / "npm"
 
@@ -97,11 +97,11 @@ class Recipes(cli_run_test.Case):
 
 
 def bad_documents(root, leaf):
-    """By what is wrong with them, documents whose signatures are right"""
+    """Documents with valid signatures and wrong content, by what is wrong"""
     make, authority = attestation.make_document, attestation.Authority
     document = make(root, leaf)
     payload = cbor2.loads(cbor2.loads(document)[2])
-    # one pair more than before, which is there already
+    # like the previous pair, whose key is already there
     twice = cbor2.dumps(payload)
     assert twice[0] == 0xa9
     twice = b"\xaa" + twice[1:] + cbor2.dumps("digest") + cbor2.dumps("SHA384")
@@ -134,7 +134,7 @@ def bad_documents(root, leaf):
 
 
 class Compared(Recipes):
-    """What our verifier says of bad documents, and an independent one"""
+    """Our verifier and an independent one, with bad documents"""
     test_python = test_javascript = None
 
     def refused(self, program, documents):
@@ -160,7 +160,8 @@ class Compared(Recipes):
         self.assertEqual(self.refused(self.ours, bad), list(bad))
         self.install()
         self.assertEqual(self.refused(self.javascript, good), [])
-        # It accepts these three; all that it refuses, ours refuses too.
+        # The other verifier accepts these three.  Ours refuses all that the
+        # other one refuses.
         for what in ("a key twice", "an authority on P-256",
                      "an unknown extension that is critical"):
             del bad[what]

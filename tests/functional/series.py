@@ -11,7 +11,7 @@ import tempfile
 import harness
 
 sys.path.insert(0, str(harness.TOP / "scripts"))
-import tree  # noqa: E402 (its folder is known only now)
+import tree  # noqa: E402 (its directory is known only now)
 
 IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
             "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
@@ -19,7 +19,8 @@ IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
             "GIT_CONFIG_VALUE_0": "A", "GIT_CONFIG_KEY_1": "user.email",
             "GIT_CONFIG_VALUE_1": "a@example.org",
             "GIT_CONFIG_KEY_2": "safe.directory", "GIT_CONFIG_VALUE_2": "*",
-            # git must not pack in the background while the directory is removed
+            # git must not pack in the background while the directory is
+            # removed.
             "GIT_CONFIG_KEY_3": "gc.auto", "GIT_CONFIG_VALUE_3": "0"}
 
 
@@ -30,7 +31,7 @@ if os.access("/dev/shm", os.W_OK) and \
 
 
 class Series(harness.Case):
-    """A case that exports the series and applies it"""
+    """A test case that exports the series and applies it"""
 
     def run_ok(self, *command, env=None, **kwargs):
         result = subprocess.run(
@@ -47,7 +48,8 @@ class Series(harness.Case):
             stdout=subprocess.PIPE, text=True).stdout.strip())
 
     def applied(self, base):
-        """Export for `base`, and apply to it: the tree and the patches."""
+        """Export for `base`, and apply to it.  Returns the tree and the
+        patches."""
         out, where = self.dir / "out", self.dir / "qemu"
         self.run_ok(harness.TOP / "scripts/export-series", "--base", base,
                     "--with-programs", out)

@@ -1,6 +1,6 @@
-"""QEMU can be configured after each patch of the series, and built after the last.
+"""QEMU can be configured after each patch of the series, and built at the end.
 
-With "Each", it is built after each patch, as whoever bisects would."""
+With "Each", it is built after each patch, as needed for bisection."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import re
@@ -10,7 +10,7 @@ import harness
 from series import Series, tree
 
 sys.path.insert(0, str(harness.TOP / "scripts"))
-import configure  # noqa: E402 (its folder is known only now)
+import configure  # noqa: E402 (its directory is known only now)
 
 
 class SeriesBuild(Series):
@@ -25,8 +25,8 @@ class SeriesBuild(Series):
                     path.touch()
 
     def options(self, where):
-        """How to configure what is in the tree so far: the boards that are
-        changed"""
+        """How to configure the tree so far: only the boards that are changed
+        """
         devices = where / "configs/devices/x86_64-softmmu"
         if (devices / "nitro-enclave.mak").exists():
             return configure.DEVICES_FEW
@@ -35,24 +35,24 @@ class SeriesBuild(Series):
         return ["--without-default-devices", "--with-devices-x86_64=some"]
 
     def each(self, build_each):
-        """In one folder from patch to patch"""
-        # Upstream's, as Debian's archive has it, lacks a Python package that
-        # its configure asks for, and that Debian's patches leave out.
+        """Configure and build in the same directory after each patch."""
+        # Upstream's source in Debian's archive lacks a Python package that its
+        # configure needs, and that Debian's patches do not need.
         where, patches = self.applied("debian")
-        # Laid out as scripts/build-qemu does, so that compilers' results are
-        # found in the cache
+        # The layout is that of scripts/build-qemu, so that the compiler cache
+        # has the results.
         (self.dir / "qemu-tree").mkdir()
         where = where.rename(self.dir / "qemu-tree/src")
         last = self.run_ok("git", "rev-parse", "HEAD", cwd=where).strip()
         build = self.dir / "qemu"
         env = configure.environment(self.dir)
-        # Debian's archive of upstream's tree has no firmware, but QEMU's build
-        # asks whether it is there.
+        # Upstream's source in Debian's archive has no firmware, but QEMU's
+        # build checks that it exists.
         self.placeholders(where / "pc-bios")
         for left in range(len(patches), -1, -1):
             self.run_ok("git", "checkout", "-q", f"{last}~{left}", cwd=where)
             configure.configure(where, build, env, self.options(where))
-            # This configures anew where a patch has changed how.
+            # This configures again if a patch has changed how.
             target = "qemu-system-x86_64" if build_each else "build.ninja"
             with self.subTest(left=left):
                 self.run_ok("ninja", target, cwd=build, env=env)

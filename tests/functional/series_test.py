@@ -1,4 +1,5 @@
-"""The exported series applies, and is what was built and tested."""
+"""The exported series applies, and gives the tree that was built and tested.
+"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import shutil
@@ -36,7 +37,8 @@ class Applied(Series):
                           patch.read_text(), patch.name)
 
     def test_without_programs(self):
-        """What is for upstream has nothing of the programs beside QEMU."""
+        """The series for upstream does not contain the programs beside QEMU.
+        """
         out = self.dir / "out"
         self.run_ok(harness.TOP / "scripts/export-series", out)
         patches = sorted(out.glob("*.patch"))[1:]
@@ -47,7 +49,7 @@ class Applied(Series):
             self.assertNotIn("+++ b/tests/fuzz/", text, patch.name)
 
     def test_edited_as_commits(self):
-        """Made into commits and saved again, the patches are what they were."""
+        """Patches that become commits and are saved again do not change."""
         top = self.dir / "top"
         for name in ("scripts", "patches"):
             shutil.copytree(harness.TOP / name, top / name)
@@ -68,7 +70,7 @@ class Applied(Series):
 
 
 class Drift(harness.Case):
-    """What of the series fits another QEMU is told hunk by hunk."""
+    """scripts/drift lists each hunk that does not fit another QEMU."""
 
     def drift(self, *source):
         return subprocess.run([harness.TOP / "scripts/drift", *source],
@@ -77,7 +79,8 @@ class Drift(harness.Case):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def test_changed_tree(self):
-        """One edited line and one missing file: these two are told."""
+        """One edited line and one missing file: exactly these two are listed.
+        """
         base = harness.BUILD / "qemu-tree/base"
         names = {n for patch, _ in tree.series()
                  for n in tree.patched_files(patch)} | tree.all_removed()
@@ -101,7 +104,8 @@ class Drift(harness.Case):
         self.assertIn("hw/virtio/cbor-helpers.c", lines[1])
 
     def test_newest(self):
-        """The newest QEMU of Debian's archive: what drifts is for the log."""
+        """The newest QEMU of Debian's archive: the log has what does not
+        apply."""
         result = self.drift()
         if "cannot be had" in result.stderr:
             self.skipTest(result.stderr.strip().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""Signed images boot; those whose signature is not good do not."""
+"""Signed images boot; images with an invalid signature do not."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import hashlib
@@ -11,7 +11,7 @@ from signing import Signer, sections, signed
 
 class Signed(harness.Case):
     def image(self, signer, pcr0=None):
-        """The sample, signed; returns the path."""
+        """The sample, signed.  Returns its path."""
         return self.file("signed.eif", signed(
             sections(harness.HELLO.read_bytes()), signer, pcr0))
 

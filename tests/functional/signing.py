@@ -21,7 +21,7 @@ ALGORITHMS = {
 
 
 def sections(data):
-    """The sections of an image, as a list of (type, data)."""
+    """The sections of an image, as a list of (type, data)"""
     count = struct.unpack_from(">H", data, 0x1a)[0]
     offsets = struct.unpack_from(f">{count}Q", data, 0x1c)
     found = []
@@ -73,7 +73,7 @@ class Signer:
 
 def signed(parts, signer, pcr0=None):
     """An image of `parts`, a list of (type, data), with a signature of its
-    PCR0, or of `pcr0`."""
+    PCR0, or of `pcr0`"""
     measured = b"".join(data for kind, data in parts if kind in (
         harness.KERNEL, harness.CMDLINE, harness.RAMDISK))
     pcr0 = pcr0 or bytes.fromhex(harness.pcr(measured))

@@ -1,4 +1,4 @@
-"""What is fetched from Debian: from which of the host's apt sources, and checked."""
+"""Downloads from Debian: the host's apt source that is used, and the checks"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import hashlib
@@ -47,7 +47,7 @@ VENDOR_LINE = ("deb [arch=amd64 signed-by=/usr/share/keyrings/vendor.gpg]"
 
 class Sources(harness.Case):
     def entry(self, **files):
-        """The entry found with these files in sources.list.d."""
+        """The entry that is found with these files in sources.list.d"""
         parts = self.dir / "sources.list.d"
         parts.mkdir()
         for name, text in files.items():
@@ -121,7 +121,8 @@ class Fetched(harness.Case):
         fetch_source.check_sums(self.dir)
 
     def test_damaged(self):
-        """Nothing of it is kept, so that it is fetched anew."""
+        """After a failure nothing is kept, so that the next run fetches again.
+        """
         folder = self.dir / "package"
         folder.mkdir()
         for path in list(self.dir.glob("qemu_*")):
@@ -132,7 +133,8 @@ class Fetched(harness.Case):
         self.assertFalse(folder.exists())
 
     def test_suite_that_is_not_there(self):
-        """Said in one line: what, where, and what to do instead."""
+        """The error is one line: what failed, where, and what to do instead.
+        """
         for what, word in (("qemu", "-Dqemu_source"),
                            ("linux", "-Dkernel_source"),
                            ("meson", "Meson 1.5")):

@@ -1,4 +1,4 @@
-"""What .editorconfig and .codespellrc say of the tree is so."""
+"""The repository follows .editorconfig and .codespellrc."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import re
@@ -8,18 +8,18 @@ import sys
 import harness
 
 sys.path.insert(0, str(harness.TOP / "scripts"))
-import tree  # noqa: E402 (its folder is known only now)
+import tree  # noqa: E402 (its directory is known only now)
 
 OURS_ALONE = ("scripts", "guest", "debian", "patches", "pictures", ".ci", "ci")
-# Corpora of the fuzz targets, and what others wrote
+# Corpora of the fuzz targets, and files of other projects
 DATA = re.compile(r"tests/data/|LICENSE")
 C_FILES = re.compile(r"\.(c|h|cc|hh)$")
-# A line that a program prints, in a string of its own
+# A line that a program prints, as a string on its own line
 PRINTED = re.compile(r'\s*"(.*)\\n"[;,]?')
 
 
 def texts():
-    """The texts of the repository: (name, text)"""
+    """The text files of the repository: (name, text)"""
     names = list(tree.overlay_files())
     for folder in OURS_ALONE:
         names += [path.relative_to(harness.TOP).as_posix()
@@ -37,7 +37,8 @@ def texts():
 
 class Style(harness.Case):
     def test_lines(self):
-        """checkpatch allows 80 columns and no blanks at the end of a line."""
+        """As in checkpatch: at most 80 columns, and no blanks at the end of a
+        line"""
         def width(line):
             printed = PRINTED.fullmatch(line)
             return len(printed[1] if printed else line)

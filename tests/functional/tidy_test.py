@@ -1,9 +1,9 @@
-"""clang-tidy finds nothing in the programs of contrib/; .clang-tidy says what it
-looks for.  Their tests are left out: it takes minutes for what GoogleTest makes
-of them.
+"""clang-tidy finds nothing in the programs of contrib/; .clang-tidy lists the
+checks.
 
-A file in which nothing was found is checked again only when something of what
-the result depends on has changed."""
+Tests are not checked, because clang-tidy needs minutes for the macros of
+GoogleTest.  A file in which nothing was found is checked again only if it or
+something else that the result depends on has changed."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import concurrent.futures
@@ -29,13 +29,14 @@ CONFIG = harness.TOP / ".clang-tidy"
 OF_TESTS = "_test.cc", "/conformance.cc"
 # The options are GCC's: Clang does not know all of them.
 OPTIONS = ["--quiet", "--extra-arg=-Wno-unknown-warning-option"]
-# Options of GCC's that QEMU adds, and that Clang refuses
+# Options of GCC that QEMU adds, and that Clang refuses
 GCC_ALONE = re.compile(r" -f(trivial-auto-var-init|zero-call-used-regs)=\S+")
 
 
 def commands():
-    """How each file of the programs and their tools is compiled.  One that is
-    in several programs is compiled alike for all: the first is enough."""
+    """How each file of the programs and their tools is compiled.  A file in
+    several programs is compiled in the same way for all: the first is enough.
+    """
     found = {}
     for entry in json.loads((TREE / "compile_commands.json").read_text()):
         file = entry["file"]
@@ -58,7 +59,7 @@ def version():
 
 
 def included(entry):
-    """All files that the compiler read for a file, as ninja noted them"""
+    """All files that the compiler read for a file, as recorded by ninja"""
     lines = subprocess.run(
         ["ninja", "-t", "deps", entry["output"]], cwd=TREE, check=True,
         text=True, stdout=subprocess.PIPE).stdout.splitlines()[1:]
@@ -66,8 +67,8 @@ def included(entry):
 
 
 def key(entry):
-    """Names what a result depends on, wherever the build folder is; None if
-    the compiler has not noted what it read."""
+    """A key for all that a result depends on, independent of the build
+    directory. None if ninja has not recorded what the compiler read."""
     files = included(entry)
     if not files:
         return None
@@ -125,7 +126,7 @@ class Tidy(harness.Case):
         self.check("qemu-nitro-cli", "main.cc")
 
     def test_result_is_looked_up(self):
-        """What has changed is checked again, what has not is not."""
+        """A changed file is checked again, and an unchanged one is not."""
         entry = next(iter(self.commands.values()))
         first = key(entry)
         self.assertEqual(first, key(entry))

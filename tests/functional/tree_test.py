@@ -1,4 +1,4 @@
-"""The QEMU tree is assembled from whatever source of QEMU 10.0 is given."""
+"""The QEMU tree can be assembled from each form of the source of QEMU 10.0."""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
@@ -10,11 +10,11 @@ import harness
 
 BUILT = harness.BUILD / "qemu-tree"
 sys.path.insert(0, str(harness.TOP / "scripts"))
-import tree  # noqa: E402 (its folder is known only now)
+import tree  # noqa: E402 (its directory is known only now)
 
 
 class Tree(harness.Case):
-    """With as much of QEMU as the patches touch."""
+    """With only the files of QEMU that the patches edit"""
 
     def setUp(self):
         super().setUp()
@@ -30,7 +30,7 @@ class Tree(harness.Case):
         return tree.assemble(source, self.dir / "work")
 
     def check(self, made):
-        """`made` has our files and the patches, as the build's tree has."""
+        """`made` has our files and the patches, like the tree of the build."""
         for name in [*self.patched, *tree.overlay_files()]:
             self.assertEqual((made / name).read_bytes(),
                              (BUILT / "src" / name).read_bytes(), name)
@@ -79,7 +79,7 @@ class Tree(harness.Case):
         self.check(self.assemble(self.qemu))
 
     def test_another_source(self):
-        """What an earlier source had, and this one has not, goes away."""
+        """Files that only an earlier source had are removed."""
         (self.qemu / "old.c").write_text("")
         made = self.assemble(self.qemu)
         self.assertTrue((made / "old.c").exists())
@@ -89,7 +89,7 @@ class Tree(harness.Case):
         self.check(made)
 
     def test_edit_of_the_source(self):
-        """A folder that somebody works in is taken as it is now."""
+        """Edits of a source directory are seen the next time."""
         made = self.assemble(self.qemu)
         (self.qemu / "new.c").write_text("1")
         self.assemble(self.qemu)
@@ -107,13 +107,13 @@ class Tree(harness.Case):
         self.refused(self.qemu, "9.2.0", "10.0")
 
     def test_patch_that_does_not_fit(self):
-        """The error names the patch, the file and the place."""
+        """The error names the patch, the file and the line."""
         (self.qemu / "Kconfig.host").write_text("nothing\n")
         self.refused(self.qemu, "0010-hw-core-eif.patch",
                      "Kconfig.host", "Hunk #1")
 
     def test_what_upstream_has_goes(self):
-        """Upstream's machine is replaced, and leaves nothing behind."""
+        """Upstream's machine is replaced, and none of its files stays."""
         made = self.assemble(self.qemu)
         ours = set(tree.overlay_files())
         removed = tree.all_removed()
@@ -123,7 +123,8 @@ class Tree(harness.Case):
             self.assertEqual((made / name).exists(), name in ours, name)
 
     def test_debians_patches(self):
-        """As they lie in Debian's repository, or as dpkg-source applied them"""
+        """Files as in Debian's repository, or with patches applied by
+        dpkg-source"""
         patches = self.qemu / "debian/patches"
         patches.mkdir(parents=True)
         (patches / "series").write_text("one.patch # of Debian\n")

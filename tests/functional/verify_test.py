@@ -1,4 +1,4 @@
-"""qemu-nitro-cli verify-attestation, as a user calls it."""
+"""qemu-nitro-cli verify-attestation, called as a user calls it"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import base64
@@ -29,8 +29,7 @@ class Case(harness.Case):
             stderr=subprocess.PIPE, **kwargs)
 
     def verify(self, document, *options, status=VERIFIED, words=()):
-        """Returns what is printed of a document; `words` are in the lines that
-        come before."""
+        """The output for a document; the lines before it contain `words`."""
         path = self.file("document", document)
         result = self.call("--document", path, "--root", self.pem, *options)
         self.assertEqual(result.returncode, status, result.stderr)
@@ -59,8 +58,8 @@ class Verify(Case):
         self.pem = self.file("root.pem", self.root.pem())
 
     def wrong(self, status, words, *options):
-        """A call that is wrong in itself: nothing on stdout, two lines that
-        name the error and what is wrong."""
+        """An invalid call: nothing on stdout, and two lines with the error and
+        these words"""
         result = self.call(*options)
         self.assertEqual(result.returncode, status, result.stderr)
         self.assertEqual(result.stdout, b"")
@@ -181,7 +180,7 @@ class Verify(Case):
             self.assertIsNone(said["Document"])
 
     def test_names_that_are_no_text(self):
-        """What a document says is shown, whatever it does to a terminal."""
+        """The content of a document is printed without control characters."""
         name = cbor2.dumps("a\x1b[31m\u009bb")
         document = attestation.make_document(self.root, self.leaf,
                                              module_id="XXXXXXXX")
@@ -262,8 +261,8 @@ class Verify(Case):
 
 
 def real_document():
-    """A document that an NSM of AWS's signed on 2022-10-13, which is not this
-    project's to give away."""
+    """A document that an NSM of AWS signed on 2022-10-13.  It is not a part of
+    this project, which has no right to distribute it."""
     path = os.environ.get("NITRO_REAL_DOCUMENT")
     return pathlib.Path(path) if path else (
         harness.TOP / "../shared/testdata/real-attestation-document.bin")

@@ -1,4 +1,4 @@
-"""What the vsock back end refuses: a line that says why, and status 2."""
+"""What the vsock back end refuses: a line with the reason, and status 2"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import signal
@@ -15,7 +15,7 @@ class Refused(harness.Case):
                           *options)
 
     def refused(self, *options, word=None):
-        """It ends at once, with one line, in which `word` stands."""
+        """The back end ends at once, and prints one line with `word`."""
         result = subprocess.run(
             [harness.VSOCK, *(str(o) for o in options)], check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -26,9 +26,9 @@ class Refused(harness.Case):
         self.assertIn(str(word), result.stderr)
 
     def refused_guest(self, *options, word):
-        """The same, where all but the options is right"""
+        """The same, if all other options are right"""
         self.refused("--socket", self.dir / "qemu", *options, word=word)
-        # What it began with is not left behind.
+        # No socket or file of it is left.
         self.assertEqual(list(self.dir.glob("qemu*")), [])
 
     def test_options(self):
@@ -88,13 +88,13 @@ class Refused(harness.Case):
                            word="nowhere")
 
     def test_a_value_of_several_lines(self):
-        """It is one line all the same."""
+        """The error is still one line."""
         self.refused_guest("--guest-cid", "1\n2\n", word="guest-cid=1")
         self.refused_guest("--uds-path", f"{self.dir}/no\n/where\r\x1b[2J",
                            word="where")
 
     def test_a_live_daemon(self):
-        """Its sockets are not taken, and it is not disturbed."""
+        """Its sockets are not replaced, and it keeps running."""
         uds, door = self.dir / "uds", self.dir / "door"
         self.daemon("--uds-path", uds, "--listen", f"seqpacket:{door}:1")
         self.wait_for_listener(uds)

@@ -1,7 +1,7 @@
 """The vsock back end between host programs and a real Linux guest.
 
-A small program in the guest opens connections as it is told, sends and takes
-data on them, and says what it got; the other ends are here.
+A small program in the guest opens connections on request, sends and receives
+data, and reports what it received.  The other ends are in this test.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -27,7 +27,7 @@ TIMEOUT_S = 240
 
 
 def make_block():
-    """What is sent, again and again: the same bytes as the guest's."""
+    """The data, which is repeated; the guest's program sends the same."""
     state, data = 1, bytearray()
     for _ in range(BLOCK_SIZE):
         state = (state * 1664525 + 1013904223) & 0xffffffff
@@ -39,7 +39,7 @@ BLOCK = make_block() * 2
 
 
 def checksum(size):
-    """The CRC of `size` bytes of the data."""
+    """The CRC of `size` bytes of the data"""
     crc = 0
     whole = memoryview(BLOCK)[:BLOCK_SIZE]
     for _ in range(size // BLOCK_SIZE):
@@ -57,7 +57,7 @@ def any_sizes():
 
 
 def pieces(size, piece=0):
-    """`size` bytes in writes of `piece`, or of any size"""
+    """`size` bytes in writes of `piece` bytes, or of any size"""
     sizes = any_sizes()
     while size:
         n = min(piece or next(sizes), size)
@@ -66,7 +66,7 @@ def pieces(size, piece=0):
 
 
 def send_data(connection, size, piece=0):
-    """Send `size` bytes, in such writes, and no more."""
+    """Send `size` bytes in such writes."""
     done = 0
     for n in pieces(size, piece):
         at = done % BLOCK_SIZE
@@ -76,7 +76,8 @@ def send_data(connection, size, piece=0):
 
 
 def take_data(connection):
-    """All that comes: how many bytes, their CRC, and in how many pieces"""
+    """Receive all data.  Returns the number of bytes, their CRC, and the
+    number of pieces."""
     crc = size = count = 0
     while data := connection.recv(LARGEST):
         crc = zlib.crc32(data, crc)
@@ -86,7 +87,7 @@ def take_data(connection):
 
 
 class Work(threading.Thread):
-    """A function in a thread of its own, whose outcome is asked for later"""
+    """A function that runs in its own thread; outcome() returns its result"""
 
     def __init__(self, function, *arguments):
         super().__init__(daemon=True)
@@ -97,7 +98,7 @@ class Work(threading.Thread):
     def run(self):
         try:
             self.result = self.function(*self.arguments)
-        except Exception as error:      # told to the one who asks
+        except Exception as error:      # raised in outcome()
             self.error = error
 
     def outcome(self):
@@ -110,14 +111,14 @@ class Work(threading.Thread):
 
 
 def exchange(connection, size, piece):
-    """Send and take at the same time."""
+    """Send and receive at the same time."""
     taking = Work(take_data, connection)
     send_data(connection, size, piece)
     return taking.outcome()
 
 
 class Job:
-    """What a guest's program is asked to do, on a connection to it"""
+    """A request to a guest's program, on a connection to it"""
 
     def __init__(self, control, *words):
         self.file = control.makefile("rw")
@@ -130,7 +131,8 @@ class Job:
         assert self.line() == ["listening"]
 
     def done(self):
-        """How many bytes the guest got, their CRC, in how many pieces"""
+        """The number of bytes that the guest received, their CRC, and the
+        number of pieces"""
         word, *numbers = self.line() or ["gone"]
         if word != "done":
             raise OSError(f"the guest's transfer {word} {numbers}")
@@ -145,7 +147,7 @@ class Guests(harness.Case):
             f"file:{self.dir}/console{cid}", vsock=path))
 
     def boot(self, path, cid=16):
-        """Start it, and wait until the program listens."""
+        """Start the enclave, and wait until the program listens."""
         process = self.start(path, cid)
         self.vsock_connect(AGENT, cid).close()
         return process
@@ -181,7 +183,7 @@ class Guests(harness.Case):
         return connection
 
     def expect_exchange(self, job, connection, ours, theirs, piece):
-        """What both ends sent has come to the other, whole."""
+        """Both ends have received all that the other one sent."""
         size, crc, _ = exchange(connection, ours, piece)
         self.assertEqual(size, theirs)
         self.assertEqual(crc, checksum(theirs))
@@ -206,14 +208,14 @@ class Transfers(Guests):
     SIZE = 64 * MIB
 
     def test_unix(self):
-        """Both ways in turn and at once, and in single bytes"""
+        """Both directions in turn and at once, and in single bytes"""
         self.boot(self.backend())
         listener = self.listener(f"{self.dir}/vsock16_50")
         self.transfer_out(50, listener, self.SIZE, 0)
         self.transfer_out(50, listener, 0, self.SIZE, cid=HOST)
         self.transfer_out(50, listener, 8 * MIB, 8 * MIB, LARGEST)
-        # A system call of a guest's that is emulated takes its time: single
-        # bytes are fewer.
+        # A system call in an emulated guest takes long, so there are fewer
+        # single bytes.
         self.transfer_out(50, listener, 50000, 50000, 1)
 
     def test_host_connects(self):
@@ -225,7 +227,7 @@ class Transfers(Guests):
 
 
     def test_configured_out(self):
-        """Where the options say that a guest's connections go"""
+        """Guests' connections go where the options say."""
         tcp = self.listener(("127.0.0.1", 0))
         unix = self.listener(self.dir / "program")
         tcp_port = tcp.getsockname()[1]
@@ -238,7 +240,7 @@ class Transfers(Guests):
             self.transfer_out(port, listener, 4 * MIB, 4 * MIB)
 
     def test_configured_in(self):
-        """Where the options say that host programs connect"""
+        """Host programs connect where the options say."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             tcp = free.getsockname()
         unix = f"{self.dir}/door"
@@ -264,11 +266,11 @@ class Transfers(Guests):
 
 
 class Messages(Guests):
-    """SEQPACKET: what one write says, one read hears"""
+    """SEQPACKET: each write is received by one read."""
     SIZE = 64 * MIB
 
     def expect_messages(self, job, connection):
-        """Both ends sent SIZE bytes in writes of any size."""
+        """Both ends have sent SIZE bytes in writes of any size."""
         count = len(list(pieces(self.SIZE)))
         expected = self.SIZE, checksum(self.SIZE), count
         self.assertEqual(exchange(connection, self.SIZE, 0), expected)
@@ -289,7 +291,7 @@ class Messages(Guests):
         self.expect_messages(job, self.connect(door, socket.SOCK_SEQPACKET))
 
     def test_stream_is_no_messages(self):
-        """Who listens for one is not asked by the other."""
+        """A socket of one type does not get connections of the other."""
         self.boot(self.backend())
         self.listener(f"{self.dir}/vsock16_50")
         with self.assertRaisesRegex(OSError, "failed"):
@@ -298,7 +300,7 @@ class Messages(Guests):
 
 class Connections(Guests):
     def test_hundred(self):
-        """A hundred at once, in both directions at once"""
+        """A hundred connections at once, in both directions"""
         self.boot(self.backend())
         works = [Work(self.one, i) for i in range(100)]
         for work in works:
@@ -324,7 +326,7 @@ class Connections(Guests):
         self.assertEqual(host.recv(100), b"")
 
     def test_guest_is_killed(self):
-        """Host programs see the end, and the next guest is served."""
+        """Host programs read the end, and the next guest is served."""
         path = self.backend()
         listener = self.listener(f"{self.dir}/vsock16_50")
         for _ in range(2):
@@ -338,8 +340,9 @@ class Connections(Guests):
         self.transfer_out(50, listener, MIB, MIB)
 
     def test_back_end_is_killed(self):
-        """In mid-transfer, 20 times: the guest's connections are reset, QEMU
-        finds the next back end, and what listened in the guest works again."""
+        """The back end is killed in mid-transfer, 20 times: the guest's
+        connections are reset, QEMU finds the next back end, and listeners in
+        the guest can be connected to again."""
         path = self.dir / "vhost16.sock"
         listener = self.listener(f"{self.dir}/vsock16_50")
         back_end = self.killable_back_end(path)
@@ -359,8 +362,8 @@ class Connections(Guests):
         self.transfer_in(61, self.vsock_connect, MIB, MIB)
 
     def endless_transfers(self, listener):
-        """Two connections on which the guest sends without an end, one that
-        the host made and one that the guest did."""
+        """Two connections on which the guest sends without an end: one made by
+        the host, and one made by the guest"""
         job = self.job("listen", 60, STREAM, 1 << 40, 0)
         job.listening()
         incoming = self.vsock_connect(60)
@@ -380,7 +383,7 @@ class Connections(Guests):
         return process
 
     def drain(self, connection):
-        """What is left of a connection that is cut; its end must come."""
+        """Read what is left of a broken connection, which must end."""
         try:
             return take_data(connection)[0]
         except ConnectionResetError:
@@ -388,10 +391,10 @@ class Connections(Guests):
 
 
 class Manual(Guests):
-    """The examples of the manuals, as they stand there"""
+    """The examples of the manuals, without changes"""
 
     def free_ports(self, text, *ports):
-        """The text with ports of TCP that are free for those it names"""
+        """Replace the TCP ports in the text by free ones."""
         for port in ports:
             self.assertIn(port, text)
             with socket.create_server(("127.0.0.1", 0)) as free:
@@ -413,7 +416,7 @@ class Manual(Guests):
                           stdout=subprocess.PIPE, **kwargs)
 
     def ask(self, command, request):
-        """The lines that a command prints which sends the guest a request"""
+        """The output of a command that sends a request to the guest"""
         self.file("request", request.encode())
         out, _ = self.shell(command).communicate(timeout=TIMEOUT_S)
         return out.splitlines()
@@ -451,8 +454,8 @@ class Manual(Guests):
             self.wait_for_listener(elsewhere / f"vhost{cid}.sock")
 
     def machine_examples(self):
-        """The commands of the machine's manual, for a guest's program that
-        has port 9003, and a host's program that has port 8080 of TCP"""
+        """The commands of the machine's manual, for a guest's program on port
+        9003 and a host's program on TCP port 8080"""
         page = harness.TOP / "docs/system/i386/nitro-enclave.rst"
         text = page.read_text()
         text = text.partition("\nThe parent's applications\n")[2]
@@ -467,8 +470,8 @@ class Manual(Guests):
                 for line in re.findall(r"^  \$ (.*)$", text, re.M)]
 
     def expect_answer(self, ask, size=10000):
-        """The guest's program, which `ask` leads to, connects to port 8000 of
-        the parent, and has back what it sends."""
+        """The guest's program, on the connection `ask`, connects to port 8000
+        of the parent, and receives the bytes that it sends."""
         end = time.monotonic() + TIMEOUT_S
         while not (lines := self.ask(
                 ask, f"connect {PARENT} 8000 1 {size} 0\n")):
@@ -510,7 +513,7 @@ class Manual(Guests):
         self.expect_vsock(vsock)
 
     def expect_vsock(self, command):
-        """It listens, or, where the host has no AF_VSOCK, says so."""
+        """The back end listens, or reports that the host has no AF_VSOCK."""
         command = command.replace("vhost16.", "vhost18.")
         daemon = self.shell("exec " + command, stderr=subprocess.PIPE)
         try:
