@@ -1,5 +1,5 @@
-"""How QEMU is configured, with what the nitro-enclave machine needs, and what is
-built of it."""
+"""The configuration of QEMU, and the targets of its build that belong to this
+project"""
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import functools
@@ -31,7 +31,7 @@ SANITIZERS = {
     "thread": ["--enable-tsan"],
 }
 
-# What of QEMU's build is this project's, and where it is built there
+# The targets in QEMU's build that belong to this project
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86_64",
     "vhost-user-vsock": "contrib/vhost-user-vsock/vhost-user-vsock",
@@ -70,8 +70,8 @@ TARGETS = [*PROGRAMS.values(), *TESTS]
 
 
 def environment(build):
-    """Debian's tools first in the path, compilers through ccache, which knows
-    a file again wherever the build folder is."""
+    """The environment: Debian's tools are first in PATH, and compilers are
+    called through ccache, which recognizes files in any build directory."""
     env = dict(os.environ)
     env["PATH"] = "/usr/bin:/bin:" + env.get("PATH", "")
     if shutil.which("ccache"):
@@ -87,7 +87,8 @@ def environment(build):
 
 @functools.cache
 def newer_meson():
-    """The folder of a Meson that QEMU takes, if the host's own is too old."""
+    """The directory of a Meson that QEMU accepts, if the host's own is too old
+    """
     version = subprocess.run(["/usr/bin/meson", "--version"], check=False,
                              capture_output=True, text=True).stdout
     if tuple(int(n) for n in version.split(".")[:2] if n.isdigit()) \
@@ -99,7 +100,8 @@ def newer_meson():
 
 def configure(source, build, env, options, features=tuple(FEATURES), cc="cc",
               cxx="c++"):
-    """Configure QEMU's `source` in the folder `build`, if it is not yet."""
+    """Configure QEMU's `source` in the directory `build`, unless this is done.
+    """
     ccache = "ccache " if shutil.which("ccache") else ""
     command = [str(source / "configure"), "--target-list=x86_64-softmmu",
                "--without-default-features", *features, *options,

@@ -1,4 +1,4 @@
-# Sourced by run and check: install what is missing, and set up the build.
+# Sourced by run and check: install missing packages, and set up the build.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 # Install the missing packages of these lists in scripts/.  An entry

@@ -1,8 +1,8 @@
 """The QEMU tree: Debian's source, with our patches and files on top.
 
-Our files lie at the same paths here and there.  patches/series lists the
-logical changes: each a patch to files that QEMU has, the files of ours that
-come with it, and the files of QEMU that it removes.
+Our files have the same paths in this repository and in QEMU's tree.
+patches/series lists the logical changes: for each one a patch to QEMU's files,
+our files that belong to it, and the files of QEMU that it removes.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -39,13 +39,14 @@ def series():
 
 
 def removed_by(patch):
-    """The files of QEMU that the change with this patch removes."""
+    """The files of QEMU that the change with this patch removes"""
     return [p[1:] for line_patch, paths in series_lines() for p in paths
             if line_patch == patch and p.startswith("-")]
 
 
 def all_removed():
-    """The files of QEMU that any change removes; ours may take their place."""
+    """The files of QEMU that any change removes; ours may have the same paths.
+    """
     return {name for patch, _ in series() for name in removed_by(patch)}
 
 
@@ -103,8 +104,8 @@ def extract(archive, target, strip=1):
 
 
 def unpack_debian(sources, target, upstream_only=False):
-    """Unpack Debian's source package in `sources` into `target`: with Debian's
-    patches, or as upstream has it."""
+    """Unpack Debian's source package in `sources` into `target`, with or
+    without Debian's patches."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     extract(next(sources.glob("*.orig.tar.xz")), target)
@@ -135,8 +136,8 @@ def check_version(tree, name=None):
 
 
 def unpack_base(source, target):
-    """Put the unpatched QEMU at `target`: from Debian's package (a folder of
-    its files), from a tarball or from a folder of the user's."""
+    """Put the unpatched QEMU at `target`: from Debian's package (a directory
+    with its files), from a tarball, or from a directory of the user."""
     if source.is_dir() and list(source.glob("*.dsc")):
         unpack_debian(source, target)
     elif source.is_dir():
@@ -149,8 +150,8 @@ def unpack_base(source, target):
         target.mkdir(parents=True)
         extract(source, target)
     check_version(target, source)
-    # Debian's source as it lies in its repository: the patches not applied.
-    # dpkg-source and quilt note in .pc what they have applied.
+    # Debian's source as in its repository, with the patches not applied.
+    # dpkg-source and quilt record in .pc which patches they have applied.
     if (target / "debian/patches/series").is_file() \
             and not (target / ".pc/applied-patches").is_file():
         apply_debian(target)
@@ -182,10 +183,10 @@ def identity(source):
 
 
 def assemble(source, work):
-    """Make or update the tree `work`/src from `source`; return it.
+    """Make or update the tree `work`/src from `source`.  Returns it.
 
     `work`/base is the unpatched QEMU.  Only files whose content changes are
-    written, so that a build of the tree redoes what the change needs.
+    written, so a build of the tree repeats only the necessary steps.
     """
     work.mkdir(parents=True, exist_ok=True)
     base, tree, stamp = work / "base", work / "src", work / "base.stamp"
@@ -199,7 +200,7 @@ def assemble(source, work):
             unpack_base(source, base)
             mirror(base, tree, ours(work))
             stamp.write_text(key, encoding="utf-8")
-        lay(base, tree, work)
+        update(base, tree, work)
     return tree
 
 
@@ -222,13 +223,13 @@ def mirror(base, tree, besides):
 
 
 def ours(work):
-    """The files of the tree that patches or overlay made."""
+    """The files of the tree that come from patches or from our directories"""
     listing = work / "ours"
     return set(listing.read_text(encoding="utf-8").splitlines()) \
         if listing.is_file() else set()
 
 
-def lay(base, tree, work):
+def update(base, tree, work):
     """Update `tree` to base with the current patches and our files."""
     scratch = work / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)

@@ -3,12 +3,11 @@
 
     describe_eif_bench.py [MIB [ROUNDS]]
 
-The image has a small kernel and a second ramdisk of MIB MiB (512), as images
-of applications have.  describe-eif measures the image, checks its CRC and
-prints, which all comes on top of the hash; the hash is GnuTLS's, over the file
-in pieces.  Both are run ROUNDS times (5), in turn, and the shortest times are
-compared, as anything else that runs on the machine only ever makes them
-longer.
+The image has a small kernel and a second ramdisk of MIB MiB (512), like images
+of applications.  describe-eif measures the image, checks its CRC and prints.
+It is compared with one hash by GnuTLS, over the file in pieces.  Both run
+ROUNDS times (5), in turn, and the shortest times are compared, because other
+load on the machine can only make them longer.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 

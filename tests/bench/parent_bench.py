@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What "qemu-nitro-cli parent" costs: run it with and without that.
+"""The costs of "qemu-nitro-cli parent": run this with and without it.
 
   parent_bench.py connections COUNT
       opens TCP connections to itself, one after the other, and accepts them
@@ -7,7 +7,7 @@
       reads data from an enclave of guest/apps/vsock-agent: by its CID, or by
       the socket vsock.sock in its directory
 
-Prints the seconds that it took.
+Prints the elapsed seconds.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 

@@ -3,13 +3,13 @@
 
     run_enclave_bench.py [ROUNDS]
 
-QEMU alone is what somebody would start by hand: the back end listens already,
-and the time runs from the start of QEMU until the heartbeat has come.  With
-qemu-nitro-cli it runs from the start of run-enclave until that ends, which is
-after the heartbeat, and holds the start of the back end too.
+For QEMU alone, the back end listens already, and the time is from the start of
+QEMU to the heartbeat.  With qemu-nitro-cli, it is from the start of run-enclave
+to its end, which is after the heartbeat.  It includes the start of the back
+end.
 
-Both are run ROUNDS times (7), in turn, and the shortest times are compared, as
-anything else that runs on the machine only ever makes them longer.
+Both run ROUNDS times (7), in turn, and the shortest times are compared, because
+other load on the machine can only make them longer.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -94,7 +94,7 @@ def main():
     alone, whole = [], []
 
     with tempfile.TemporaryDirectory() as kept:
-        # The user's root of attestation is made once, and not measured.
+        # Making the user's attestation root is not measured.
         kept = pathlib.Path(kept)
         time_run_enclave(kept)
         for _ in range(rounds):

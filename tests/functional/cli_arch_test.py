@@ -216,9 +216,9 @@ class Modules(build.Case):
         self.assertIn("nsm.ko: this is not for x86_64", result.stderr)
 
     def test_refused(self):
-        (self.blobs / "folder").mkdir()
+        (self.blobs / "directory").mkdir()
         for text in ("missing.ko\n", "../secret\n", "a/../nsm.ko\n",
-                     "nsm.ko\nnsm.ko\n", "folder\n", "/\n", "nsm.ko/x\n",
+                     "nsm.ko\nnsm.ko\n", "directory\n", "/\n", "nsm.ko/x\n",
                      "./nsm.ko\n", "\x1b[2J\n", "init\n", "/init", "dev\n",
                      "modules_load_order", "nsm.ko\0x\n", "x" * 5000,
                      "nsm.ko \n", "nsm.ko\r\n", "# nsm.ko\n"):

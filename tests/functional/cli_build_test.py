@@ -1090,7 +1090,7 @@ static void show(const char *what, const char *text)
 }
 int main(int argc, char **argv)
 {
-    char folder[4096];
+    char directory[4096];
     gid_t groups[10];
     int n = getgroups(10, groups);
     for (int i = 0; i < argc; i++) {
@@ -1099,7 +1099,7 @@ int main(int argc, char **argv)
     for (char **e = environ; *e; e++) {
         show("variable", *e);
     }
-    show("folder", getcwd(folder, sizeof(folder)));
+    show("directory", getcwd(directory, sizeof(directory)));
     printf("ids=%d %d", getuid(), getgid());
     for (int i = 0; i < n; i++) {
         printf(" %d", groups[i]);
@@ -1146,7 +1146,7 @@ class Guest(Case):
         variables[variables.index("TWICE=1")] = "TWICE=3"
         self.assertEqual(said, {
             "word": ["show", *WORDS], "variable": variables,
-            "folder": ["/made here/ and there "], "ids": ["1000 100 5"],
+            "directory": ["/made here/ and there "], "ids": ["1000 100 5"],
             "root": ["0"]})
         self.assertNotIn("cmd0", self.found)
         self.assertNotIn("env0", self.found)
@@ -1158,12 +1158,12 @@ class Guest(Case):
         said = self.boot(words, variables, WorkingDir="/a\nb")
         self.assertEqual(said, {
             "word": ["show", *words], "variable": variables,
-            "folder": ["/a\nb"], "ids": ["0 0"], "root": ["1"]})
+            "directory": ["/a\nb"], "ids": ["0 0"], "root": ["1"]})
 
     def test_defaults(self):
         said = self.boot([], ["PATH=/bin"])
         self.assertEqual(said, {
-            "word": ["show"], "variable": ["PATH=/bin"], "folder": ["/"],
+            "word": ["show"], "variable": ["PATH=/bin"], "directory": ["/"],
             "ids": ["0 0"], "root": ["1"]})
 
 

@@ -169,7 +169,7 @@ int fsync(int fd)
 {
     struct stat st;
     fstat(fd, &st);
-    note(S_ISDIR(st.st_mode) ? "folder " : "file ");
+    note(S_ISDIR(st.st_mode) ? "directory " : "file ");
     return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
 }
 int rename(const char *from, const char *to)
@@ -257,7 +257,7 @@ class SignEif(Case):
             self.assertEqual(result.returncode, 0, result.stderr)
             said = log.read_text()
             count = said.count("rename")
-            self.assertEqual(said, "file rename folder " * count)
+            self.assertEqual(said, "file rename directory " * count)
             self.assertGreater(count, 0)
 
     def test_only_the_certificate_is_written(self):

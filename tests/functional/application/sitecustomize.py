@@ -1,6 +1,6 @@
-"""Has Python's AF_VSOCK sockets lead to the Unix sockets of an enclave.
+"""Connects Python's AF_VSOCK sockets to the Unix sockets of an enclave.
 
-UDS_PATH is the enclave's socket; a port P is listened on at UDS_PATH_P.
+UDS_PATH is the enclave's socket.  A listener on port P uses UDS_PATH_P.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 

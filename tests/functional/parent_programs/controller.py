@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The enclave's own program: starts the servers, and clients when asked to.
 
-Connections to port 6000 bring a line, a JSON array: the words of a client.
-What it prints, and says of failures, is answered.
+A peer that connects to port 6000 sends a line with a JSON array: the command of
+a client.  The response is the client's output, including its errors.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -20,7 +20,7 @@ while True:
     connection = listener.accept()[0]
     with connection, connection.makefile("rw") as file:
         request = file.readline()
-        if not request:         # it only looked whether this listens
+        if not request:         # the peer only checked whether this listens
             continue
         words, text = json.loads(request)
         result = subprocess.run(words, input=text, check=False, text=True,

@@ -1,5 +1,5 @@
 /*
- * A program that knows nothing of this project: AF_VSOCK in C
+ * A program without any change for this project: AF_VSOCK in C
  *
  *   c listen PORT               answers lines with "c LINE CID-OF-THE-CLIENT"
  *   c connect CID PORT LINE     sends a line and prints the answer

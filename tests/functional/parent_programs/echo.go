@@ -1,4 +1,4 @@
-// A program that knows nothing of this project: AF_VSOCK in Go, without the
+// A program without any change for this project: AF_VSOCK in Go, without the
 // C library.  The sockets do not block, and Go's poller waits for them.
 //
 //	go listen PORT              answers lines with "go LINE CID-OF-THE-CLIENT"

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A program that knows nothing of this project: AF_VSOCK in Python
+"""A program without any change for this project: AF_VSOCK in Python
 
   python listen PORT              answers lines: "python LINE CID-OF-THE-CLIENT"
   python connect CID PORT LINE    sends a line and prints the answer
