@@ -15,7 +15,7 @@ public:
     Descriptor(Descriptor &&other) noexcept : fd_(other.release()) {}
     Descriptor(const Descriptor &) = delete;
     Descriptor &operator=(const Descriptor &) = delete;
-    /* Closes the old one at once: a lock or a port may depend on it. */
+    /* Closes the old descriptor at once: a lock or a port may depend on it. */
     Descriptor &operator=(Descriptor &&other) noexcept
     {
         reset(other.release());

@@ -54,8 +54,8 @@ private:
     void allow(const std::string &path, uint64_t rights);
 
     int rules_ = -1;                /* descriptor of the rule set */
-    int error_ = 0;                 /* why there is none */
-    uint64_t file_rights_ = 0;      /* those that the kernel knows */
+    int error_ = 0;                 /* why there is no rule set */
+    uint64_t file_rights_ = 0;      /* the rights that the kernel knows */
 };
 
 #endif

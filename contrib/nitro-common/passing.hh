@@ -15,7 +15,9 @@
 
 #include "descriptor.hh"
 
-/* Send bytes, with these descriptors, if any.  As send(), without SIGPIPE. */
+/*
+ * Send bytes and these descriptors, if any.  Like send(), but without SIGPIPE.
+ */
 inline ssize_t send_with_descriptors(int socket, const void *data, size_t size,
                                      std::span<const int> passed)
 {
@@ -38,9 +40,9 @@ inline ssize_t send_with_descriptors(int socket, const void *data, size_t size,
 }
 
 /*
- * Receive bytes, and the first of the descriptors that came with them; the
- * kernel closes the others.  As recv(), but it is called again after EINTR, and
- * what is received closes on exec.
+ * Receive bytes, and the first descriptor that came with them; the kernel
+ * closes the others.  Like recv(), but it repeats the call after EINTR, and the
+ * descriptor closes on exec.
  */
 inline ssize_t receive_with_descriptor(int socket, void *data, size_t size,
                                        int flags, Descriptor *passed)

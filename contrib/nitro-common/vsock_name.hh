@@ -28,7 +28,7 @@ struct VsockName {
     uint32_t cid, port;
 };
 
-/* With UNIQUE of 64 random bits.  Empty if there are no random numbers. */
+/* UNIQUE is 64 random bits.  Returns "" if there are no random numbers. */
 inline std::string vsock_name(const VsockName &end)
 {
     uint64_t unique;
@@ -40,7 +40,7 @@ inline std::string vsock_name(const VsockName &end)
         + "/" + std::to_string(end.port) + "/" + std::to_string(unique);
 }
 
-/* `name` is all of sun_path, its zero byte too. */
+/* `name` is all of sun_path, including its zero byte. */
 inline std::optional<VsockName> parse_vsock_name(std::string_view name)
 {
     constexpr std::string_view prefix("\0nitro-vsock/", 13);

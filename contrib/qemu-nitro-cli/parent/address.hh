@@ -14,7 +14,7 @@
 
 #include "parent/target.hh"
 
-/* The address of the parent instance, as its enclaves know it */
+/* The CID of the parent instance, for its enclaves */
 constexpr uint32_t parent_cid = 3;
 
 struct VsockAddress {
@@ -23,7 +23,7 @@ struct VsockAddress {
     bool operator==(const VsockAddress &) const = default;
 };
 
-/* Does this CID mean the parent's own programs? */
+/* Does this CID mean programs of the parent? */
 constexpr bool is_parent(uint32_t cid)
 {
     return cid == VMADDR_CID_LOCAL || cid == VMADDR_CID_HOST ||
@@ -32,7 +32,7 @@ constexpr bool is_parent(uint32_t cid)
 
 /*
  * Read the address in the argument of a system call.  Returns 0, or the errno
- * that the call returns; EAFNOSUPPORT if the address is of another family.
+ * for the call: EAFNOSUPPORT if the address is of another family.
  */
 int read_address(const Target &target, uint64_t address, uint64_t size,
                  VsockAddress *result);
@@ -44,8 +44,11 @@ int read_address(const Target &target, uint64_t address, uint64_t size,
 int write_address(const Target &target, uint64_t address, uint64_t size,
                   const VsockAddress &value);
 
-/* The name that a Unix socket has, or its peer's: all of sun_path.  Empty for
- * one without a name; nothing if it is not connected, or no Unix socket. */
+/*
+ * The names of a Unix socket and of its peer: all of sun_path.  The name is
+ * empty if the socket has none.  Returns nothing if the socket is not
+ * connected, or is not a Unix socket.
+ */
 std::optional<std::string> own_name(const Descriptor &socket);
 std::optional<std::string> peer_name(const Descriptor &socket);
 

@@ -28,9 +28,9 @@ using SocketState = VsockSocket::State;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-/* The back end gives an attempt up after 2 s: about then is a time-out. */
+/* The back end gives up after 2 s: a failure after this time is a time-out. */
 constexpr milliseconds backend_timeout{1900};
-/* How long the back end may take between two steps of its own */
+/* How long the back end may take between two of its own steps */
 constexpr int step_ms = 1000;
 constexpr int misc_major = 10;              /* of /dev/vsock */
 constexpr uint32_t first_local_port = 1024;
@@ -62,7 +62,7 @@ bool is_ready(const Descriptor &fd, short events, int milliseconds = 0)
     return poll(&p, 1, milliseconds) == 1;
 }
 
-/* Make a socket that is connected not writable. */
+/* Fill the buffer of a connected socket, so that it is not writable. */
 void fill(const Descriptor &socket)
 {
     static const std::array<char, 32768> filler = {};
@@ -111,7 +111,7 @@ bool closes_on_exec(pid_t thread, int fd)
     return false;
 }
 
-/* Copy the options that the program may have set before it connects. */
+/* Copy the options that the program may have set before connect(). */
 void copy_settings(const Descriptor &from, const Descriptor &to)
 {
     for (int name : {SO_SNDTIMEO, SO_RCVTIMEO}) {
@@ -190,7 +190,7 @@ void Calls::handle(const Call &call)
     }
 }
 
-/* The socket of the call's first argument, if it is in the table */
+/* The socket in the call's first argument, if it is in the table */
 Calls::Subject Calls::subject(const Call &call)
 {
     Subject s;
@@ -209,7 +209,7 @@ Calls::Subject Calls::subject(const Call &call)
     return s;
 }
 
-/* accept() returns some sockets without a notification: use their names. */
+/* accept() can return a socket without a notification: the names show it. */
 VsockSocket *Calls::adopt(const Descriptor &socket)
 {
     std::optional<std::string> own = own_name(socket);
@@ -280,7 +280,7 @@ void Calls::bind(const Call &call)
             !notifications_.answer(call, again ? 0 : EINVAL) && again;
         return;
     }
-    forget_gone();          /* They may hold the last listener of this port. */
+    forget_gone();          /* Ended calls may have this port's listener. */
     error = registry_.bind(s.socket, &address);
     if (!error) {
         s.entry->local = address;
@@ -289,8 +289,8 @@ void Calls::bind(const Call &call)
 }
 
 /*
- * The socket of an attempt that failed cannot be connected again: the program
- * gets another one in its place.
+ * If an attempt failed, its socket cannot be connected again: the program gets
+ * another socket in its place.
  */
 std::optional<Calls::Subject> Calls::fresh_socket(const Call &call,
                                                   const Subject &old)
@@ -380,7 +380,7 @@ int Calls::connect_to_parent(const Subject &s, const VsockAddress &to)
     return error;
 }
 
-/* 0 if the call is kept, or the error that it ends with */
+/* 0 if the call is kept, or the error that it returns */
 int Calls::start_connecting(const Call &call, Subject *s,
                             const VsockAddress &to)
 {
@@ -426,7 +426,7 @@ Calls::Attempt Calls::attempt_of(uint64_t cookie)
 }
 
 /*
- * The program may see the result of connecting at its socket before this
+ * At its socket, the program may see the result of connect() before this
  * process has received it from the back end.
  */
 void Calls::settle(uint64_t cookie)
@@ -452,7 +452,7 @@ bool Calls::advance(Attempt attempt)
     if (n < 0 && errno == EAGAIN) {
         return false;
     }
-    /* It is short, and written at once. */
+    /* It is short, and is written at once. */
     std::string_view line(text, std::max<ssize_t>(n, 0));
     std::optional<uint64_t> port;
     if (line.starts_with("OK ") && line.ends_with('\n')) {
@@ -515,7 +515,7 @@ void Calls::accept(const Call &call)
     }
 }
 
-/* Is the call answered? */
+/* Has the call been answered? */
 bool Calls::try_accept(const Call &call, const Descriptor &listener, int flags)
 {
     VsockSocket *entry = table_.find(SocketTable::cookie(listener));
@@ -552,7 +552,7 @@ bool Calls::try_accept(const Call &call, const Descriptor &listener, int flags)
     return true;
 }
 
-/* Calls that a signal ended, or whose thread is gone */
+/* Remove calls that a signal interrupted, or whose thread has ended. */
 void Calls::forget_gone()
 {
     std::erase_if(accepting_, [this](const Accepting &a) {
@@ -594,11 +594,11 @@ void Calls::get_option(const Call &call)
     if (error < 0) {
         notifications_.go_on(call);
     } else if (!notifications_.answer(call, error)) {
-        s.entry->error = before;        /* The program asks again. */
+        s.entry->error = before;        /* The program makes the call again. */
     }
 }
 
-/* -1 for what the Unix socket answers as well */
+/* Returns -1 if the Unix socket itself has the right value. */
 int Calls::get_socket_option(const Call &call, Subject *s)
 {
     Target target(call.thread);
@@ -652,7 +652,7 @@ void Calls::set_option(const Call &call)
     notifications_.answer(call, set_vsock_option(call, s.entry));
 }
 
-/* Store the sizes, but the Unix socket's buffers are used. */
+/* Store the sizes, although the Unix socket's own buffers are used. */
 int Calls::set_vsock_option(const Call &call, VsockSocket *entry)
 {
     Target target(call.thread);
@@ -693,7 +693,7 @@ int Calls::set_vsock_option(const Call &call, VsockSocket *entry)
     } else {
         entry->buffer_size = bytes;
     }
-    /* As Linux does it: the lowest bound last */
+    /* As in Linux, the minimum is applied last. */
     entry->buffer_size = std::max(std::min(entry->buffer_size,
                                            entry->max_buffer),
                                   entry->min_buffer);

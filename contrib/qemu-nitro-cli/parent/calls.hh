@@ -40,16 +40,16 @@ class Calls {
 public:
     Calls(Notifications &notifications, Registry &registry);
 
-    /* Answer a call, or keep it. */
+    /* Answer a call, or keep it to answer it later. */
     void handle(const Call &call);
 
     /* The descriptors that the kept calls wait for */
     void add_polls(std::vector<pollfd> *polls) const;
 
-    /* How long to wait for them at most, in milliseconds; -1 for ever */
+    /* How long to wait for them at most, in milliseconds; -1 without a limit */
     int timeout() const;
 
-    /* Go on with the kept calls, as far as that is possible now. */
+    /* Continue with the kept calls, if that is possible now. */
     void progress();
 
 private:
@@ -58,21 +58,21 @@ private:
     struct Accepting {
         Call call;
         Descriptor listener;
-        Descriptor end;                 /* of the thread; or nothing */
+        Descriptor end;                 /* of the thread; may be empty */
         std::optional<Clock::time_point> deadline;
     };
     struct Connecting {
         uint64_t cookie;
         Descriptor socket, control;     /* control: to the back end */
         bool filled;
-        std::optional<Call> call;       /* that waits, of a blocking socket */
+        std::optional<Call> call;   /* the waiting call of a blocking socket */
         Clock::time_point start, deadline;
     };
-    /* An argument of a call that is one of the sockets in the table */
+    /* The socket in an argument of a call, and its entry in the table */
     struct Subject {
         Descriptor socket;
         uint64_t cookie = 0;
-        VsockSocket *entry = nullptr;   /* null if it is none */
+        VsockSocket *entry = nullptr;   /* null if it is not in the table */
     };
     using Attempt = std::list<Connecting>::iterator;
 

@@ -22,7 +22,7 @@
 
 namespace {
 
-/* Of an argument of type int, the upper half is not defined. */
+/* The upper half of an argument of type int is not defined. */
 scmp_arg_cmp is(unsigned argument, uint32_t value)
 {
     return {argument, SCMP_CMP_MASKED_EQ, UINT32_MAX, value};
@@ -70,13 +70,13 @@ void FilterDeleter::operator()(void *filter) const
 
 Filter make_filter()
 {
-    /* With user notification, whether the kernel has it or not: load_filter()
-     * returns the kernel's own error. */
+    /* The filter has user notification even if the kernel does not support it:
+     * load_filter() then returns the kernel's error. */
     seccomp_api_set(5);
     Filter filter(seccomp_init(SCMP_ACT_ALLOW));
     int result = filter ? 0 : -ENOMEM;
 
-    /* Programs for another processor run, without AF_VSOCK of ours. */
+    /* Programs for another processor can run, but without AF_VSOCK. */
     if (result == 0) {
         result = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH,
                                   SCMP_ACT_ALLOW);
@@ -96,7 +96,7 @@ Filter make_filter()
     return filter;
 }
 
-/* seccomp_load() does not tell the kernel's error in all versions. */
+/* Not all versions of seccomp_load() return the kernel's error. */
 int load_filter(const Filter &filter)
 {
     Descriptor file(memfd_create("filter", MFD_CLOEXEC));

@@ -26,14 +26,14 @@ struct FilterDeleter {
 };
 using Filter = std::unique_ptr<void, FilterDeleter>;
 
-/* Throws Error if libseccomp does not know how. */
+/* Throws Error if libseccomp fails. */
 Filter make_filter();
 
 /*
- * Install the filter for this process and its children, which can no longer get
- * privileges from a set-uid program (no_new_privs).  Returns the descriptor
- * that the notifications come from, or a negative errno: -EBUSY if such a
- * filter is installed already.
+ * Install the filter for this process and its children.  Afterwards, they
+ * cannot get privileges from a set-uid program (no_new_privs).  Returns the
+ * descriptor with the notifications, or a negative errno: -EBUSY if such a
+ * filter is already installed.
  */
 int load_filter(const Filter &filter);
 

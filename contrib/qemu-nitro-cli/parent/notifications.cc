@@ -15,8 +15,8 @@
 
 namespace {
 
-/* Of Linux 6.6: the two processes take turns on one CPU.  The headers of Debian
- * 12 lack them. */
+/* Since Linux 6.6: the two processes take turns on one CPU.  The headers of
+ * Debian 12 do not have this constant. */
 constexpr uint64_t sync_wake_up = 1;
 constexpr unsigned long notif_set_flags = SECCOMP_IOW(4, uint64_t);
 
@@ -27,9 +27,9 @@ Notifications::Notifications(Descriptor listener)
 {
     seccomp_notif_sizes sizes = {};
 
-    /* It is quicker, but an older kernel can do without. */
+    /* This is faster, but not necessary, and older kernels do not have it. */
     ioctl(listener_.get(), notif_set_flags, sync_wake_up);
-    /* A newer kernel may want larger ones. */
+    /* A newer kernel may need larger buffers. */
     syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
     request_.resize(std::max<size_t>(sizes.seccomp_notif,
                                      sizeof(seccomp_notif)));
@@ -41,7 +41,7 @@ bool Notifications::can_install() const
 {
     seccomp_notif_addfd none = {};
 
-    /* No call has this id, but what is not known is refused first. */
+    /* No call has this id, but an unknown flag is another error (EINVAL). */
     none.flags = SECCOMP_ADDFD_FLAG_SEND;
     none.srcfd = listener_.get();
     return ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &none) < 0 &&

@@ -18,7 +18,7 @@
 #include "descriptor.hh"
 
 struct Call {
-    uint64_t id;                /* never that of another call */
+    uint64_t id;                /* no other call has this id */
     pid_t thread;
     int number;
     uint64_t arguments[6];
@@ -30,27 +30,28 @@ public:
 
     int fd() const { return listener_.get(); }
 
-    /* Can descriptors be given to the program?  Linux 5.14 or later can. */
+    /* Can descriptors be installed in the program?  This needs Linux 5.14. */
     bool can_install() const;
 
-    /* Nothing if there is none after all */
+    /* Returns nothing if there is no notification after all. */
     std::optional<Call> receive();
 
     bool is_waiting(const Call &call) const;
 
-    /* The call fails with this error of Linux or, for 0, returns 0.  False if
-     * it is not waiting any more. */
+    /* Make the call fail with this errno, or return 0 if `error` is 0.  Returns
+     * false if the call is no longer waiting. */
     bool answer(const Call &call, int error);
-    /* Let the kernel do what the call says. */
+    /* Let the kernel execute the call. */
     bool go_on(const Call &call);
 
     /*
-     * Give the program a new descriptor of this file, whose number the call
-     * returns.  0, or an error: ENOENT if the call is not waiting any more.
+     * Give the program a new descriptor of this file, and return its number
+     * from the call.  Returns 0, or an errno: ENOENT if the call is no longer
+     * waiting.
      */
     int install(const Call &call, const Descriptor &file, bool cloexec);
 
-    /* The same at a number that is in use, while the call goes on waiting */
+    /* The same with a number that is in use; the call keeps waiting. */
     int replace(const Call &call, const Descriptor &file, int number,
                 bool cloexec);
 
@@ -58,7 +59,8 @@ private:
     bool respond(const Call &call, int error, unsigned flags);
 
     Descriptor listener_;
-    std::vector<char> request_, response_;      /* of the kernel's sizes */
+    std::vector<char> request_, response_;      /* the kernel determines
+                                                   their sizes */
 };
 
 #endif

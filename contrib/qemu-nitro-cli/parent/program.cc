@@ -50,7 +50,7 @@ bool send_report(int channel, int error, int listener)
         == sizeof(report);
 }
 
-/* False at the end: the child has begun the program, or died. */
+/* Returns false at the end: the child has started the program, or has died. */
 bool receive_report(const Descriptor &channel, int *error,
                     Descriptor *listener)
 {
@@ -62,7 +62,7 @@ bool receive_report(const Descriptor &channel, int *error,
     return n == sizeof(report);
 }
 
-/* Where execvp() will find it, if it does */
+/* The path that execvp() will find, if there is one */
 std::string path_of(const std::string &program)
 {
     if (program.find('/') != std::string::npos) {
@@ -83,7 +83,8 @@ std::string path_of(const std::string &program)
     return "";
 }
 
-/* It runs, but as this user: a filter is for those who need no privileges. */
+/* Such a program runs as this user: an unprivileged process can install a
+ * filter only with no_new_privs. */
 void warn_of_set_uid(const std::string &program)
 {
     std::string path = path_of(program);
@@ -99,8 +100,8 @@ void warn_of_set_uid(const std::string &program)
     }
 }
 
-/* Is the filter in force that of another parent command?  Its AF_VSOCK sockets
- * are Unix sockets, which can be bound to a name that the kernel chooses. */
+/* Is the filter of another parent command in force?  Its AF_VSOCK sockets are
+ * Unix sockets, which can be bound to a name that the kernel chooses. */
 bool is_nested()
 {
     Descriptor probe(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -110,7 +111,7 @@ bool is_nested()
     return probe && bind(probe.get(), &any, sizeof(any.sa_family)) == 0;
 }
 
-/* Standard input and output are the program's as well. */
+/* The program also uses standard input and output. */
 void leave_standard_files()
 {
     Descriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -120,8 +121,8 @@ void leave_standard_files()
     }
 }
 
-/* The descriptors that are the program's own: whoever waits for their end must
- * not wait for this process. */
+/* The descriptors that belong only to the program: a process that waits for
+ * them to be closed must not wait for this process. */
 void close_others(int kept)
 {
     constexpr int first = STDERR_FILENO + 1;
@@ -146,7 +147,7 @@ Program::Program(std::vector<std::string> words) : words_(std::move(words))
     }
     channel_.reset(ends[0]);
     Descriptor theirs(ends[1]);
-    /* The supervisor takes signals by a descriptor; the program does not. */
+    /* The supervisor reads signals from a descriptor; the program does not. */
     sigfillset(&all);
     for (int s : {SIGTSTP, SIGTTIN, SIGTTOU}) {
         sigdelset(&all, s);
@@ -154,14 +155,14 @@ Program::Program(std::vector<std::string> words) : words_(std::move(words))
     sigprocmask(SIG_BLOCK, &all, &mask);
     pid_ = fork();
     if (pid_ == 0) {
-        channel_.reset();           /* to see the end of the other process */
+        channel_.reset();           /* to notice the end of the other one */
         be_child(theirs.get(), mask);
     }
     if (pid_ < 0) {
         throw Error(Code::boot, "fork: " + error_text(errno),
                     "Try again.");
     }
-    signal(SIGCHLD, SIG_DFL);           /* It may have been ignored. */
+    signal(SIGCHLD, SIG_DFL);   /* It may have been ignored before. */
     int fd = theirs.get();
     theirs.reset();
     close_others(channel_.get());
@@ -178,7 +179,7 @@ Program::~Program()
     end_child();
 }
 
-/* Unless it was let go */
+/* The child ends, unless start() was called. */
 void Program::end_child()
 {
     if (channel_ && pid_ > 0) {
@@ -233,8 +234,8 @@ void Program::receive_listener(int fd)
     if (error) {
         unsupported("seccomp", error);
     }
-    /* What the supervisor will do with the program's files and memory, done
-     * once while nothing depends on it */
+    /* Access the program's files and memory once, as the supervisor will do, to
+     * find out early whether this is permitted. */
     Target child(pid_);
     char byte;
     if (!child.file(fd)) {

@@ -14,14 +14,15 @@
 #include "descriptor.hh"
 
 /*
- * A child process that has the filter (filter.hh) in force and waits, until it
- * is let go or this object ends.
+ * A child process with the filter (filter.hh) in force.  It waits until start()
+ * is called, or ends with this object.
  */
 class Program {
 public:
     /*
-     * `words` are the program, to be searched for in $PATH, and its arguments.
-     * Throws Error if it cannot be run, or the system does not support this.
+     * `words` are the program, which is searched for in $PATH, and its
+     * arguments.  Throws Error if it cannot be run, or if the system does not
+     * support this.
      */
     explicit Program(std::vector<std::string> words);
     Program(const Program &) = delete;
@@ -30,17 +31,17 @@ public:
 
     pid_t pid() const { return pid_; }
 
-    /* Where the notifications come from; empty under another "parent", whose
-     * supervisor answers this program's calls too. */
+    /* The descriptor with the notifications.  It is empty under another parent
+     * command, whose supervisor also answers the calls of this program. */
     Descriptor take_listener() { return std::move(listener_); }
 
-    /* Run it; throws Error if that fails. */
+    /* Run the program.  Throws Error if that fails. */
     void start();
 
 private:
     void end_child();
     [[noreturn]] void be_child(int fd, const sigset_t &mask);
-    /* `fd` is a descriptor of the child's. */
+    /* `fd` is the number of the descriptor in the child. */
     void receive_listener(int fd);
 
     std::vector<std::string> words_;
@@ -48,8 +49,8 @@ private:
     Descriptor channel_, listener_;
 };
 
-/* End as the program did, whose status is from waitpid(): by the same signal,
- * or with the same number. */
+/* End in the same way as the program, with its status from waitpid(): by the
+ * same signal, or with the same number. */
 [[noreturn]] void end_like(int status);
 
 #endif

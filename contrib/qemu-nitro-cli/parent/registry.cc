@@ -50,7 +50,7 @@ Descriptor new_socket(int type)
     return Descriptor(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-/* Its socket may be listed in another network namespace, with a listener. */
+/* Does a socket listen here?  It may be in another network namespace. */
 bool answers(const std::string &path)
 {
     Descriptor probe = new_socket(SOCK_STREAM);

@@ -36,8 +36,10 @@ class Runtime;
 
 class Registry {
 public:
-    /* `only` is the id of the one enclave that is reached and can connect, or
-     * nothing for all.  Throws Error if the directory cannot be used. */
+    /*
+     * `only` is the id of an enclave: no other one can connect or be connected
+     * to.  Without it, all can.  Throws Error if the directory cannot be used.
+     */
     Registry(const Runtime &runtime, std::optional<std::string> only);
     Registry(const Registry &) = delete;
     Registry &operator=(const Registry &) = delete;
@@ -48,14 +50,14 @@ public:
     void end();
 
     /*
-     * Bind a program's socket to a port; for VMADDR_PORT_ANY, to a free one,
-     * which is stored.  Returns 0, or the error of bind().
+     * Bind a program's socket to a port.  For VMADDR_PORT_ANY, choose a free
+     * port and store it.  Returns 0, or the errno of bind().
      */
     int bind(const Descriptor &socket, VsockAddress *address);
 
     /*
-     * Connect a program's socket to a port of the parent's own programs.
-     * Returns 0, or the error of connect().
+     * Connect a program's socket to a port of another program of the parent.
+     * Returns 0, or the errno of connect().
      */
     int connect_to_parent(const Descriptor &socket, uint32_t port) const;
 
@@ -64,12 +66,12 @@ public:
     Descriptor connect_to_enclave(uint32_t cid) const;
 
     /*
-     * Connect a program's socket, and return the other end; nothing, and errno,
-     * if that fails.
+     * Connect a program's socket, and return the other end.  On failure,
+     * returns an empty Descriptor, with errno set.
      */
     Descriptor connect_to_self(const Descriptor &socket, int type) const;
 
-    /* The port that a name of a socket stands for, if it is one of these */
+    /* The port of a socket with this name, if it is a name of this directory */
     std::optional<uint32_t> port_of(const std::string &name) const;
 
 private:
@@ -81,17 +83,17 @@ private:
     const Runtime &runtime_;
     std::optional<std::string> only_;       /* an enclave's id */
     std::string directory_, shared_, local_, own_;
-    Descriptor stream_, seqpacket_;         /* listeners of this process's */
+    Descriptor stream_, seqpacket_;         /* the listeners of this process */
     uint32_t next_port_;
 };
 
-/* The paths of all Unix sockets, and of no other files; what
- * /proc/net/unix has, proc(5). */
+/* The paths of all Unix sockets, and of no other files, from /proc/net/unix
+ * (proc(5)) */
 std::set<std::string> socket_paths();
 
 /*
- * How long a call on the program's own socket may wait.  The socket may be a
- * blocking one, and that cannot be changed for one process only.
+ * How long a call on the program's own socket may wait.  The socket may be
+ * blocking, and this mode cannot be changed for one process only.
  */
 constexpr int max_wait_ms = 20;
 

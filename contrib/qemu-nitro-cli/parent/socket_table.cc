@@ -13,7 +13,7 @@
 
 namespace {
 
-/* The inodes of all Unix sockets; none if that cannot be found out */
+/* The inodes of all Unix sockets; empty if they are not known */
 std::set<ino_t> unix_inodes()
 {
     constexpr int inode_field = 7;
@@ -21,7 +21,7 @@ std::set<ino_t> unix_inodes()
     std::set<ino_t> inodes;
     std::string line, word;
 
-    std::getline(list, line);       /* the columns' names */
+    std::getline(list, line);       /* the names of the columns */
     while (std::getline(list, line)) {
         std::istringstream words(line);
 
@@ -51,7 +51,7 @@ VsockSocket *SocketTable::find(uint64_t cookie)
     return found == sockets_.end() ? nullptr : &found->second;
 }
 
-/* Looking through all sockets takes time: at twice as many, the next time. */
+/* Checking all sockets takes long: do it again at twice this number. */
 void SocketTable::forget_closed()
 {
     std::set<ino_t> inodes = unix_inodes();

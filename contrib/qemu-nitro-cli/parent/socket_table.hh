@@ -41,7 +41,7 @@ struct VsockSocket {
     /* The last call had an effect, but a signal prevented its answer: the
      * program makes the call again. */
     bool answer_lost = false;
-    std::deque<Descriptor> accepted;        /* likewise, of accept() */
+    std::deque<Descriptor> accepted;        /* the same for accept() */
     uint64_t buffer_size = default_buffer_size;
     uint64_t min_buffer = min_buffer_size, max_buffer = default_buffer_size;
     std::chrono::microseconds connect_timeout = default_connect_timeout;
@@ -49,14 +49,14 @@ struct VsockSocket {
 
 class SocketTable {
 public:
-    /* The cookie of any socket; 0 if it is none */
+    /* The cookie of any socket; 0 on failure */
     static uint64_t cookie(const Descriptor &socket);
 
-    /* Null if it is not one of these */
+    /* Returns null if the socket is not in the table. */
     VsockSocket *find(uint64_t cookie);
 
-    /* Add a socket, which is a Unix socket of `type`.  Other entries may be
-     * removed, and pointers to them are invalid then. */
+    /* Add a Unix socket of `type`.  This may remove other entries, and pointers
+     * to them become invalid. */
     VsockSocket &add(const Descriptor &socket, int type);
 
     void remove(uint64_t cookie) { sockets_.erase(cookie); }

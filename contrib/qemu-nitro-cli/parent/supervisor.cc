@@ -19,7 +19,7 @@
 
 namespace {
 
-/* Signals for the program; the terminal sends its own to both. */
+/* Signals for the program; the terminal sends its own signals to both. */
 constexpr std::array passed_on = {
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
 };
@@ -41,7 +41,7 @@ Descriptor open_signals()
     return signals;
 }
 
-/* Kept calls need descriptors. */
+/* Kept calls use descriptors. */
 void allow_descriptors()
 {
     rlimit limit = {};
@@ -55,7 +55,7 @@ class Supervisor {
 public:
     explicit Supervisor(pid_t program) : program_(program) {}
 
-    /* Signals have come: pass them on, and see who has ended. */
+    /* Forward pending signals, and check which processes have ended. */
     void on_signals()
     {
         signalfd_siginfo info;
@@ -72,7 +72,7 @@ public:
 
     int signals() const { return signals_.get(); }
 
-    /* The program's, once it has ended */
+    /* The program's status, once it has ended */
     std::optional<int> status() const { return status_; }
 
 private:
@@ -92,7 +92,7 @@ private:
     std::optional<int> status_;
 };
 
-/* Does nobody have the filter in force any more? */
+/* Has the last process with the filter ended? */
 bool is_over(const Notifications &notifications)
 {
     pollfd p = {notifications.fd(), POLLIN, 0};
@@ -100,7 +100,7 @@ bool is_over(const Notifications &notifications)
     return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
 }
 
-/* Serve the rest in a process of its own, away from the terminal. */
+/* Serve the other processes in a background process, without a terminal. */
 void leave_behind(int status)
 {
     if (fork() != 0) {
@@ -110,10 +110,10 @@ void leave_behind(int status)
     (void)!chdir("/");
 }
 
-/* Until the program and all that it has started have ended */
+/* Serve until the program and all processes that it started have ended. */
 int serve(Supervisor *supervisor, Notifications *notifications, Calls *calls)
 {
-    bool alone = false;         /* without the program */
+    bool alone = false;         /* the program has ended */
 
     while (!is_over(*notifications) || !supervisor->status()) {
         std::vector<pollfd> polls = {{supervisor->signals(), POLLIN, 0}};
@@ -153,8 +153,10 @@ void serve_program(Program *program, Descriptor listener,
         Notifications notifications(std::move(listener));
         Calls calls(notifications, *registry);
 
-        /* Those whose parents end are this process's children then, and can
-         * be looked into also where only children can (Yama). */
+        /*
+         * Processes whose parents end become children of this process.  So
+         * their memory can be read even if only that of children can be (Yama).
+         */
         prctl(PR_SET_CHILD_SUBREAPER, 1);
         allow_descriptors();
         program->start();

@@ -18,13 +18,13 @@
 #include "parent/registry.hh"
 
 /*
- * Serve the program, whose notifications come from `listener`, and end as it
- * does.  Throws Error if it cannot start.
+ * Serve the program, with the notifications from `listener`, and end in the
+ * same way as the program.  Throws Error if this cannot start.
  */
 [[noreturn]] void serve_program(Program *program, Descriptor listener,
                                 Registry *registry);
 
-/* The same under another supervisor */
+/* The same, if another supervisor answers the calls */
 [[noreturn]] void accompany_program(Program *program);
 
 #endif

@@ -21,7 +21,7 @@ int pidfd_open(pid_t pid, unsigned flags)
     return static_cast<int>(syscall(SYS_pidfd_open, pid, flags));
 }
 
-/* The process that the thread belongs to; 0 if it is gone */
+/* The process of the thread; 0 if the thread has ended */
 pid_t process_of(pid_t thread)
 {
     std::ifstream status("/proc/" + std::to_string(thread) + "/status");
@@ -36,7 +36,7 @@ pid_t process_of(pid_t thread)
 
 iovec remote_iovec(uint64_t address, size_t size)
 {
-    /* An address in another process, which is never used in this one */
+    /* An address in another process, which this process never uses */
     return {reinterpret_cast<void *>(address), size};
 }
 

@@ -19,7 +19,8 @@ class Target {
 public:
     explicit Target(pid_t thread) : thread_(thread) {}
 
-    /* All of it; false if it is not all there, or not permitted */
+    /* Read or write all bytes.  Return false if some are not mapped, or if
+     * access is not permitted. */
     bool read(uint64_t address, void *to, size_t size) const;
     bool write(uint64_t address, const void *from, size_t size) const;
 
@@ -32,12 +33,15 @@ public:
         return write(address, &value, sizeof(T));
     }
 
-    /* The file behind a descriptor of the thread, in a descriptor of this
-     * process; nothing, and errno, if there is none. */
+    /* The file of a descriptor of the thread, in a descriptor of this process.
+     * On failure, returns an empty Descriptor, with errno set. */
     Descriptor file(int fd) const;
 
-    /* Signalled when the thread has ended; nothing if it already has, or if
-     * the kernel has such a thing only for whole processes */
+    /*
+     * A descriptor that is readable when the thread has ended.  It is empty if
+     * the thread has already ended, or if the kernel has this only for
+     * processes.
+     */
     Descriptor end() const;
 
 private:

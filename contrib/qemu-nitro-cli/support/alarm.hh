@@ -10,9 +10,9 @@
 #include <sys/time.h>
 
 /*
- * While this exists, a system call of this thread that waits for so long fails
- * with EINTR, and again and again from then on: the signal may come just before
- * the call.  It is SIGALRM, of which a process has one.
+ * While this object exists, a system call of this thread that waits for so long
+ * fails with EINTR.  Later calls fail, too: the signal is repeated, because it
+ * may come just before a call.  It uses SIGALRM and the timer of the process.
  */
 class Alarm {
 public:

@@ -38,7 +38,7 @@ Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
     }
     known.push_back({});
     opterr = 0;
-    optind = 0;                 /* glibc: begin anew */
+    optind = 0;                 /* glibc: start again */
     for (int at = 1, index = 0; at < argc; at = optind) {
         int c = getopt_long(argc, argv, "+:h", known.data(), &index);
 
@@ -46,7 +46,7 @@ Arguments::Arguments(int argc, char **argv, const std::vector<Option> &options)
             help_ = true;
             return;
         }
-        /* getopt_long() would take the first letters of a name as well. */
+        /* getopt_long() also accepts abbreviated names. */
         if (c || name_in(argv[at]) != known[index].name) {
             refuse(argv[at], c == ':', options);
         }

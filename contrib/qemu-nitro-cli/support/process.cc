@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kill_wait_ms = 10000;
-constexpr int max_links = 40;           /* as path_resolution(7) has it */
+constexpr int max_links = 40;           /* the limit of path_resolution(7) */
 
 /* Fail if it is not known whether the process runs. */
 [[noreturn]] void fail(pid_t pid)
