@@ -52,8 +52,8 @@ def all_removed():
 
 def overlay_files():
     """Our files that are copied into QEMU's tree, relative to the top."""
-    for folder in OVERLAY:
-        for path in sorted((TOP / folder).rglob("*")):
+    for directory in OVERLAY:
+        for path in sorted((TOP / directory).rglob("*")):
             name = path.relative_to(TOP).as_posix()
             if (path.is_file() and "__pycache__" not in path.parts
                     and not OURS_ALONE.match(name)):

@@ -59,8 +59,8 @@ def main():
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     hashed, described = [], []
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "image.eif"
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / "image.eif"
         path.write_bytes(harness.image(ramdisks=(
             os.urandom(MIB), os.urandom(size))))
         for _ in range(rounds):

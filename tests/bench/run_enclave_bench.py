@@ -41,9 +41,9 @@ def wait_for_listener(path):
                 time.sleep(0.001)
 
 
-def time_qemu(folder):
+def time_qemu(directory):
     """Seconds from QEMU's start to the heartbeat"""
-    vhost, vsock = folder / "vhost.sock", folder / "vsock.sock"
+    vhost, vsock = directory / "vhost.sock", directory / "vsock.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{vsock}_{HEARTBEAT_PORT}")
         listener.listen()
@@ -57,7 +57,7 @@ def time_qemu(folder):
             [harness.QEMU, "-M", "nitro-enclave,vsock=c", "-accel", "tcg",
              "-cpu", "max", "-smp", "1", "-m", f"{MEMORY_MIB}M", "-nodefaults",
              "-display", "none", "-kernel", harness.HELLO, "-no-reboot",
-             "-serial", f"file:{folder}/console", "-chardev",
+             "-serial", f"file:{directory}/console", "-chardev",
              f"socket,id=c,path={vhost}"], stdin=subprocess.DEVNULL)
         try:
             guest, _ = listener.accept()
@@ -73,10 +73,10 @@ def time_qemu(folder):
     return end - begin
 
 
-def time_run_enclave(folder):
+def time_run_enclave(directory):
     """Seconds that run-enclave takes"""
     env = {**os.environ, "NITRO_CLI_ACCEL": "tcg",
-           "XDG_RUNTIME_DIR": str(folder), "XDG_DATA_HOME": str(folder)}
+           "XDG_RUNTIME_DIR": str(directory), "XDG_DATA_HOME": str(directory)}
     begin = time.perf_counter()
     subprocess.run([harness.NITRO_CLI, "run-enclave", "--eif-path",
                     harness.HELLO, "--memory", str(MEMORY_MIB), "--cpu-count",
@@ -98,8 +98,8 @@ def main():
         kept = pathlib.Path(kept)
         time_run_enclave(kept)
         for _ in range(rounds):
-            with tempfile.TemporaryDirectory() as folder:
-                alone.append(time_qemu(pathlib.Path(folder)))
+            with tempfile.TemporaryDirectory() as directory:
+                alone.append(time_qemu(pathlib.Path(directory)))
             whole.append(time_run_enclave(kept))
     over = 1000 * (min(whole) - min(alone))
     print(f"QEMU alone: {min(alone):.3f} s, run-enclave: {min(whole):.3f} s;"

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 import attestation
 import cli_run_test
 import harness
-from cli_build_test import archive_of, docker_files, entry, folder, tar
+from cli_build_test import archive_of, docker_files, entry, directory, tar
 
 PROGRAMS = harness.TOP / "docs/system/i386/nitro-enclave-application"
 HELPERS = harness.HERE / "application"
@@ -45,7 +45,7 @@ def packages():
 
 def container(files, command):
     """A container image with Python, and these files in /app"""
-    mine = tar([folder("app"), folder("etc"), *(
+    mine = tar([directory("app"), directory("etc"), *(
         entry(f"app/{name}", data, mode=0o755)
         for name, data in files.items())])
     config = {"Cmd": command, "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}
@@ -140,7 +140,7 @@ class Case(cli_run_test.Case):
     def parent_env(self, enclave):
         """The environment for programs of the parent that use AF_VSOCK"""
         return {**self.env, "PYTHONPATH": str(HELPERS),
-                "UDS_PATH": str(self.folder(enclave) / "vsock.sock")}
+                "UDS_PATH": str(self.directory(enclave) / "vsock.sock")}
 
 
 class Attested(Case):

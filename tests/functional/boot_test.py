@@ -14,45 +14,45 @@ class Boot(harness.Case):
         """Boot the sample.  Returns the lines that it prints."""
         console = self.run_enclave(harness.HELLO, *options, "-append",
                                    f"hello.serve=0 {append}".strip(), **kwargs)
-        said = re.findall(r"^hello: (.*)$", console, re.M)
-        self.assertEqual(said[0], "Hello from the enclave!", console)
-        self.assertEqual(said[-1], "done")
-        return said
+        output = re.findall(r"^hello: (.*)$", console, re.M)
+        self.assertEqual(output[0], "Hello from the enclave!", console)
+        self.assertEqual(output[-1], "done")
+        return output
 
-    def number(self, said, pattern):
-        for line in said:
+    def number(self, output, pattern):
+        for line in output:
             match = re.fullmatch(pattern, line)
             if match:
                 return int(match[1])
-        return self.fail(f"nothing like {pattern} in {said}")
+        return self.fail(f"nothing like {pattern} in {output}")
 
     def test_one_cpu_128_mib(self):
-        said = self.hello("-m", "128M")
-        self.assertEqual(self.number(said, r"(\d+) CPUs"), 1)
-        memory = self.number(said, r"(\d+) MiB of memory")
+        output = self.hello("-m", "128M")
+        self.assertEqual(self.number(output, r"(\d+) CPUs"), 1)
+        memory = self.number(output, r"(\d+) MiB of memory")
         self.assertTrue(90 < memory <= 128, memory)
-        self.assertEqual(self.number(said, r"vsock CID (\d+)"), 16)
+        self.assertEqual(self.number(output, r"vsock CID (\d+)"), 16)
 
     def test_64_mib(self):
         self.hello("-m", "64M")
 
     def test_four_cpus(self):
-        said = self.hello("-m", "256M", "-smp", "4")
-        self.assertEqual(self.number(said, r"(\d+) CPUs"), 4)
+        output = self.hello("-m", "256M", "-smp", "4")
+        self.assertEqual(self.number(output, r"(\d+) CPUs"), 4)
 
     def test_topology_with_gaps(self):
-        said = self.hello("-m", "256M", "-smp", "6,sockets=2,cores=3")
-        self.assertEqual(self.number(said, r"(\d+) CPUs"), 6)
+        output = self.hello("-m", "256M", "-smp", "6,sockets=2,cores=3")
+        self.assertEqual(self.number(output, r"(\d+) CPUs"), 6)
 
     def test_memory_above_4_gib(self):
-        said = self.hello("-m", "5G", "-smp", "2")
-        memory = self.number(said, r"(\d+) MiB of memory")
+        output = self.hello("-m", "5G", "-smp", "2")
+        memory = self.number(output, r"(\d+) MiB of memory")
         self.assertTrue(4800 < memory <= 5120, memory)
 
     def test_append(self):
-        said = self.hello("-m", "128M", append="the.users=words")
+        output = self.hello("-m", "128M", append="the.users=words")
         self.assertTrue(any(" the.users=words virtio_mmio.device=512@" in line
-                            for line in said), said)
+                            for line in output), output)
 
     def test_added_ramdisk(self):
         """A user's ramdisk replaces a file of the image."""

@@ -327,7 +327,7 @@ class Action(Case):
                             b"int main(void) { return sleep(2) != 0; }")
         subprocess.run(["cc", "-static", "-o", self.dir / "x", program],
                        check=True)
-        layer = build.tar([build.folder("bin"), build.entry(
+        layer = build.tar([build.directory("bin"), build.entry(
             "bin/run", (self.dir / "x").read_bytes(), mode=0o755)])
         archive = self.file("app.tar", build.docker([layer]))
         result, outputs = self.step(docker_archive=str(archive))

@@ -80,7 +80,7 @@ class Arm(build.Case):
         self.build(*self.rootfs)
         before = json.loads(self.cli(
             "describe-eif", "--eif-path", self.output).stdout)
-        self.assertEqual(before["Measurements"], self.said["Measurements"])
+        self.assertEqual(before["Measurements"], self.printed["Measurements"])
         key, certificate = self.dir / "key.pem", self.dir / "cert.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",

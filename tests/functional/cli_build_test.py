@@ -50,7 +50,7 @@ def entry(name, data=b"", kind=tarfile.REGTYPE, mode=0o644, **fields):
     return info, data
 
 
-def folder(name, mode=0o755, **fields):
+def directory(name, mode=0o755, **fields):
     return entry(name, kind=tarfile.DIRTYPE, mode=mode, **fields)
 
 
@@ -175,7 +175,7 @@ class Case(harness.Case):
     def build(self, *options, **kwargs):
         result = self.call(*options, "--output-file", self.output, **kwargs)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.said = json.loads(result.stdout)
+        self.printed = json.loads(result.stdout)
         *warned, start, end = result.stderr.splitlines(keepends=True)
         self.assertEqual((start, end), (
             "Start building the Enclave Image...\n",
@@ -245,7 +245,7 @@ class Rootfs(Case):
         self.assertEqual(first["init"]["data"], b"init")
         self.assertEqual(self.parts[0][1], self.kernel)
         self.assertEqual(self.parts[1][1], b"console=ttyS0")
-        self.assertEqual(self.said, {"Measurements": {
+        self.assertEqual(self.printed, {"Measurements": {
             "HashAlgorithm": "Sha384 { ... }",
             "PCR0": harness.pcr(b"".join(self.parts[i][1]
                                          for i in (0, 1, 3, 4))),
@@ -303,7 +303,7 @@ class Rootfs(Case):
                    self.file("cert", signer.cert_pem()), "--private-key",
                    self.file("key", signer.key_pem()))
         self.assertEqual(self.parts[5][0], SIGNATURE)
-        self.assertEqual(self.said["Measurements"]["PCR8"], signer.pcr8())
+        self.assertEqual(self.printed["Measurements"]["PCR8"], signer.pcr8())
 
     def test_options(self):
         archive = ("--docker-archive", "a")
@@ -410,7 +410,7 @@ class Layers(Case):
     def test_kinds(self):
         long = "d" * 200 + "/" + "e" * 200
         found = self.archive(docker([tar([
-            folder("etc", 0o750, uid=5, gid=6),
+            directory("etc", 0o750, uid=5, gid=6),
             entry("etc/file", b"text", mode=0o4755, uid=1000, gid=70000),
             symlink("etc/link", "/etc/file"),
             hardlink("etc/zhard", "etc/file"),
@@ -453,7 +453,7 @@ class Layers(Case):
     def check_names(self, names, form):
         entries = []
         for i, name in enumerate(names):
-            entries += [entry(name + ".f", b"%d" % i), folder(name + ".d"),
+            entries += [entry(name + ".f", b"%d" % i), directory(name + ".d"),
                         symlink(name + ".s", name + ".f"),
                         hardlink(name + ".h", name + ".f"),
                         entry(name + ".gone"), entry(name + ".d/in")]
@@ -480,16 +480,16 @@ class Layers(Case):
 
     def test_later_layers_win(self):
         self.assertEqual(self.names(
-            [folder("a"), entry("a/1", b"old"), entry("a/2", b"2"),
-             entry("b", b"file"), folder("c"), entry("c/in", b"x")],
-            [entry("a/1", b"new"), folder("a", 0o700), folder("b"),
+            [directory("a"), entry("a/1", b"old"), entry("a/2", b"2"),
+             entry("b", b"file"), directory("c"), entry("c/in", b"x")],
+            [entry("a/1", b"new"), directory("a", 0o700), directory("b"),
              entry("b/in", b"y"), entry("c", b"file")]),
             {"a": b"", "a/1": b"new", "a/2": b"2", "b": b"", "b/in": b"y",
              "c": b"file"})
 
     def test_whiteouts(self):
-        lower = [folder("a"), entry("a/1", b"1"), entry("a/2", b"2"),
-                 folder("a/b"), entry("a/b/3", b"3"), entry("a-", b"-")]
+        lower = [directory("a"), entry("a/1", b"1"), entry("a/2", b"2"),
+                 directory("a/b"), entry("a/b/3", b"3"), entry("a-", b"-")]
         self.assertEqual(self.names(lower, [entry(".wh.a")]), {"a-": b"-"})
         self.assertEqual(
             self.names(lower, [entry("a/.wh.1"), entry("a/.wh.b"),
@@ -507,7 +507,7 @@ class Layers(Case):
 
     def test_links_in_the_way_stay_within(self):
         found = self.names(
-            [folder("usr"), folder("usr/lib"), symlink("lib", "usr/lib"),
+            [directory("usr"), directory("usr/lib"), symlink("lib", "usr/lib"),
              symlink("up", "../../.."), symlink("root", "/")],
             [entry("lib/a", b"a"), entry("up/b", b"b"),
              entry("root/usr/c", b"c"), entry("lib/../lib/d".replace(
@@ -521,7 +521,7 @@ class Layers(Case):
         """As in docker, ".." removes the name before it, even if that is a
         link."""
         self.assertEqual(self.names(
-            [folder("a"), folder("b"), symlink("a/link", "../b")],
+            [directory("a"), directory("b"), symlink("a/link", "../b")],
             [entry("a/../c", b"c"), entry("x/y/../../d", b"d"),
              entry("/../e", b"e"), entry("a/link/../f", b"f"),
              hardlink("g", "b/../c"), entry("b/..", kind=tarfile.DIRTYPE),
@@ -537,7 +537,7 @@ class Layers(Case):
         self.refuses_layer(["leads out"], entry(".."))
         self.refuses_layer(["leads out"], entry("a/../.././a"))
         self.refuses_layer(["owner -"], entry("a", uid=-5))
-        self.refuses_layer(["hard link"], folder("b"), hardlink("a", "b"))
+        self.refuses_layer(["hard link"], directory("b"), hardlink("a", "b"))
         self.refuses_layer(["not a directory"], entry("a"), entry("a/b"))
         self.refuses_layer(["removes"], entry("a/.wh."))
         self.refuses_layer(["removes"], entry("a/.wh..."))
@@ -600,7 +600,7 @@ class Formats(Case):
     def same(self, archive):
         found = self.archive(archive)
         self.assertEqual(found["rootfs/bin/run"]["data"], b"x" * 5000)
-        return self.said["Measurements"]["PCR0"]
+        return self.printed["Measurements"]["PCR0"]
 
     def test_all_are_the_same(self):
         oci = Oci()
@@ -616,13 +616,13 @@ class Formats(Case):
             pcrs.add(self.same(oci.archive([index])))
         self.assertEqual(len(pcrs), 1, pcrs)
 
-    def written(self, archive, folder):
+    def written(self, archive, directory):
         """The number of bytes that a build from the archive writes to files,
         in total and to disks; the second number does not include memory."""
         process = self.spawn(
             harness.NITRO_CLI, "build-enclave", "--docker-archive",
             self.file("image.tar", archive), "--output-file",
-            folder / "image.eif", stdout=subprocess.DEVNULL,
+            directory / "image.eif", stdout=subprocess.DEVNULL,
             env={**os.environ, "NITRO_CLI_BLOBS": str(self.blobs)})
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with open(f"/proc/{process.pid}/io", encoding="ascii") as f:
@@ -638,18 +638,18 @@ class Formats(Case):
         most = len(data) * 1.2
         # This needs a disk; /tmp may be in memory.
         with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
-            folder = pathlib.Path(name)
-            written, _ = self.written(docker([layer]), folder)
+            directory = pathlib.Path(name)
+            written, _ = self.written(docker([layer]), directory)
             self.assertTrue(len(data) < written < most, written)
-            if subprocess.run(["stat", "-f", "-c", "%T", folder], check=True,
-                              text=True, stdout=subprocess.PIPE
+            if subprocess.run(["stat", "-f", "-c", "%T", directory],
+                              check=True, text=True, stdout=subprocess.PIPE
                               ).stdout == "tmpfs\n":
                 self.skipTest("/var/tmp is in memory: nothing goes to a disk")
             for archive in (docker([layer]),
                             docker([layer], pack=gzip.compress),
                             docker([layer], pack=zstd),
                             gzip.compress(docker([layer]))):
-                _, to_disk = self.written(archive, folder)
+                _, to_disk = self.written(archive, directory)
                 self.assertTrue(len(data) < to_disk < most, to_disk)
 
     def test_from_a_pipe(self):
@@ -799,14 +799,14 @@ class Formats(Case):
         """The variant that all CPUs of the architecture can run is chosen."""
         oci = Oci()
 
-        def manifest(variant, text, said=None):
+        def manifest(variant, text, platform_variant=None):
             config = json.loads(image_config([self.LAYER]))
             config["config"]["Cmd"] = [text]
             if variant:
                 config["variant"] = variant
             platform = {"os": "linux", "architecture": "amd64"}
-            if said:
-                platform["variant"] = said
+            if platform_variant:
+                platform["variant"] = platform_variant
             return oci.manifest(
                 [self.LAYER], platform=platform, more={"config": oci.blob(
                     json.dumps(config).encode(), "config.v1+json")})
@@ -858,7 +858,7 @@ class Formats(Case):
 
     def test_what_it_looks_like(self):
         self.refuses(["docker export"], tar([
-            folder("bin"), folder("etc"), entry("etc/passwd", b"x")]))
+            directory("bin"), directory("etc"), entry("etc/passwd", b"x")]))
         for data, word in ((b"", "empty"), (b"PK\3\4" + bytes(99), "zip"),
                            (b"\x7fELF" + bytes(999), "program"),
                            (b"{}", "JSON"), (b"FROM x\n", "Dockerfile"),
@@ -992,12 +992,12 @@ class Settings(Case):
         self.assertEqual((self.metadata["ImageName"],
                           self.metadata["ImageVersion"]), ("n", "v"))
 
-    def test_working_folder(self):
+    def test_working_directory(self):
         cmd = {"Cmd": ["x"]}
         self.assertEqual(self.image({**cmd, "WorkingDir": "/a b"})
                          ["cwd"]["data"], b"/a b\n")
-        for folder_ in ("", "/"):
-            self.assertNotIn("cwd", self.image({**cmd, "WorkingDir": folder_}))
+        for path in ("", "/"):
+            self.assertNotIn("cwd", self.image({**cmd, "WorkingDir": path}))
 
     def test_user(self):
         files = [entry("etc/passwd", b"root:x:0:0::/:/bin/sh\n"
@@ -1009,8 +1009,8 @@ class Settings(Case):
                           ("77:88", "77 88"), (":6", "0 6"), ("root", ""),
                           ("0", ""), ("0:0", ""), ("", "")):
             found = self.image({"Cmd": ["x"], "User": user}, files=files)
-            said = found.get("user", {"data": b""})["data"].decode()
-            self.assertEqual(said.split(), ids.split(), user)
+            output = found.get("user", {"data": b""})["data"].decode()
+            self.assertEqual(output.split(), ids.split(), user)
         for user in ("nobody", "me:nobody", "broken", "-1", "4294967295"):
             path = self.file("image.tar", docker([tar(files)], {
                 "Cmd": ["x"], "User": user}))
@@ -1023,15 +1023,15 @@ class Engine(Case):
 
     def setUp(self):
         super().setUp()
-        folder_ = self.dir / "bin"
-        folder_.mkdir()
+        directory_ = self.dir / "bin"
+        directory_.mkdir()
         self.log = self.dir / "log"
         self.log.touch()
-        self.engine = folder_ / "docker"
+        self.engine = directory_ / "docker"
         self.engine.write_text(ENGINE)
         self.engine.chmod(0o755)
         self.env = {
-            "PATH": f"{folder_}:/usr/bin:/bin", "ENGINE_LOG": str(self.log),
+            "PATH": f"{directory_}:/usr/bin:/bin", "ENGINE_LOG": str(self.log),
             "ENGINE_ARCHIVE": str(self.file("saved", docker(
                 [tar([entry("bin/run", b"1")])])))}
 
@@ -1130,21 +1130,21 @@ class Guest(Case):
             entry("etc/group", b"kvm:x:5:me\n")])],
             {"Cmd": ["show", *words], "Env": variables, **options}), *more)
         console = self.run_enclave(self.output, "-m", "256M")
-        said = {}
+        output = {}
         for line in re.findall(r"^(\w+=.*)\.$", console, re.M):
             what, _, value = line.partition("=")
-            said.setdefault(what, []).append(
+            output.setdefault(what, []).append(
                 value if what in ("ids", "root")
                 else bytes.fromhex(value).decode())
-        self.assertTrue("root" in said, console[-3000:])
-        return said
+        self.assertTrue("root" in output, console[-3000:])
+        return output
 
     def test_settings(self):
-        said = self.boot(WORDS, VARIABLES, "--env", "TWICE=3", User="me",
-                         WorkingDir="/made here/ and there ")
+        output = self.boot(WORDS, VARIABLES, "--env", "TWICE=3", User="me",
+                           WorkingDir="/made here/ and there ")
         variables = [v for v in VARIABLES if v != "TWICE=2"]
         variables[variables.index("TWICE=1")] = "TWICE=3"
-        self.assertEqual(said, {
+        self.assertEqual(output, {
             "word": ["show", *WORDS], "variable": variables,
             "directory": ["/made here/ and there "], "ids": ["1000 100 5"],
             "root": ["0"]})
@@ -1155,14 +1155,14 @@ class Guest(Case):
         """Items with newlines, and more arguments than fit in a page"""
         words = [*WORDS, "one\ntwo\n", "\n", "", *[""] * 5000, "end", ""]
         variables = [*VARIABLES, "PEM=-----BEGIN\n\nx\n-----END\n", "N=\n"]
-        said = self.boot(words, variables, WorkingDir="/a\nb")
-        self.assertEqual(said, {
+        output = self.boot(words, variables, WorkingDir="/a\nb")
+        self.assertEqual(output, {
             "word": ["show", *words], "variable": variables,
             "directory": ["/a\nb"], "ids": ["0 0"], "root": ["1"]})
 
     def test_defaults(self):
-        said = self.boot([], ["PATH=/bin"])
-        self.assertEqual(said, {
+        output = self.boot([], ["PATH=/bin"])
+        self.assertEqual(output, {
             "word": ["show"], "variable": ["PATH=/bin"], "directory": ["/"],
             "ids": ["0 0"], "root": ["1"]})
 

@@ -18,18 +18,18 @@ EXPECTED = harness.HERE / "expected"
 class Script(harness.Case):
     def setUp(self):
         super().setUp()
-        folder = self.dir / "bin"
-        for path in (folder, self.dir / "app", self.dir / "run",
+        directory = self.dir / "bin"
+        for path in (directory, self.dir / "app", self.dir / "run",
                      self.dir / "data"):
             path.mkdir(mode=0o700)
         # A script takes the place of docker, and has an image.
-        engine = folder / "docker"
+        engine = directory / "docker"
         engine.write_text(ENGINE)
         engine.chmod(0o755)
         self.env = {
             **os.environ, **EPOCH, "NITRO_CLI_ACCEL": "tcg",
             "NITRO_CLI_CPUS": "4",
-            "PATH": f"{folder}:{harness.AS_AWS}:/usr/bin:/bin",
+            "PATH": f"{directory}:{harness.AS_AWS}:/usr/bin:/bin",
             "XDG_RUNTIME_DIR": str(self.dir / "run"),
             "XDG_DATA_HOME": str(self.dir / "data"),
             "ENGINE_LOG": "/dev/null",
@@ -65,14 +65,14 @@ class Script(harness.Case):
                 "PCR8": signer.pcr8(),
                 "PCR": harness.pcr(b"FROM scratch\n")}
 
-    def said(self, name):
+    def printed(self, name):
         return json.loads((self.dir / name).read_text())
 
     def values(self, image, signer):
         """The values that differ in each run; expected/ has the rest."""
         when = "%b %e %H:%M:%S %Y GMT"
-        eif = self.said("describe-eif.json")
-        run, again = (self.said(f"run-enclave{n}.json") for n in
+        eif = self.printed("describe-eif.json")
+        run, again = (self.printed(f"run-enclave{n}.json") for n in
                       ("", "-config"))
         for enclave in (run, again):
             self.assertRegex(enclave["EnclaveID"],

@@ -68,10 +68,10 @@ class DescribeEif(Case):
     def described(self, data):
         """The output as JSON; checks the order of keys, and the layout."""
         text = self.describe(data)
-        said = json.loads(text)
-        self.assertEqual(text, json.dumps(said, indent=2,
+        output = json.loads(text)
+        self.assertEqual(text, json.dumps(output, indent=2,
                                           ensure_ascii=False) + "\n")
-        return said
+        return output
 
     METADATA = {
         "ImageName": "name", "ImageVersion": "2",
@@ -81,9 +81,9 @@ class DescribeEif(Case):
             "KernelVersion": "6.12", "DockerInfo": {"Id": "abc"}, "a": 1,
             "b": ["c"]}}
 
-    def same(self, said, expected):
-        self.assertEqual(list(said), list(expected))
-        self.assertEqual(said, expected)
+    def same(self, output, expected):
+        self.assertEqual(list(output), list(expected))
+        self.assertEqual(output, expected)
 
     def test_unsigned(self):
         self.same(self.described(harness.eif(PARTS)), {
@@ -98,17 +98,17 @@ class DescribeEif(Case):
                 "IsSigned": False, "CheckCRC": True})
 
     def test_wrong_crc(self):
-        said = self.described(harness.eif(PARTS, crc=1))
-        self.assertIs(said["CheckCRC"], False)
+        output = self.described(harness.eif(PARTS, crc=1))
+        self.assertIs(output["CheckCRC"], False)
 
     def test_signed(self):
         for curve, alg in (("P-256", "256"), ("P-384", "384"),
                            ("P-521", "512")):
             signer = Signer(curve)
-            said = self.described(signed(PARTS, signer))
+            output = self.described(signed(PARTS, signer))
             cert = signer.cert
             when = "%b %e %H:%M:%S %Y GMT"
-            self.same(said, {
+            self.same(output, {
                 "EifVersion": 4,
                 "Measurements": self.measurements(signer.pcr8()),
                 "IsSigned": True,
@@ -122,8 +122,8 @@ class DescribeEif(Case):
 
     def test_signature_of_another_image(self):
         other = hashlib.sha384(b"another").digest()
-        said = self.described(signed(PARTS, Signer(), other))
-        self.assertIs(said["SignatureCheck"], False)
+        output = self.described(signed(PARTS, Signer(), other))
+        self.assertIs(output["SignatureCheck"], False)
 
     def test_signature_that_is_wrong(self):
         signer = Signer()
@@ -201,8 +201,8 @@ class SignEif(Case):
         for curve in ("P-256", "P-384", "P-521"):
             signer = Signer(curve)
             self.use(signer)
-            said = json.loads(self.ok(*self.options()))
-            self.assertEqual(said, {
+            output = json.loads(self.ok(*self.options()))
+            self.assertEqual(output, {
                 "Measurements": self.measurements(signer.pcr8())})
             # The rest of the image does not change, even if it was signed
             # before.
@@ -255,9 +255,9 @@ class SignEif(Case):
             log.write_text("")
             result = self.call(*command, env=env)
             self.assertEqual(result.returncode, 0, result.stderr)
-            said = log.read_text()
-            count = said.count("rename")
-            self.assertEqual(said, "file rename directory " * count)
+            output = log.read_text()
+            count = output.count("rename")
+            self.assertEqual(output, "file rename directory " * count)
             self.assertGreater(count, 0)
 
     def test_only_the_certificate_is_written(self):

@@ -77,19 +77,19 @@ class Examples(harness.Case):
 
     def test_examples(self):
         signer = self.prepare()
-        said = [subprocess.run(["sh", "-eu", "-c", example], cwd=self.dir,
-                               env=self.env, check=True, text=True,
-                               stdin=subprocess.DEVNULL, timeout=300,
-                               stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL).stdout
-                for example in self.examples]
-        self.assertEqual(len(said), 5)
-        self.assertIn('"EnclaveName": "server"', said[0])
-        pcr8 = json.loads(said[1])["Measurements"]["PCR8"]
+        output = [subprocess.run(["sh", "-eu", "-c", example], cwd=self.dir,
+                                 env=self.env, check=True, text=True,
+                                 stdin=subprocess.DEVNULL, timeout=300,
+                                 stdout=subprocess.PIPE,
+                                 stderr=subprocess.DEVNULL).stdout
+                  for example in self.examples]
+        self.assertEqual(len(output), 5)
+        self.assertIn('"EnclaveName": "server"', output[0])
+        pcr8 = json.loads(output[1])["Measurements"]["PCR8"]
         self.assertEqual(pcr8, signer.pcr8())
-        self.assertEqual(said[2].strip(), pcr8)
-        self.assertIn("hello: Hello from the enclave!", said[3])
-        self.assertRegex(said[4], r'^i-[0-9a-f]{17}-enc[0-9a-f]+\n')
+        self.assertEqual(output[2].strip(), pcr8)
+        self.assertIn("hello: Hello from the enclave!", output[3])
+        self.assertRegex(output[4], r'^i-[0-9a-f]{17}-enc[0-9a-f]+\n')
         self.assertEqual(os.listdir(self.dir / "RUNT/qemu-nitro"), ["lock"])
 
 

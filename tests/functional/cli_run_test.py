@@ -50,9 +50,9 @@ class Case(harness.Case):
         """The output, which is JSON in the layout of AWS's nitro-cli"""
         result = self.call(*options, **kwargs)
         self.assertEqual(result.returncode, 0, result.stderr)
-        said = json.loads(result.stdout)
-        self.assertEqual(result.stdout, json.dumps(said, indent=2) + "\n")
-        return said
+        output = json.loads(result.stdout)
+        self.assertEqual(result.stdout, json.dumps(output, indent=2) + "\n")
+        return output
 
     def fails(self, code, words, *options, **kwargs):
         """The last two lines are an error and advice.  Returns standard error.
@@ -91,12 +91,12 @@ class Case(harness.Case):
         self.assertEqual(self.enclaves(), [])
         self.assertEqual(os.listdir(self.state), ["lock"])
 
-    def folder(self, enclave):
+    def directory(self, enclave):
         return self.state / enclave["EnclaveID"]
 
     def ask(self, enclave, nonce):
         """Get an attestation document from the sample."""
-        s = self.uds_connect(self.folder(enclave) / "vsock.sock", 9001)
+        s = self.uds_connect(self.directory(enclave) / "vsock.sock", 9001)
         s.sendall(nonce)
         s.shutdown(socket.SHUT_WR)
         document = b""
@@ -197,12 +197,12 @@ class Life(Case):
     def test_paths(self):
         """Characters with a meaning in QEMU's options can be part of a path.
         """
-        folder = self.dir / ",= "
+        directory = self.dir / ",= "
         for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
-            self.env[name] = str(folder / name[4])
-            (folder / name[4]).mkdir(mode=0o700, parents=True)
-        self.state = folder / "R/qemu-nitro"
-        image = folder / "i,m=a g.eif"
+            self.env[name] = str(directory / name[4])
+            (directory / name[4]).mkdir(mode=0o700, parents=True)
+        self.state = directory / "R/qemu-nitro"
+        image = directory / "i,m=a g.eif"
         shutil.copy(harness.HELLO, image)
         enclave = self.start(image=image)
         self.assertEqual(enclave["EnclaveName"], "i,m=a g")
@@ -467,7 +467,7 @@ class Console(Case):
         enclave = self.start()
         self.fails(44, ["hello"], "console", "--enclave-id",
                    enclave["EnclaveID"])
-        self.assertNotIn("console.log", os.listdir(self.folder(enclave)))
+        self.assertNotIn("console.log", os.listdir(self.directory(enclave)))
 
     def test_kept(self):
         """A user's log of an enclave that is not in debug mode"""
@@ -648,9 +648,9 @@ class Killed(Case):
                 self.ok("terminate-enclave", "--all")
             self.nothing_left()
 
-    def test_folder_removed(self):
+    def test_directory_removed(self):
         enclave = self.start()
-        shutil.rmtree(self.folder(enclave))
+        shutil.rmtree(self.directory(enclave))
         self.assertEqual(self.enclaves(), [])
         self.nothing_left()
 
@@ -672,7 +672,7 @@ class BackEnd(Case):
         end = time.monotonic() + 120
         while True:
             try:
-                return self.uds_connect(self.folder(enclave) / "vsock.sock",
+                return self.uds_connect(self.directory(enclave) / "vsock.sock",
                                         port)
             except (ConnectionRefusedError, FileNotFoundError):
                 self.assertLess(time.monotonic(), end)
@@ -738,7 +738,7 @@ class BackEnd(Case):
             env=self.env, check=True, stdout=subprocess.PIPE, timeout=180)
         enclave = json.loads(run.stdout)
         # The back end is in the supervisor's sandbox.
-        starts = self.folder(enclave) / "starts"
+        starts = self.directory(enclave) / "starts"
         broken = self.dir / "broken"
         broken.write_text(f"#!/bin/sh\necho start >> {starts}\n"
                           "echo some reason >&2\nexit 3\n")
@@ -755,7 +755,7 @@ class BackEnd(Case):
         self.assertEqual(starts.read_text().count("start"), tries)
         self.assertEqual(self.messages(enclave), [message])
         # The reader of the console also gets the message.
-        log = self.folder(enclave) / "console.log"
+        log = self.directory(enclave) / "console.log"
         self.assertIn(message, log.read_text(errors="replace"))
         self.ok("terminate-enclave", "--enclave-id", enclave["EnclaveID"])
         self.nothing_left()
@@ -976,7 +976,7 @@ class Refused(Case):
                          [enclave["EnclaveID"]])
         self.assertFalse(other.exists())
 
-    def test_runtime_folder(self):
+    def test_runtime_directory(self):
         self.state.mkdir(mode=0o755)
         self.fails(19, [self.state], "describe-enclaves")
         self.state.chmod(0o700)
@@ -1024,15 +1024,15 @@ class Confined(Case):
 
     def test_reaches_its_own_enclave_alone(self):
         other = self.start("--debug-mode")
-        folder = self.folder(other)
+        directory = self.directory(other)
         told = {"files": [str(path) for path in (
-                    folder / "enclave.json", folder / "console.log",
+                    directory / "enclave.json", directory / "console.log",
                     pathlib.Path("/etc/passwd"), self.file("secret", b""))],
-                "sockets": [str(folder / name) for name in (
+                "sockets": [str(directory / name) for name in (
                     "qmp.sock", "vsock.sock", "vhost.sock")],
                 "pid": other["ProcessID"]}
         for path in (*told["files"], *told["sockets"]):
-            self.assertTrue(os.path.exists(path), os.listdir(folder))
+            self.assertTrue(os.path.exists(path), os.listdir(directory))
         programs = self.dir / "programs"
         programs.mkdir()
         for program in harness.NITRO_CLI, harness.VSOCK:

@@ -43,20 +43,20 @@ class Hello(harness.Case):
 
     def test_document(self):
         process, monitor = self.start(serve="hello.serve=2")
-        said = {name: monitor.command("qom-get", path="/machine",
-                                      property=name)
-                for name in ("attestation-root", "pcr0", "pcr1", "pcr2",
-                             "pcr8")}
-        root = said["attestation-root"].encode()
+        output = {name: monitor.command("qom-get", path="/machine",
+                                        property=name)
+                  for name in ("attestation-root", "pcr0", "pcr1", "pcr2",
+                               "pcr8")}
+        root = output["attestation-root"].encode()
         for nonce in (os.urandom(32), b""):
             document = ask(self.vsock_connect(9001), nonce)
             payload = attestation.check_document(document, root)
             self.assertEqual(payload["nonce"], nonce)
             self.assertEqual(list(payload["pcrs"]), list(range(16)))
             for i in (0, 1, 2, 8):
-                self.assertEqual(payload["pcrs"][i].hex(), said[f"pcr{i}"])
+                self.assertEqual(payload["pcrs"][i].hex(), output[f"pcr{i}"])
             self.assertTrue(self.verify(document, root, "--nonce", nonce.hex(),
-                                        "--pcr0", said["pcr0"]))
+                                        "--pcr0", output["pcr0"]))
         self.assertEqual(process.wait(60), 0)
         self.assertIn("hello: done", self.console.read_text(errors="replace"))
 

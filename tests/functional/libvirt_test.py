@@ -155,7 +155,7 @@ class Libvirt(harness.Case):
         path.write_text(ET.tostring(domain, encoding="unicode"))
         self.virsh("define", path, "--validate")
 
-    def said(self, line):
+    def printed(self, line):
         text = self.console.read_text(errors="replace") \
             if self.console.exists() else ""
         return text.replace("\r", "").split("\n").count(line)
@@ -170,9 +170,9 @@ class Libvirt(harness.Case):
         self.virsh("start", "hello")
         self.until(lambda: self.virsh("domstate", "hello") == "shut off",
                    "the enclave has not ended")
-        self.assertEqual(self.said("hello: Hello from the enclave!"), 1)
-        self.assertEqual(self.said("hello: 2 CPUs"), 1)
-        self.assertEqual(self.said("hello: done"), 1)
+        self.assertEqual(self.printed("hello: Hello from the enclave!"), 1)
+        self.assertEqual(self.printed("hello: 2 CPUs"), 1)
+        self.assertEqual(self.printed("hello: done"), 1)
         self.virsh("undefine", "hello")
 
     def add_echo(self, domain):

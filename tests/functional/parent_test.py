@@ -93,12 +93,12 @@ class Case(cli_run_test.Case):
     def start_agent(self, *options):
         enclave = self.start(*options, image=harness.app_image("vsock-agent"))
         # The heartbeat comes before the program listens.
-        self.uds_connect(self.folder(enclave) / "vsock.sock", AGENT).close()
+        self.uds_connect(self.directory(enclave) / "vsock.sock", AGENT).close()
         return enclave
 
     def agent(self, enclave, line):
         """Send a request to the enclave's program.  Returns its response."""
-        s = self.uds_connect(self.folder(enclave) / "vsock.sock", AGENT)
+        s = self.uds_connect(self.directory(enclave) / "vsock.sock", AGENT)
         s.sendall(line.encode() + b"\n")
         answer = b""
         while data := s.recv(1000):
@@ -631,28 +631,29 @@ class Programs(application_test.Case, Case):
         self.file("python", files["python"])
         return files
 
-    def server(self, name, port, folder):
+    def server(self, name, port, directory):
         if name == "socat":
-            return [*self.socat(folder), f"VSOCK-LISTEN:{port},fork", "PIPE"]
-        return [*self.start_of(name, folder), "listen", str(port)]
+            return [*self.socat(directory), f"VSOCK-LISTEN:{port},fork",
+                "PIPE"]
+        return [*self.start_of(name, directory), "listen", str(port)]
 
-    def client(self, name, cid, port, line, folder):
+    def client(self, name, cid, port, line, directory):
         """The arguments, and the text for standard input"""
         if name == "socat":
-            return [*self.socat(folder), "-t60", "-",
+            return [*self.socat(directory), "-t60", "-",
                     f"VSOCK-CONNECT:{cid}:{port}"], line + "\n"
-        return [*self.start_of(name, folder), "connect", str(cid), str(port),
+        return [*self.start_of(name, directory), "connect", str(cid), str(port),
                 line], ""
 
-    def socat(self, folder):
-        if folder == self.dir:
+    def socat(self, directory):
+        if directory == self.dir:
             return ["socat"]
         # With the libraries of this host
         return ["/app/ld-linux-x86-64.so.2", "--library-path", "/app",
                 "/app/socat"]
 
-    def start_of(self, name, folder):
-        return [*([PYTHON] if name == "python" else []), f"{folder}/{name}"]
+    def start_of(self, name, directory):
+        return [*([PYTHON] if name == "python" else []), f"{directory}/{name}"]
 
     def answer(self, server, line, cid):
         return f"{line}\n" if server == "socat" else f"{server} {line} {cid}\n"

@@ -21,8 +21,8 @@ def firmware(build):
     packages in the build directory, where QEMU looks for it."""
     where = build / "qemu-bundle/usr/local/share/qemu"
     # Debian 13 has the files of iPXE in share/qemu.
-    for folder in ("share/qemu", "share/seabios", "lib/ipxe/qemu"):
-        for file in (pathlib.Path("/usr") / folder).glob("*"):
+    for directory in ("share/qemu", "share/seabios", "lib/ipxe/qemu"):
+        for file in (pathlib.Path("/usr") / directory).glob("*"):
             link = where / file.name
             if not link.exists():
                 link.unlink(missing_ok=True)

@@ -15,8 +15,8 @@ def plain(text, top=harness.TOP, build=harness.BUILD):
     """Remove the parts of a transcript that differ between runs or are not in
     the README: hashes, ids, directories, the kernel's version, the command
     line."""
-    for folder, name in ((build, "build"), (top, ".")):
-        text = text.replace(str(folder), name)
+    for directory, name in ((build, "build"), (top, ".")):
+        text = text.replace(str(directory), name)
     text = text.replace("./scripts", "scripts")
     text = re.sub(r"\b[0-9a-f]{8}(\.\.\.|[0-9a-f]{9,}(-enc[0-9a-f]+)?)", "HEX",
                   text)
@@ -44,8 +44,8 @@ class Transcript(harness.Case):
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=600)
         self.assertEqual(result.returncode, 0, result.stdout)
-        said = plain(result.stdout)
-        self.assertEqual(said[said.index("$ "):], plain(shown))
+        output = plain(result.stdout)
+        self.assertEqual(output[output.index("$ "):], plain(shown))
 
 
 class Tour(harness.Case):
@@ -71,17 +71,17 @@ class Tour(harness.Case):
             text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, timeout=300)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
-        said = re.split(r"^=== \d+\n", result.stdout, flags=re.M)[1:]
-        self.assertIn('"PCR0"', said[0])
-        self.assertIn('"SignatureCheck": true', said[1])
-        self.assertIn("hello: Hello from the enclave!", said[2])
-        self.assertIn('"State": "RUNNING"', said[3])
+        output = re.split(r"^=== \d+\n", result.stdout, flags=re.M)[1:]
+        self.assertIn('"PCR0"', output[0])
+        self.assertIn('"SignatureCheck": true', output[1])
+        self.assertIn("hello: Hello from the enclave!", output[2])
+        self.assertIn('"State": "RUNNING"', output[3])
         payload = attestation.check_document(
             (self.dir / "tour/another-document").read_bytes(),
             (self.dir / "tour/root.pem").read_bytes())
         self.assertEqual(payload["nonce"], b"a nonce of 16 by")
-        self.assertIn('"Verified": true', said[5])
-        self.assertIn('"Terminated": true', said[5])
+        self.assertIn('"Verified": true', output[5])
+        self.assertIn('"Terminated": true', output[5])
         self.assertEqual(sorted(os.listdir(self.dir / "RUNT/qemu-nitro")),
                          ["lock", "parent"])
         self.assertEqual(os.listdir(self.dir / "RUNT/qemu-nitro/parent"),

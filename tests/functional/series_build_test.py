@@ -14,13 +14,13 @@ import configure  # noqa: E402 (its directory is known only now)
 
 
 class SeriesBuild(Series):
-    def placeholders(self, folder):
+    def placeholders(self, directory):
         """Empty files in the places of firmware"""
-        text = (folder / "meson.build").read_text()
+        text = (directory / "meson.build").read_text()
         lists = re.findall(r"^ *(fds|blobs) = \[(.*?)\]", text, re.M | re.S)
         for kind, names in lists:
             for name in re.findall(r"'(.*?)'", names):
-                path = folder / (f"{name}.bz2" if kind == "fds" else name)
+                path = directory / (f"{name}.bz2" if kind == "fds" else name)
                 if not path.exists():
                     path.touch()
 

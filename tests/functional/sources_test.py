@@ -123,14 +123,14 @@ class Fetched(harness.Case):
     def test_damaged(self):
         """After a failure nothing is kept, so that the next run fetches again.
         """
-        folder = self.dir / "package"
-        folder.mkdir()
+        directory = self.dir / "package"
+        directory.mkdir()
         for path in list(self.dir.glob("qemu_*")):
-            path.rename(folder / path.name)
-        (folder / "qemu_10.0.1+ds.orig.tar.xz").write_bytes(b"other")
+            path.rename(directory / path.name)
+        (directory / "qemu_10.0.1+ds.orig.tar.xz").write_bytes(b"other")
         with self.assertRaisesRegex(SystemExit, "orig.tar.xz has SHA-256"):
-            fetch_source.check_sums(folder)
-        self.assertFalse(folder.exists())
+            fetch_source.check_sums(directory)
+        self.assertFalse(directory.exists())
 
     def test_suite_that_is_not_there(self):
         """The error is one line: what failed, where, and what to do instead.

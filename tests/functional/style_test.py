@@ -21,9 +21,9 @@ PRINTED = re.compile(r'\s*"(.*)\\n"[;,]?')
 def texts():
     """The text files of the repository: (name, text)"""
     names = list(tree.overlay_files())
-    for folder in OURS_ALONE:
+    for directory in OURS_ALONE:
         names += [path.relative_to(harness.TOP).as_posix()
-                  for path in sorted((harness.TOP / folder).rglob("*"))
+                  for path in sorted((harness.TOP / directory).rglob("*"))
                   if path.is_file() and "__pycache__" not in path.parts]
     names += [path.name for path in sorted(harness.TOP.iterdir())
               if path.is_file()]

@@ -105,9 +105,9 @@ class Tidy(harness.Case):
         self.file("compile_commands.json",
                   json.dumps([*self.commands.values()]).encode())
 
-    def check(self, folder, wanted):
+    def check(self, directory, wanted):
         entries = {file: entry for file, entry in self.commands.items()
-                   if f"/contrib/{folder}/" in file}
+                   if f"/contrib/{directory}/" in file}
         self.assertIn(wanted, {pathlib.Path(file).name for file in entries})
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for file, found in zip(entries, pool.map(

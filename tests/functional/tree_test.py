@@ -47,7 +47,7 @@ class Tree(harness.Case):
                         self.qemu.name], check=True)
         return path
 
-    def test_folder(self):
+    def test_directory(self):
         self.check(self.assemble(self.qemu))
 
     def test_tarball(self):
@@ -56,7 +56,7 @@ class Tree(harness.Case):
     def test_compressed_tarball(self):
         self.check(self.assemble(self.tarball("-J")))
 
-    def test_patched_folder_is_left_as_it_is(self):
+    def test_patched_directory_is_not_changed(self):
         before = {p: p.read_bytes() for p in self.qemu.rglob("*")
                   if p.is_file()}
         self.assemble(self.qemu)

@@ -33,16 +33,16 @@ class Case(harness.Case):
         path = self.file("document", document)
         result = self.call("--document", path, "--root", self.pem, *options)
         self.assertEqual(result.returncode, status, result.stderr)
-        said = json.loads(result.stdout)
-        self.assertIs(said["Verified"], status == VERIFIED)
-        self.assertEqual(said["FailedRule"] is None, status == VERIFIED)
+        output = json.loads(result.stdout)
+        self.assertIs(output["Verified"], status == VERIFIED)
+        self.assertEqual(output["FailedRule"] is None, status == VERIFIED)
         lines = result.stderr.decode().splitlines()
         if status != VERIFIED:
             lines = lines[:-2]
         self.assertEqual(bool(lines), bool(words), lines)
         for word in words:
             self.assertIn(word, " ".join(lines))
-        return said
+        return output
 
 
 class Verify(Case):
@@ -75,19 +75,19 @@ class Verify(Case):
                    *options)
 
     def test_document(self):
-        said = self.verify(self.document)["Document"]
-        self.assertEqual(list(said), attestation.KEYS)
-        self.assertEqual(said["module_id"], "i-0-enc1")
-        self.assertEqual(said["pcrs"], {str(i): f"{i:02x}" * 48
-                                        for i in range(4)})
-        self.assertEqual(said["certificate"]["subject"], "CN=leaf")
-        self.assertEqual([c["subject"] for c in said["cabundle"]],
+        output = self.verify(self.document)["Document"]
+        self.assertEqual(list(output), attestation.KEYS)
+        self.assertEqual(output["module_id"], "i-0-enc1")
+        self.assertEqual(output["pcrs"], {str(i): f"{i:02x}" * 48
+                                          for i in range(4)})
+        self.assertEqual(output["certificate"]["subject"], "CN=leaf")
+        self.assertEqual([c["subject"] for c in output["cabundle"]],
                          ["CN=root"])
-        self.assertEqual(said["certificate"]["not_after"],
+        self.assertEqual(output["certificate"]["not_after"],
                          self.leaf.certificate.not_valid_after.isoformat()
                          + "Z")
-        self.assertEqual((said["public_key"], said["user_data"],
-                          said["nonce"]), (None, None, "0102"))
+        self.assertEqual((output["public_key"], output["user_data"],
+                          output["nonce"]), (None, None, "0102"))
 
     def test_base64_and_hex(self):
         for text, word in ((base64.b64encode(self.document), "base64"),
@@ -96,8 +96,8 @@ class Verify(Case):
                            (self.document.hex().encode(), "hex"),
                            (self.document.hex(":", 32).upper().replace(
                                ":", "\n").encode(), "hex")):
-            said = self.verify(text, words=[word])
-            self.assertEqual(said["Document"]["nonce"], "0102")
+            output = self.verify(text, words=[word])
+            self.assertEqual(output["Document"]["nonce"], "0102")
         broken = base64.b64encode(self.document[:-1])
         self.verify(broken, status=REFUSED, words=["base64"])
         for other in (b"text", b"{}", b"-----BEGIN CERTIFICATE-----",
@@ -126,9 +126,9 @@ class Verify(Case):
         later = (datetime.datetime.now(datetime.timezone.utc)
                  + datetime.timedelta(seconds=100)).strftime(
                      "%Y-%m-%dT%H:%M:%SZ")
-        said = self.verify(self.document, "--max-age", "99", "--at", later,
-                           status=REFUSED)
-        self.assertEqual(said["FailedRule"], "max-age")
+        output = self.verify(self.document, "--max-age", "99", "--at", later,
+                             status=REFUSED)
+        self.assertEqual(output["FailedRule"], "max-age")
         for value in ("", "-1", "x", "1.5", "4294967296"):
             self.wrong_option(INVALID, ["--max-age"], f"--max-age={value}")
 
@@ -151,8 +151,8 @@ class Verify(Case):
                               (["--user-data", "00"], "expected-user-data"),
                               (["--public-key", "00"],
                                "expected-public-key")):
-            said = self.verify(document, *options, status=REFUSED)
-            self.assertEqual(said["FailedRule"], rule)
+            output = self.verify(document, *options, status=REFUSED)
+            self.assertEqual(output["FailedRule"], rule)
 
     def test_refused(self):
         other = attestation.Authority("root")
@@ -168,16 +168,16 @@ class Verify(Case):
                 (bytes(changed), "signature"),
                 (attestation.make_document(self.root, self.leaf, pcrs={}),
                  "pcrs")):
-            said = self.verify(document, status=REFUSED)
-            self.assertEqual(said["FailedRule"], rule)
+            output = self.verify(document, status=REFUSED)
+            self.assertEqual(output["FailedRule"], rule)
 
     def test_no_document(self):
         for data in (b"", b"\xff", b"\xd2" * 100, bytes(200000),
                      b"-----BEGIN CERTIFICATE-----\n"):
-            said = self.verify(data, status=REFUSED,
-                               words=["empty"] if not data else
-                               ["text"] if data[0] == ord("-") else [])
-            self.assertIsNone(said["Document"])
+            output = self.verify(data, status=REFUSED,
+                                 words=["empty"] if not data else
+                                 ["text"] if data[0] == ord("-") else [])
+            self.assertIsNone(output["Document"])
 
     def test_names_that_are_no_text(self):
         """The content of a document is printed without control characters."""
@@ -187,10 +187,10 @@ class Verify(Case):
         place = document.find(cbor2.dumps("XXXXXXXX"))
         for value in (name[1:], b"\xff\xfe\x80"):
             value = (value + bytes(8))[:8]
-            said = self.verify(document[:place + 1] + value
-                               + document[place + 9:], status=REFUSED)
-            self.assertEqual(said["FailedRule"], "signature")
-            self.assertTrue(said["Document"]["module_id"])
+            output = self.verify(document[:place + 1] + value
+                                 + document[place + 9:], status=REFUSED)
+            self.assertEqual(output["FailedRule"], "signature")
+            self.assertTrue(output["Document"]["module_id"])
 
     def test_as_of(self):
         end = self.leaf.certificate.not_valid_after
@@ -209,8 +209,8 @@ class Verify(Case):
                         ("2022-12-31T23:00:00-01:30", "2023-01-01T00:30:00Z"),
                         ("2024-02-29T00:00:00+00:00", "2024-02-29T00:00:00Z"),
                         ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59Z")):
-            said = self.verify(self.document, "--at", at, status=REFUSED)
-            self.assertEqual(said["VerifiedAt"], utc)
+            output = self.verify(self.document, "--at", at, status=REFUSED)
+            self.assertEqual(output["VerifiedAt"], utc)
 
     def test_no_time(self):
         for at in ("", "now", "2022-10-13", "2022-10-13T09:00:00",
@@ -281,13 +281,13 @@ class RealDocument(Case):
                              .encode())
 
     def test_on_its_day(self):
-        said = self.verify(self.real, "--at", "2022-10-13T09:00:00Z")
-        self.assertEqual(len(said["Document"]["cabundle"]), 4)
-        self.assertEqual(len(said["Document"]["nonce"]), 512)
+        output = self.verify(self.real, "--at", "2022-10-13T09:00:00Z")
+        self.assertEqual(len(output["Document"]["cabundle"]), 4)
+        self.assertEqual(len(output["Document"]["nonce"]), 512)
 
     def test_today(self):
-        said = self.verify(self.real, status=REFUSED)
-        self.assertEqual(said["FailedRule"], "validity")
+        output = self.verify(self.real, status=REFUSED)
+        self.assertEqual(output["FailedRule"], "validity")
 
     def test_changed(self):
         for place in (1000, len(self.real) // 2, len(self.real) - 1):

@@ -409,9 +409,9 @@ class Manual(Guests):
         blocks = re.findall(r"code-block:: sh\n\n((?:  .*\n)+)", text)
         return [textwrap.dedent(block) for block in blocks]
 
-    def shell(self, command, folder=None, **kwargs):
+    def shell(self, command, directory=None, **kwargs):
         path = f"{harness.BUILD}/bin:{os.environ['PATH']}"
-        return self.spawn("/bin/sh", "-ec", command, cwd=folder or self.dir,
+        return self.spawn("/bin/sh", "-ec", command, cwd=directory or self.dir,
                           env={**os.environ, "PATH": path}, text=True,
                           stdout=subprocess.PIPE, **kwargs)
 
