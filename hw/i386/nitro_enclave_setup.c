@@ -137,8 +137,9 @@ static bool ne_setup_check_load_address(const uint8_t *h,
 
     if (setup->load_address < HIGH_MEMORY ||
         setup->load_address > 4 * GiB - setup->init_size) {
-        error_setg(errp, "the kernel wants to be loaded at 0x%" PRIx64 ", with"
-                   " %" PRIu64 " bytes, which is not between 1 MiB and 4 GiB",
+        error_setg(errp, "the kernel's pref_address 0x%" PRIx64 ", with its"
+                   " init_size of %" PRIu64 " bytes, is not between 1 MiB and"
+                   " 4 GiB",
                    setup->load_address, setup->init_size);
         return false;
     }
@@ -147,10 +148,10 @@ static bool ne_setup_check_load_address(const uint8_t *h,
                    " is not a power of two", alignment);
         return false;
     }
-    /* Else it would move itself up, beyond the memory that is checked here. */
+    /* If not, it would move itself up, beyond the memory that is checked. */
     if (setup->load_address & (alignment - 1)) {
-        error_setg(errp, "the kernel wants to be loaded at 0x%" PRIx64 ", which"
-                   " is not a multiple of its kernel_alignment of 0x%" PRIx32,
+        error_setg(errp, "the kernel's pref_address 0x%" PRIx64 " is not a"
+                   " multiple of its kernel_alignment of 0x%" PRIx32,
                    setup->load_address, alignment);
         return false;
     }
@@ -191,8 +192,8 @@ bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
     }
     need += ROUND_UP(2 * size, MiB);
     if (need <= all && kernel_end > ram->below_4g) {
-        error_setg(errp, "the kernel wants memory up to 0x%" PRIx64 ", and"
-                   " that below 4 GiB ends at 0x%" PRIx64, kernel_end,
+        error_setg(errp, "the kernel needs memory up to 0x%" PRIx64 ", but"
+                   " memory below 4 GiB ends at 0x%" PRIx64, kernel_end,
                    ram->below_4g);
         return false;
     }

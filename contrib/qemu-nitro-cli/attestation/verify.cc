@@ -257,7 +257,7 @@ void check_timestamp(const AttestationDocument &document, const Chain &chain,
     }
 }
 
-/* r or s of a COSE signature for GnuTLS, which wants no leading zeros */
+/* r or s of a COSE signature for GnuTLS, which accepts no leading zeros */
 gnutls_datum_t integer(std::span<const uint8_t> bytes)
 {
     while (bytes.size() > 1 && bytes[0] == 0) {
