@@ -23,7 +23,6 @@ import harness
 from cli_build_test import archive_of, docker_files, entry, directory, tar
 
 PROGRAMS = harness.TOP / "docs/system/i386/nitro-enclave-application"
-HELPERS = harness.HERE / "application"
 SECRET = b"the secret"
 PACKAGES = []
 
@@ -137,11 +136,6 @@ class Case(cli_run_test.Case):
             "--cpu-count", "1", "--console-log", log, *options, timeout=300)
         return enclave, log
 
-    def parent_env(self, enclave):
-        """The environment for programs of the parent that use AF_VSOCK"""
-        return {**self.env, "PYTHONPATH": str(HELPERS),
-                "UDS_PATH": str(self.directory(enclave) / "vsock.sock")}
-
 
 class Attested(Case):
     """The manual's application: its secret comes over TLS that ends in the
@@ -171,11 +165,10 @@ class Attested(Case):
         document = self.dir / "document"
         document.unlink(missing_ok=True)
         result = subprocess.run(
-            ["/usr/bin/python3", PROGRAMS / "parent.py",
-             str(enclave["EnclaveCID"]), document],
+            [harness.NITRO_CLI, "parent", "/usr/bin/python3",
+             PROGRAMS / "parent.py", str(enclave["EnclaveCID"]), document],
             input=json.dumps(request), text=True, check=False, timeout=300,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=self.parent_env(enclave))
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env)
         return result, document
 
     def test_secret(self):
