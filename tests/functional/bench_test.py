@@ -93,6 +93,9 @@ class Run(harness.Case):
                       self.bench("boats", code=2).stderr)
         self.assertIn("--rounds 0: at least 1",
                       self.bench("--rounds", "0", code=2).stderr)
+        self.assertIn("--other-image /no/such.eif: no such file",
+                      self.bench("--other-image", "/no/such.eif", "boot",
+                                 code=1).stderr)
 
 
 if __name__ == "__main__":
