@@ -7,10 +7,13 @@ import datetime
 import hashlib
 import http.server
 import json
+import os
 import pathlib
 import ssl
+import select
 import subprocess
 import threading
+import time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,6 +26,7 @@ import harness
 from cli_build_test import archive_of, docker_files, entry, directory, tar
 
 PROGRAMS = harness.TOP / "docs/system/i386/nitro-enclave-application"
+HELPERS = harness.HERE / "application"
 SECRET = b"the secret"
 PACKAGES = []
 
@@ -136,6 +140,12 @@ class Case(cli_run_test.Case):
             "--cpu-count", "1", "--console-log", log, *options, timeout=300)
         return enclave, log
 
+    def wait_for_log(self, log, text, seconds=240):
+        end = time.monotonic() + seconds
+        while text not in log.read_text(errors="replace"):
+            self.assertLess(time.monotonic(), end, log.read_text())
+            time.sleep(0.1)
+
 
 class Attested(Case):
     """The manual's application: its secret comes over TLS that ends in the
@@ -231,6 +241,50 @@ class Attested(Case):
             document.read_bytes(), (self.dir / "root.pem").read_bytes())
         self.assertEqual(payload["nonce"].hex(), nonce)
         self.assertEqual(payload["user_data"].hex(), data)
+
+
+class Network(Case):
+    """An application that knows nothing of vsock has a network, as gvproxy
+    gives one: an address, a name server, TCP."""
+    GATEWAY = "192.168.127.1"
+
+    def own_network(self):
+        """A command that runs another with a network of its own"""
+        # The second is for root in a chroot, which gets no user namespace.
+        for command in (["unshare", "--user", "--map-root-user", "--net"],
+                        ["unshare", "--net"]):
+            if subprocess.run([*command, "true"], check=False,
+                              stderr=subprocess.DEVNULL).returncode == 0:
+                return command
+        return self.skipTest("no network namespace can be made here")
+
+    def test_tap(self):
+        authority = Authority()
+        image = self.build(
+            {"tap.py": (PROGRAMS / "tap.py").read_bytes(),
+             "fetch.py": (HELPERS / "fetch.py").read_bytes(),
+             "authority.pem": authority.pem()},
+            ["python3", "/app/tap.py", "enclave", "python3", "/app/fetch.py"])
+        certificate = self.file("server.pem", authority.server("server.test"))
+        parent = self.spawn(
+            harness.NITRO_CLI, "parent", *self.own_network(), "sh", "-ec",
+            'ip link set lo up; "$1" "$2" parent & '
+            'until ip -4 address show dev tap0 2>/dev/null | grep -q inet; '
+            'do sleep 0.1; done; exec "$1" "$3" "$4" "$5"', "sh",
+            "/usr/bin/python3", PROGRAMS / "tap.py", HELPERS / "network.py",
+            self.GATEWAY, certificate, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, start_new_session=True, env=self.env)
+        self.addCleanup(self.end_group, parent)
+        self.assertTrue(select.select([parent.stdout], [], [], 60)[0])
+        self.assertEqual(parent.stdout.readline(), b"tap: ready\n")
+        _, log = self.run_application(image)
+        self.wait_for_log(log, "application: hello, 192.168.127.2")
+
+    def end_group(self, process):
+        try:
+            os.killpg(process.pid, 9)
+        except ProcessLookupError:
+            pass
 
 
 if __name__ == "__main__":
