@@ -226,7 +226,8 @@ TEST(Landlock, AllowsWhatItIsTold)
     }
     auto opens = [&](const TemporaryDirectory &directory, int flags) {
         return in_child([&] {
-            Landlock landlock(Landlock::Tcp::allowed);
+            Landlock landlock(Landlock::Tcp::allowed,
+                              Landlock::Signals::refused);
 
             landlock.allow_read(readable / "");
             landlock.allow_write(writable / name);
