@@ -16,7 +16,7 @@ namespace {
 
 struct Script {
     std::string to_read, was_written;
-    size_t room = SIZE_MAX;     /* bytes that it takes */
+    size_t capacity = SIZE_MAX; /* bytes that it accepts */
     bool at_end = false, broken = false;
     bool takes_nothing = false; /* EPIPE, but there may be something to read */
     bool finished = true;       /* finish() */
@@ -54,11 +54,11 @@ public:
     {
         size_t size = 0;
 
-        for (int i = 0; i < count && s_.room && !s_.takes_nothing; i++) {
-            size_t n = std::min(iov[i].iov_len, s_.room);
+        for (int i = 0; i < count && s_.capacity && !s_.takes_nothing; i++) {
+            size_t n = std::min(iov[i].iov_len, s_.capacity);
 
             s_.was_written.append(static_cast<char *>(iov[i].iov_base), n);
-            s_.room -= n;
+            s_.capacity -= n;
             size += n;
         }
         if (size) {
@@ -257,7 +257,7 @@ TEST_F(ConnectionTest, DataBothWays)
     expect_nothing();
 }
 
-TEST_F(ConnectionTest, NeverSendsMoreThanTheGuestHasRoomFor)
+TEST_F(ConnectionTest, NeverSendsMoreThanTheGuestsCredit)
 {
     guest_limit = 10;
     open_established();
@@ -301,7 +301,7 @@ TEST_F(ConnectionTest, CreditAcrossTheWrap)
 TEST_F(ConnectionTest, BeyondItsCreditTheGuestIsReset)
 {
     open_established();
-    s.room = 0;
+    s.capacity = 0;
     data(std::string(limit, 'x'));
     EXPECT_EQ(c->state(), Connection::State::established);
     data("y");
@@ -312,18 +312,18 @@ TEST_F(ConnectionTest, BeyondItsCreditTheGuestIsReset)
 TEST_F(ConnectionTest, WhatTheStreamDoesNotTakeWaits)
 {
     open_established();
-    s.room = 3;
+    s.capacity = 3;
     data("abcdef");
     EXPECT_EQ(s.was_written, "abc");
     EXPECT_TRUE(c->wants_writable());
     data("ghi");
-    s.room = 100;
+    s.capacity = 100;
     c->stream_writable();
     EXPECT_EQ(s.was_written, "abcdefghi");
     EXPECT_FALSE(c->wants_writable());
 }
 
-TEST_F(ConnectionTest, TellsOfRoomBeforeTheGuestStalls)
+TEST_F(ConnectionTest, SendsCreditBeforeTheGuestStalls)
 {
     open_established();
     data(std::string(limit / 2 - 1, 'x'));
@@ -374,14 +374,14 @@ TEST_F(ConnectionTest, GuestEndsItsWay)
 TEST_F(ConnectionTest, WritesAllBeforeItEnds)
 {
     open_established();
-    s.room = 0;
+    s.capacity = 0;
     data("late");
     PacketHeader h = from_guest(Op::shutdown);
     h.flags = shutdown_both;
     c->receive(h, {});
     EXPECT_EQ(c->state(), Connection::State::closing);
     expect_nothing();
-    s.room = 100;
+    s.capacity = 100;
     c->stream_writable();
     EXPECT_EQ(s.was_written, "late");
     expect_next(Op::rst);
@@ -390,7 +390,7 @@ TEST_F(ConnectionTest, WritesAllBeforeItEnds)
 TEST_F(ConnectionTest, DoesNotCloseForEver)
 {
     open_established();
-    s.room = 0;
+    s.capacity = 0;
     data("late");
     PacketHeader h = from_guest(Op::shutdown);
     h.flags = shutdown_both;
@@ -416,7 +416,7 @@ TEST_F(ConnectionTest, ReadsAllOfAStreamThatTakesNothing)
         guest_limit = 4;
         guest_forwarded = 0;
         open_established();
-        s.room = waits ? 0 : 100;
+        s.capacity = waits ? 0 : 100;
         data("taken");
         s.to_read = "goodbye";
         s.takes_nothing = true;
@@ -539,7 +539,7 @@ TEST_F(ConnectionTest, AFullBacklogIsTriedAgain)
     EXPECT_TRUE(c->finished());
 }
 
-TEST_F(ConnectionTest, AFullBacklogThatGetsRoom)
+TEST_F(ConnectionTest, AFullBacklogThatDrains)
 {
     for (bool failed : {false, true}) {
         s.status = Stream::Status::backlog_full;
@@ -583,7 +583,7 @@ TEST_F(ConnectionTest, GuestResetsInEveryState)
             PacketHeader h = from_guest(Op::shutdown);
 
             expect_next(Op::response);
-            s.room = 0;
+            s.capacity = 0;
             data("late");
             h.flags = shutdown_both;
             c->receive(h, {});
@@ -633,12 +633,12 @@ TEST_F(ConnectionTest, ProgressWhileItClosesGivesTime)
     PacketHeader h = from_guest(Op::shutdown);
 
     open_established();
-    s.room = 0;
+    s.capacity = 0;
     data("a lot");
     h.flags = shutdown_both;
     c->receive(h, {});
     auto before = *c->deadline();
-    s.room = 1;
+    s.capacity = 1;
     c->stream_writable();
     EXPECT_GT(*c->deadline(), before);
     EXPECT_EQ(c->state(), Connection::State::closing);

@@ -226,7 +226,7 @@ void Device::dispatch()
     switch (reader_.read(dev.sock)) {
     case MessageReader::Result::incomplete:
         return await_rest_of_message();
-    case MessageReader::Result::gone:
+    case MessageReader::Result::closed:
         return disconnect();
     case MessageReader::Result::refused:
         log_error(reader_.error());

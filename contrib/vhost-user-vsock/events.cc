@@ -63,21 +63,21 @@ void Events::guest(const char *event, uint64_t guest_cid)
 
 void Events::connection(const ConnectionReport &r)
 {
-    using What = ConnectionReport::What;
+    using Event = ConnectionReport::Event;
     Json json;
 
     if (!fd_) {
         return;
     }
-    json["event"] = r.what == What::opened ? "opened"
-                  : r.what == What::closed ? "closed" : "refused";
+    json["event"] = r.event == Event::opened ? "opened"
+                  : r.event == Event::closed ? "closed" : "refused";
     json["guest_cid"] = r.address.guest_cid;
     json["by"] = r.by_guest ? "guest" : "host";
     json["type"] = r.type == type_seqpacket ? "seqpacket" : "stream";
     json["peer_cid"] = r.address.peer_cid;
     json["peer_port"] = r.address.peer_port;
     json["guest_port"] = r.address.guest_port;
-    if (r.what == What::closed) {
+    if (r.event == Event::closed) {
         json["bytes_from_guest"] = r.bytes_from_guest;
         json["bytes_to_guest"] = r.bytes_to_guest;
     }

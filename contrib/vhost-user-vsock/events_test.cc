@@ -60,14 +60,14 @@ TEST_F(EventsTest, OfAGuest)
 
 TEST_F(EventsTest, OfConnections)
 {
-    using What = ConnectionReport::What;
+    using Event = ConnectionReport::Event;
     const Address address = {3, 5, 16, 7};
 
     to_pipe();
-    events.connection({What::opened, true, address, type_stream, 0, 0});
-    events.connection({What::closed, false, address, type_seqpacket, 1,
+    events.connection({Event::opened, true, address, type_stream, 0, 0});
+    events.connection({Event::closed, false, address, type_seqpacket, 1,
                        uint64_t{1} << 40});
-    events.connection({What::refused, true, address, type_stream, 0, 0});
+    events.connection({Event::refused, true, address, type_stream, 0, 0});
 
     std::vector<Json> all = lines(reader.get());
     ASSERT_EQ(all.size(), 3U);

@@ -85,7 +85,7 @@ std::optional<uint32_t> parse_connect(const std::string &line)
 }
 
 void accept_all(Loop &loop, int listener,
-                const std::function<void(Descriptor)> &take)
+                const std::function<void(Descriptor)> &handler)
 {
     for (int i = 0; i < max_accepts; i++) {
         Descriptor fd(accept4(listener, nullptr, nullptr,
@@ -101,7 +101,7 @@ void accept_all(Loop &loop, int listener,
         if (!fd) {
             return;
         }
-        take(std::move(fd));
+        handler(std::move(fd));
     }
 }
 

@@ -120,12 +120,12 @@ private:
 };
 
 /*
- * Accept the connections that wait at a listener, and pass them to `take`.
+ * Accept the connections that wait at a listener, and pass them to `handler`.
  * When the process has no descriptor left, they stay in the backlog, and the
  * listener is not watched for a short time: it would wake the loop all the
  * time.
  */
 void accept_all(Loop &loop, int listener,
-                const std::function<void(Descriptor)> &take);
+                const std::function<void(Descriptor)> &handler);
 
 #endif

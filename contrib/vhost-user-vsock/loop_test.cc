@@ -59,7 +59,7 @@ TEST_F(LoopTest, CallsForWhatHasHappenedAlone)
     EXPECT_EQ(called_b, 1);
 }
 
-TEST_F(LoopTest, TellsTheEvents)
+TEST_F(LoopTest, PassesTheEvents)
 {
     uint32_t seen = 0;
 

@@ -209,20 +209,20 @@ const void *mapped(const VuDev &dev, uint64_t at, uint64_t size,
 
         /* Like the library, use the first region with the start address. */
         if (at >= r.qva && offset < r.size) {
-            uint64_t here = r.mmap_addr + r.mmap_offset + offset;
+            uint64_t address = r.mmap_addr + r.mmap_offset + offset;
 
-            return size <= r.size - offset && here % alignment == 0
-                ? reinterpret_cast<const void *>(here) : nullptr;
+            return size <= r.size - offset && address % alignment == 0
+                ? reinterpret_cast<const void *>(address) : nullptr;
         }
     }
     return nullptr;
 }
 
-struct Place {
+struct MappedQueue {
     const void *desc, *avail, *used;
 };
 
-Place place(const VuDev &dev, const vhost_vring_addr &a, uint32_t num)
+MappedQueue map_queue(const VuDev &dev, const vhost_vring_addr &a, uint32_t num)
 {
     return {mapped(dev, a.desc_user_addr, 16ULL * num, 16),
             mapped(dev, a.avail_user_addr, 6 + 2ULL * num, 2),
@@ -234,7 +234,7 @@ Place place(const VuDev &dev, const vhost_vring_addr &a, uint32_t num)
 const char *check_queue(const VuDev &dev, const vhost_vring_addr &a,
                         uint32_t num)
 {
-    Place p = place(dev, a, num);
+    MappedQueue p = map_queue(dev, a, num);
 
     return p.desc && p.avail && p.used ? nullptr
         : "a queue is not in shared memory, or not aligned";
@@ -243,7 +243,7 @@ const char *check_queue(const VuDev &dev, const vhost_vring_addr &a,
 const char *check_mapped_queue(const VuDev &dev, const VuVirtq &vq)
 {
     vhost_vring_addr address = vq.vra;
-    Place p = place(dev, address, vq.vring.num);
+    MappedQueue p = map_queue(dev, address, vq.vring.num);
 
     return p.desc && p.desc == vq.vring.desc && p.avail == vq.vring.avail &&
            p.used == vq.vring.used ? nullptr
@@ -292,7 +292,7 @@ bool MessageReader::receive(int socket, size_t until, Result *result)
         if (n <= 0) {
             bool later = n < 0 && (errno == EAGAIN || errno == EINTR);
 
-            *result = later ? Result::incomplete : Result::gone;
+            *result = later ? Result::incomplete : Result::closed;
             return false;
         }
         have_ += n;

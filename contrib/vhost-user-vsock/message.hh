@@ -40,7 +40,7 @@ public:
     enum class Result {
         incomplete,         /* Call read() again when there is more. */
         complete,           /* Call take(). */
-        gone,               /* The peer has closed the connection. */
+        closed,             /* The peer has closed the connection. */
         refused,            /* error() says why. */
     };
 

@@ -188,7 +188,7 @@ TEST(Message, CutShortAnywhere)
     VhostUserMsg m = make(VHOST_USER_SET_PROTOCOL_FEATURES, 8);
 
     for (size_t size = 1; size < 20; size++) {
-        EXPECT_EQ(read_back(m, size), MessageReader::Result::gone) << size;
+        EXPECT_EQ(read_back(m, size), MessageReader::Result::closed) << size;
         EXPECT_EQ(read_back(m, size, true),
                   MessageReader::Result::incomplete) << size;
     }

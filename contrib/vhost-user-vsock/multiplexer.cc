@@ -70,10 +70,10 @@ Counters Multiplexer::counters() const
     return all;
 }
 
-void Multiplexer::report(ConnectionReport::What what, const Connection &c)
+void Multiplexer::report(ConnectionReport::Event event, const Connection &c)
 {
     if (observe_) {
-        observe_({what, c.by_guest(), c.address(), c.type(),
+        observe_({event, c.by_guest(), c.address(), c.type(),
                   c.bytes_from_guest(), c.bytes_to_guest()});
     }
 }
@@ -92,7 +92,7 @@ void Multiplexer::refuse(const PacketHeader &h)
     if (static_cast<Op>(h.op) == Op::request && observe_) {
         Address address = {h.dst_cid, h.dst_port, h.src_cid, h.src_port};
 
-        observe_({ConnectionReport::What::refused, true, address, h.type, 0,
+        observe_({ConnectionReport::Event::refused, true, address, h.type, 0,
                   0});
     }
     resets_.push_back(reply_to(h, Op::rst));
@@ -225,7 +225,7 @@ void Multiplexer::update(Entry &entry)
     if (c.opened() && !entry.reported) {
         entry.reported = true;
         (c.by_guest() ? totals_.opened_by_guest : totals_.opened_by_host)++;
-        report(ConnectionReport::What::opened, c);
+        report(ConnectionReport::Event::opened, c);
     }
     if (c.finished()) {
         return remove(entry);
@@ -264,8 +264,8 @@ void Multiplexer::remove(Entry &entry)
 {
     Connection &c = *entry.connection;
 
-    report(c.opened() ? ConnectionReport::What::closed
-                      : ConnectionReport::What::refused, c);
+    report(c.opened() ? ConnectionReport::Event::closed
+                      : ConnectionReport::Event::refused, c);
     totals_.refused += !c.opened();
     if (c.reset_reason()) {
         totals_.resets[static_cast<size_t>(*c.reset_reason())]++;

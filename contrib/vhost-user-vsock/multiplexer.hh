@@ -35,10 +35,10 @@ constexpr size_t max_resets = 1024;     /* for packets without connection */
 
 /* An event of a connection, for the daemon's --events */
 struct ConnectionReport {
-    enum class What { opened, closed, refused };
+    enum class Event { opened, closed, refused };
 
-    What what;
-    bool by_guest;              /* who asked for it */
+    Event event;
+    bool by_guest;              /* the guest opened it */
     Address address;
     uint16_t type;
     uint64_t bytes_from_guest, bytes_to_guest;
@@ -120,7 +120,7 @@ private:
     void remove(Entry &entry);
     void set_deadline(Entry &entry);
     static void add_traffic(const Connection &connection, Counters *counters);
-    void report(ConnectionReport::What what, const Connection &connection);
+    void report(ConnectionReport::Event event, const Connection &connection);
 
     Loop &loop_;
     uint64_t guest_cid_;

@@ -176,7 +176,7 @@ TEST_F(MultiplexerTest, ABusyStreamDoesNotStarveAQuietOne)
     EXPECT_EQ(sent().dst_port, 50u);
 }
 
-TEST_F(MultiplexerTest, ABufferWithoutRoomEndsNothing)
+TEST_F(MultiplexerTest, ATooSmallBufferEndsNothing)
 {
     packet(Op::request, 1);
     expect_sent(Op::response);

@@ -90,15 +90,15 @@ std::vector<std::string> split(const std::string &text, char at)
     return parts;
 }
 
-/* Cut off the part after the last colon; false if there is no colon. */
-bool cut_last(std::string *text, std::string *last)
+/* Remove the port, after the last colon; false if there is no colon. */
+bool split_port(std::string *text, std::string *port)
 {
     size_t colon = text->rfind(':');
 
     if (colon == std::string::npos) {
         return false;
     }
-    *last = text->substr(colon + 1);
+    *port = text->substr(colon + 1);
     text->resize(colon);
     return true;
 }
@@ -127,7 +127,7 @@ std::optional<Endpoint> parse_tcp(const std::string &option, std::string text,
     std::string port;
     uint64_t value;
 
-    if (!cut_last(&text, &port)) {
+    if (!split_port(&text, &port)) {
         *error = option + ": the TCP port is missing; write HOST:PORT";
         return {};
     }
@@ -180,7 +180,7 @@ bool set_listen(HostOptions *host, const std::string &value,
     int type = SOCK_STREAM;
     uint64_t port;
 
-    if (!cut_last(&at, &guest_port) ||
+    if (!split_port(&at, &guest_port) ||
         !number(option, guest_port, "the guest's port", 0, last_port, &port,
                 error)) {
         if (error->empty()) {

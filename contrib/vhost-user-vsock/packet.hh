@@ -68,8 +68,9 @@ public:
     /* At most `limit` bytes, after the first `skip` bytes */
     Iov slice(size_t skip, size_t limit = SIZE_MAX) const;
 
-    /* Call `take` with each piece that is not empty, until it returns false. */
-    template <typename Take> void each(const Take &take) const
+    /* Call `function` with each piece that is not empty, until it returns
+     * false. */
+    template <typename Function> void each(const Function &function) const
     {
         size_t skip = skip_, left = size_;
 
@@ -77,7 +78,7 @@ public:
             size_t size = std::min(pieces_[i].iov_len - skip, left);
             auto *at = static_cast<uint8_t *>(pieces_[i].iov_base) + skip;
 
-            if (size && !take(iovec{at, size})) {
+            if (size && !function(iovec{at, size})) {
                 return;
             }
             left -= size;

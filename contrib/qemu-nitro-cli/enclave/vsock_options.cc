@@ -47,7 +47,7 @@ uint64_t parse_port(const std::string &text, uint64_t min, uint64_t max,
     return *number;
 }
 
-/* Remove and return the text after the last colon, if there is a colon. */
+/* Remove and return the port, after the last colon, if there is a colon. */
 std::optional<std::string> split_port(std::string *text)
 {
     size_t colon = text->rfind(':');

@@ -54,18 +54,18 @@ int write_address(const Target &target, uint64_t address, uint64_t size,
                   const VsockAddress &value)
 {
     sockaddr_vm vm = {};
-    int room;
+    int buffer_size;
 
     vm.svm_family = AF_VSOCK;
     vm.svm_cid = value.cid;
     vm.svm_port = value.port;
-    if (!target.get(size, &room)) {
+    if (!target.get(size, &buffer_size)) {
         return EFAULT;
     }
-    if (room < 0) {
+    if (buffer_size < 0) {
         return EINVAL;
     }
-    size_t part = std::min<size_t>(room, sizeof(vm));
+    size_t part = std::min<size_t>(buffer_size, sizeof(vm));
     if ((part && !target.write(address, &vm, part)) ||
         !target.put(size, static_cast<int>(sizeof(vm)))) {
         return EFAULT;

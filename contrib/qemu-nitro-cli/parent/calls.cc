@@ -132,15 +132,15 @@ int write_option(const Target &target, const Call &call, const void *value,
                  size_t size, bool whole)
 {
     uint64_t address = call.arguments[3], length = call.arguments[4];
-    int room;
+    int buffer_size;
 
-    if (!target.get(length, &room)) {
+    if (!target.get(length, &buffer_size)) {
         return EFAULT;
     }
-    if (room < 0 || (whole && static_cast<size_t>(room) < size)) {
+    if (buffer_size < 0 || (whole && static_cast<size_t>(buffer_size) < size)) {
         return EINVAL;
     }
-    size_t part = std::min<size_t>(room, size);
+    size_t part = std::min<size_t>(buffer_size, size);
     if (!target.write(address, value, part) ||
         !target.put(length, static_cast<int>(part))) {
         return EFAULT;

@@ -175,10 +175,10 @@ private:
 };
 
 /* A result of a measurement: a name with its unit, and a number */
-using Found = std::vector<std::pair<std::string, double>>;
+using Results = std::vector<std::pair<std::string, double>>;
 
-Found guest_to_host(const std::string &program, size_t connections,
-                    Seconds seconds)
+Results guest_to_host(const std::string &program, size_t connections,
+                      Seconds seconds)
 {
     Bench b(program, connections);
     std::atomic<uint64_t> count = 0;
@@ -217,8 +217,8 @@ Found guest_to_host(const std::string &program, size_t connections,
             {"guest to host, CPU s/GiB", meter.cost}};
 }
 
-Found host_to_guest(const std::string &program, size_t connections,
-                    Seconds seconds)
+Results host_to_guest(const std::string &program, size_t connections,
+                      Seconds seconds)
 {
     Bench b(program, connections);
     uint64_t count = 0;
@@ -254,7 +254,7 @@ Found host_to_guest(const std::string &program, size_t connections,
 }
 
 /* An echo of one byte, on each connection in turn */
-Found latency(const std::string &program, size_t connections, Seconds)
+Results latency(const std::string &program, size_t connections, Seconds)
 {
     Bench b(program, connections);
     Program echo(b, EPOLLIN, [](int fd) {
@@ -293,8 +293,8 @@ Found latency(const std::string &program, size_t connections, Seconds)
 }
 
 /* Connect, accept and close, repeatedly, with other connections open */
-Found connection_rate(const std::string &program, size_t connections,
-                      Seconds seconds)
+Results connection_rate(const std::string &program, size_t connections,
+                        Seconds seconds)
 {
     Bench b(program, connections);
     size_t count = 0;
@@ -313,7 +313,7 @@ Found connection_rate(const std::string &program, size_t connections,
 }
 
 /* Idle connections; a byte was sent in each direction before. */
-Found idle(const std::string &program, size_t connections, Seconds seconds)
+Results idle(const std::string &program, size_t connections, Seconds seconds)
 {
     Bench b(program, 1);
     size_t before = b.daemon.resident();
@@ -337,7 +337,7 @@ Found idle(const std::string &program, size_t connections, Seconds seconds)
  * An echo of one byte, while `connections` others send data to the guest as
  * fast as possible.  The echo has its own thread.
  */
-Found quiet(const std::string &program, size_t connections, Seconds)
+Results quiet(const std::string &program, size_t connections, Seconds)
 {
     Bench b(program, connections);
     std::vector<Flow *> updates;
@@ -404,7 +404,7 @@ Found quiet(const std::string &program, size_t connections, Seconds)
 }
 
 /* `guests` guests of one daemon, each with a connection, which are idle */
-Found guests(const std::string &program, size_t guests, Seconds seconds)
+Results guests(const std::string &program, size_t guests, Seconds seconds)
 {
     TemporaryDirectory directory;
     std::vector<std::string> options;
@@ -458,7 +458,7 @@ Found guests(const std::string &program, size_t guests, Seconds seconds)
             {"guests: echo, 99 %, us", times[times.size() * 99 / 100]}};
 }
 
-using Measure = Found (*)(const std::string &, size_t, Seconds);
+using Measure = Results (*)(const std::string &, size_t, Seconds);
 
 const struct {
     const char *name;
@@ -494,7 +494,7 @@ void compare(const std::vector<std::string> &programs, Measure measure,
 
     for (int round = 0; round < rounds; round++) {
         for (size_t i = 0; i < programs.size(); i++) {
-            Found found;
+            Results found;
             try {
                 found = measure(programs[i], connections, seconds);
             } catch (std::runtime_error &e) {

@@ -50,17 +50,17 @@ TEST_F(Seqpacket, GuestsMessagesKeepTheirBounds)
 
 TEST_F(Seqpacket, HostsMessagesKeepTheirBounds)
 {
-    for (uint32_t room : {1u, 100u, 3732u, 65536u}) {
+    for (uint32_t buffer_size : {1u, 100u, 3732u, 65536u}) {
         Guest::Options options;
-        options.rx_layout = {vsock_header, room};
+        options.rx_layout = {vsock_header, buffer_size};
         Guest guest(socket(), options);
         auto [flow, socket] = open_messages(guest);
 
         for (size_t size : sizes) {
-            if (size / room < 5000) {
+            if (size / buffer_size < 5000) {
                 socket.write(pattern(size, size));
                 EXPECT_TRUE(flow.read_message() == pattern(size, size))
-                    << size << " in buffers of " << room;
+                    << size << " in buffers of " << buffer_size;
             }
         }
     }

@@ -34,7 +34,7 @@ protected:
         }
     }
     /* The guest wants a notification when the used index exceeds `index`. */
-    static void want_to_know(Queue &queue, uint16_t index)
+    static void set_used_event(Queue &queue, uint16_t index)
     {
         std::atomic_ref<uint16_t>(queue.avail_ring()->ring[queue.size()])
             .store(index);
@@ -61,7 +61,7 @@ TEST_F(Notifications, EventIndexIsHonoured)
     for (int round = 0; round < 3; round++) {
         uint16_t start = used(rx);
 
-        want_to_know(rx, start + 4);
+        set_used_event(rx, start + 4);
         feed(host_socket, rx);
         calls(rx);      /* those for earlier packets have arrived */
         for (int i = 1; i < 4; i++) {

@@ -106,7 +106,7 @@ bool Guest::can_send()
 }
 
 /* Receive meanwhile: the back end may wait for free receive buffers. */
-void Guest::wait_for_room(size_t descriptors)
+void Guest::wait_for_descriptors(size_t descriptors)
 {
     if (options_.indirect) {
         descriptors = 1;
@@ -121,7 +121,7 @@ void Guest::wait_for_room(size_t descriptors)
 
 void Guest::send_chain(const std::vector<Segment> &chain)
 {
-    wait_for_room(chain.size());
+    wait_for_descriptors(chain.size());
     tx_.add(chain, options_.indirect && chain.size() > 1);
     tx_.kick();
 }
@@ -136,7 +136,7 @@ void Guest::send(const Header &header, std::string_view payload,
     if (payload.size() > largest_packet) {
         fail("a packet is too large");
     }
-    wait_for_room(layout.size() + 1);
+    wait_for_descriptors(layout.size() + 1);
     /* From here on no chain is reclaimed, so the next head does not change. */
     uint64_t address = tx_buffer_[tx_.next_head()];
     memcpy(memory_.at(address), &header, vsock_header);
@@ -163,7 +163,7 @@ void Guest::send_filler(const Header &header)
     tx_.kick();
 }
 
-size_t Guest::poll(const Take &take)
+size_t Guest::poll(const PacketHandler &handler)
 {
     size_t count = 0;
 
@@ -180,7 +180,7 @@ size_t Guest::poll(const Take &take)
             fail("a packet says " + std::to_string(header.len) + " bytes, not "
                  + std::to_string(used->length - vsock_header));
         }
-        take(header, std::string_view(data + vsock_header, header.len));
+        handler(header, std::string_view(data + vsock_header, header.len));
         post_one(address);
         count++;
     }
@@ -215,14 +215,14 @@ const std::deque<Packet> &Guest::arrived()
     return arrived_;
 }
 
-Packet Guest::find(const Wanted &wanted, int timeout)
+Packet Guest::find(const PacketFilter &filter, int timeout)
 {
     auto end = std::chrono::steady_clock::now()
         + std::chrono::milliseconds(timeout);
 
     for (;;) {
         arrived();
-        auto found = std::find_if(arrived_.begin(), arrived_.end(), wanted);
+        auto found = std::find_if(arrived_.begin(), arrived_.end(), filter);
         if (found != arrived_.end()) {
             Packet packet = std::move(*found);
 

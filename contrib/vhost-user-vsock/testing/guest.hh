@@ -79,17 +79,17 @@ public:
     void send_chain(const std::vector<Segment> &chain);
 
     /* Pass each received packet to `take`.  Returns their number. */
-    using Take = std::function<void(const Header &, std::string_view)>;
-    size_t poll(const Take &take);
+    using PacketHandler = std::function<void(const Header &, std::string_view)>;
+    size_t poll(const PacketHandler &handler);
     /* Wait until poll() or can_send() succeeds, at most `timeout` ms. */
     bool wait(int timeout = max_wait);
 
     /*
-     * The first packet that `wanted` accepts.  Other packets are kept.  Fails
+     * The first packet that `filter` accepts.  Other packets are kept.  Fails
      * after `timeout` ms, or if the device has stopped.
      */
-    using Wanted = std::function<bool(const Packet &)>;
-    Packet find(const Wanted &wanted, int timeout = max_wait);
+    using PacketFilter = std::function<bool(const Packet &)>;
+    Packet find(const PacketFilter &filter, int timeout = max_wait);
     /* The next packet, of any connection */
     Packet receive();
     /* The kept packets */
@@ -110,7 +110,7 @@ public:
 
 private:
     void start();
-    void wait_for_room(size_t descriptors);
+    void wait_for_descriptors(size_t descriptors);
     void post_one(uint64_t address);
 
     Options options_;
