@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 
@@ -76,6 +77,9 @@ def mmdebstrap(*arguments, sources=None, log=None, epoch=0):
 
 def kept(suite, packages):
     """A tarball of a tree with these packages; it has the package lists."""
+    for name in ("mmdebstrap", "zstd"):
+        if not shutil.which(name):
+            fail(f"{name} is not installed; install the Debian package {name}")
     index = archive.index_digest(suite)
     wanted = "\n".join([archive.stanza("deb", suite), *sorted(packages)])
     directory = cache_dir("trees")

@@ -100,6 +100,24 @@ class Refusals(harness.Case):
         self.assertIn("--engine", self.refused(program, directory))
         self.assertIn("deb12", self.refused(program, "--suite", "bookworm",
                                             directory, "x"))
+        self.assertIn("deb13", self.refused(program, directory, "x"))
+        self.assertFalse((directory / "x").exists())
+
+    def test_without_mmdebstrap(self):
+        (self.dir / "bin").mkdir()
+        for name in ("dpkg-deb", "apt-config", "apt-get", "python3", "env"):
+            (self.dir / "bin" / name).symlink_to(shutil.which(name))
+        for name in packaging.NAMES:
+            control = self.dir / name / "DEBIAN/control"
+            control.parent.mkdir(parents=True)
+            control.write_text(
+                f"Package: {name}\nVersion: 1+deb13\nArchitecture: all\n"
+                "Maintainer: test <test@localhost>\nDescription: empty\n")
+            run("dpkg-deb", "--build", control.parents[1],
+                self.dir / f"{name}_1+deb13_all.deb")
+        self.assertIn("mmdebstrap", self.refused(
+            "/usr/bin/env", f"PATH={self.dir / 'bin'}", "/usr/bin/python3",
+            harness.TOP / "scripts/build-container", self.dir, "x"))
 
     def test_directory_that_is_not_empty(self):
         self.file("file", b"")
