@@ -140,7 +140,10 @@ void Guest::send(const Header &header, std::string_view payload,
     /* From here on no chain is reclaimed, so the next head does not change. */
     uint64_t address = tx_buffer_[tx_.next_head()];
     memcpy(memory_.at(address), &header, vsock_header);
-    memcpy(memory_.at(address + vsock_header), payload.data(), payload.size());
+    if (!payload.empty()) {
+        memcpy(memory_.at(address + vsock_header), payload.data(),
+               payload.size());
+    }
     for (uint32_t length : layout) {
         length = std::min(length, size - done);
         chain.push_back({address + done, length, false});
