@@ -86,7 +86,8 @@ def kept(suite, packages):
     current = f"{suite}-{index[:16]}-"
     target = directory / (current + hashlib.sha256(wanted.encode())
                        .hexdigest()[:16] + ".tar.zst")
-    with lock(directory / f"{suite}.lock"):
+    # Each tree has a lock of its own: making one with many packages takes long.
+    with lock(directory / f"{target.name}.lock"):
         if target.exists():
             return target
         for old in directory.glob(f"{suite}-*.tar.zst"):
@@ -94,7 +95,7 @@ def kept(suite, packages):
                 old.unlink()
         say(f"making a tree of Debian's {suite}, once")
         # Until it is complete, it has no name that is looked for.
-        part = directory / f"{suite}-part.tar.zst"
+        part = directory / f"part-{target.name}"
         mmdebstrap("--variant=apt", "--skip=cleanup/apt/lists",
                    *apt_options(),
                    *([f"--include={','.join(packages)}"] if packages else []),
