@@ -71,6 +71,24 @@ def tar(entries, form=tarfile.PAX_FORMAT):
     return out.getvalue()
 
 
+def pax_record(key, value):
+    """A record of a pax header, which gives its own length"""
+    size = len(key) + len(value) + 3
+    size += len(str(size + len(str(size))))
+    return b"%d %s=%s\n" % (size, key, value)
+
+
+def with_pax(records, info, data=b""):
+    """An archive with an entry of which the pax header has these records:
+    tarfile writes none that is wrong."""
+    body = b"".join(pax_record(*r) for r in records)
+    head, _ = entry("pax", body, kind=tarfile.XHDTYPE)
+    return b"".join(
+        part for info, data in ((head, body), (info, data)) for part in (
+            info.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % 512))
+    ) + bytes(1024)
+
+
 def zstd(data):
     return subprocess.run(["zstd", "-q", "-c"], input=data, check=True,
                           stdout=subprocess.PIPE).stdout
@@ -532,8 +550,10 @@ class Layers(Case):
     def test_hostile(self):
         self.refuses_layer(["../x"], entry("../x"))
         self.refuses_layer(["a/../../x"], entry("a/../../x"))
-        self.refuses_layer(["hard link"], hardlink("a", "b"))
-        self.refuses_layer(["leads out"], hardlink("a", "../../etc/passwd"))
+        self.refuses_layer(["hard link a", "to b"], hardlink("a", "b"))
+        self.refuses_layer(["hard link a,", "../../etc/passwd", "leads out"],
+                           hardlink("a", "../../etc/passwd"))
+        self.refuses_layer(["hard link a,", "255"], hardlink("a", "x" * 256))
         self.refuses_layer(["leads out"], entry(".."))
         self.refuses_layer(["leads out"], entry("a/../.././a"))
         self.refuses_layer(["owner -"], entry("a", uid=-5))
@@ -571,6 +591,11 @@ class Layers(Case):
             self.assertEqual(found["rootfs/" + name]["mode"], 0o104755)
         self.archive(docker([tar([labelled])]))
         self.assertEqual(self.warned, "")
+        for name in (".", "./", "/"):
+            top, _ = folder(name)
+            top.pax_headers = {"SCHILY.xattr.user.x": "y"}
+            self.archive(docker([tar([(top, b"")])]))
+            self.assertIn("(the first: /, user.x)", self.warned)
 
     def test_access_control_list(self):
         info, data = entry("a", mode=0o664)
@@ -579,6 +604,29 @@ class Layers(Case):
         found = self.archive(docker([tar([(info, data)])]))
         self.assertEqual(found["rootfs/a"]["mode"], 0o100654)
         self.assertEqual(self.count_left_out(), 1)
+
+    def test_zero_in_a_name(self):
+        """libarchive would cut the name there."""
+        for pack in (bytes, gzip.compress, zstd):
+            for key, info in ((b"path", entry("a", b"x")),
+                              (b"linkpath", symlink("a", "b")),
+                              (b"linkpath", hardlink("a", "b"))):
+                for before in ((), [(b"comment", b"x" * 300000)],
+                               [(b"comment", b"a\0b")]):
+                    name = b"etc/passwd\0.txt"
+                    layer = with_pax([*before, (key, name)], *info)
+                    self.refuses(["layer 1", r"etc/passwd\x00.txt"],
+                                 docker([layer], pack=pack))
+                    self.assertNotIn("Save", self.advice)
+            layer = with_pax([(b"comment", b"a\0b"), (b"path", b"c" * 99999)],
+                             *entry("a", b"x"))
+            self.refuses(["4095"], docker([layer], pack=pack))
+            layer = with_pax([(b"comment", b"\0" * 900000), (b"path", b"c")],
+                             *entry("a", b"x"))
+            before = with_pax([(b"comment", b"a\0b")],
+                              *entry("b", b"y" * (1 << 20)))[:-1024]
+            found = self.archive(docker([before + layer], pack=pack))
+            self.assertEqual(found["rootfs/c"]["data"], b"x")
 
     def test_link_loop(self):
         path = self.file("image.tar", docker([tar([
@@ -876,15 +924,18 @@ class Formats(Case):
         self.refuses([], b"")
         for cut in (700, len(whole) // 2):
             self.refuses([], whole[:cut])
-        for pack in (gzip.compress, zstd):
-            packed = pack(whole)
-            self.refuses([], packed[:len(packed) // 2])
+        for pack in (gzip.compress, zstd, lzma.compress, bz2.compress):
+            packed = pack(whole + os.urandom(999))
+            for cut in (100, len(packed) // 2, len(packed) - 20):
+                self.refuses([], packed[:cut])
         files, _ = docker_files([self.LAYER])
         for name, data in (("0/layer.tar", self.LAYER.replace(b"x", b"y")),
                            ("0/layer.tar", gzip.compress(self.LAYER)[:-30]),
                            ("manifest.json", b"{}"),
                            ("manifest.json", b"[7]"),
                            ("manifest.json", b'[{"Config":7}]'),
+                           ("manifest.json", b'[{"Config":"\\ud800"}]'),
+                           ("manifest.json", b'[{"Config":"\xff"}]'),
                            ("manifest.json", b"[" * 1000),
                            ("manifest.json", b" " * (5 << 20))):
             self.refuses([], archive_of({**files, name: data}))
@@ -893,6 +944,25 @@ class Formats(Case):
             rest = {k: v for k, v in files.items() if k != name}
             self.refuses([name], archive_of(rest))
             self.assertIn("Save", self.advice)
+
+    def test_missing_keys(self):
+        """It is named, and where."""
+        for data in (b"[{}]", b'[{"Config":null}]', b'[{"Config":""}]'):
+            self.refuses(["manifest.json has no Config"],
+                         archive_of({"manifest.json": data}))
+        files, _ = docker_files([self.LAYER])
+        item = json.loads(files["manifest.json"])[0]
+        files["manifest.json"] = json.dumps([{**item, "Layers": [""]}])
+        files["manifest.json"] = files["manifest.json"].encode()
+        self.refuses(["manifest.json", "Layers"], archive_of(files))
+        oci = Oci()
+        self.refuses(["descriptor", "digest"], oci.archive([{}]))
+        for manifest in ({}, {"config": {}},
+                         {"config": oci.blob(b"{}", "config.v1+json"),
+                          "layers": [{}]}):
+            found = oci.blob(json.dumps(manifest).encode(), "manifest.v1+json")
+            self.refuses([found["digest"][7:], "digest"],
+                         oci.archive([found]))
 
     def test_oci_digests(self):
         oci = Oci()

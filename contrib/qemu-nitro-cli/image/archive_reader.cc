@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <deque>
 #include <exception>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
@@ -80,8 +82,91 @@ std::string error_text_of(archive *a)
     const char *why = archive_error_string(a);
     std::string text = why ? why : "cannot be read";
 
+    if (text.starts_with("Lzma library error")) {
+        return text.find("No progress") != std::string::npos
+            ? "xz data that is cut short" : "broken xz data";
+    }
     std::ranges::replace(text, '\n', ' ');
     return text;
+}
+
+/*
+ * A record of a pax header, "LENGTH KEY=VALUE\n" with the length of all of
+ * it, which is taken off the text; an empty key at the end, or where the text
+ * is none.
+ */
+std::pair<std::string_view, std::string_view> next_record(
+    std::string_view &text)
+{
+    size_t length = 0;
+    auto [at, error] = std::from_chars(text.data(), text.data() + text.size(),
+                                       length);
+    size_t begin = at - text.data() + 1;
+
+    if (error != std::errc() || length > text.size() || length <= begin) {
+        return {};
+    }
+    std::string_view record = text.substr(begin, length - begin - 1);
+    size_t equals = record.find('=');
+    if (equals == record.npos) {
+        return {};
+    }
+    text.remove_prefix(length);
+    return {record.substr(0, equals), record.substr(equals + 1)};
+}
+
+/* A field of a header: octal digits, or GNU's binary form */
+uint64_t tar_number(std::string_view field)
+{
+    uint64_t value = 0;
+
+    if (field[0] & 0x80) {
+        for (unsigned char c : field.substr(field.size() - sizeof(value))) {
+            value = value << 8 | c;
+        }
+        return value;
+    }
+    field.remove_prefix(std::min(field.find_first_not_of(' '), field.size()));
+    std::from_chars(field.data(), field.data() + field.size(), value, 8);
+    return value;
+}
+
+/*
+ * The first name with a zero byte in it of those that the pax headers among an
+ * entry's headers have (POSIX, pax, "pax Extended Header"); empty if there is
+ * none.
+ */
+std::string_view name_with_zero(std::string_view headers)
+{
+    constexpr size_t block = 512, size_at = 124, size_width = 12,
+                     type_at = 156;
+    constexpr std::string_view before_entry = "xXgLK";
+
+    while (headers.size() > block) {
+        uint64_t size = tar_number(headers.substr(size_at, size_width));
+        char type = headers[type_at];
+
+        headers.remove_prefix(block);
+        if (before_entry.find(type) == before_entry.npos ||
+            size > headers.size()) {
+            return {};
+        }
+        std::string_view text = headers.substr(0, size);
+        headers.remove_prefix(std::min((size + block - 1) & -block,
+                                       headers.size()));
+        while (type != 'L' && type != 'K') {
+            auto [key, value] = next_record(text);
+
+            if (key.empty()) {
+                break;
+            }
+            if ((key == "path" || key == "linkpath" ||
+                 key == "GNU.sparse.name") && value.find('\0') != value.npos) {
+                return value;
+            }
+        }
+    }
+    return {};
 }
 
 class Sha256 {
@@ -118,6 +203,8 @@ private:
 
 const char *const save_again =
     "Save the container image again, and check that all of it was copied.";
+const char *const fix_layer = "Build the container image again without this"
+    " entry, or with another tool.";
 
 /* The input of libarchive.  libarchive is C, so no exception may pass it. */
 struct ArchiveReader::Source {
@@ -130,6 +217,8 @@ struct ArchiveReader::Source {
     /* Read the rest, and return the digests of all that was read. */
     virtual Digests digests() = 0;
     virtual const Blob *blob() const { return nullptr; }
+    /* Bytes that were read not long ago; none if it has them no more */
+    virtual Bytes read_again(uint64_t position, uint64_t size) const = 0;
 
     static la_ssize_t read(archive *a, void *self, const void **data)
     {
@@ -187,6 +276,10 @@ struct ArchiveReader::BlobSource : Source {
         return {digest, digest};
     }
     const Blob *blob() const override { return &all; }
+    Bytes read_again(uint64_t position, uint64_t size) const override
+    {
+        return Blob{all.store, all.position + position, size}.read();
+    }
 
     const Blob all;
     uint64_t position, left;
@@ -248,12 +341,42 @@ struct ArchiveReader::UnpackedSource : Source {
 
     size_t next(const void **data) override
     {
-        const Bytes &piece = pieces.next();
+        Bytes used;
 
+        if (recent.size() == max_recent) {
+            used = std::move(recent.front());
+            recent.pop_front();
+        }
+        recent.push_back(pieces.next(std::move(used)));
+        const Bytes &piece = recent.back();
+        end += piece.size();
         owner.charge(piece.size());
         hash.add(piece.data(), piece.size());
         *data = piece.data();
         return piece.size();
+    }
+    Bytes read_again(uint64_t position, uint64_t size) const override
+    {
+        uint64_t begin = end;
+        Bytes found;
+
+        for (const Bytes &piece : recent) {
+            begin -= piece.size();
+        }
+        if (position < begin || position + size > end) {
+            return {};
+        }
+        for (const Bytes &piece : recent) {
+            uint64_t from = std::max(position, begin);
+            uint64_t to = std::min(position + size, begin + piece.size());
+
+            if (from < to) {
+                found.insert(found.end(), piece.begin() + (from - begin),
+                             piece.begin() + (to - begin));
+            }
+            begin += piece.size();
+        }
+        return found;
     }
     Digests digests() override
     {
@@ -264,8 +387,13 @@ struct ArchiveReader::UnpackedSource : Source {
         return {stream->digest(), hash.text()};
     }
 
+    /* More than the headers of an entry may take */
+    static constexpr size_t max_recent = 16;    /* pieces of 256 KiB */
+
     ArchiveReader &owner;
     std::unique_ptr<Stream> stream;
+    std::deque<Bytes> recent;
+    uint64_t end = 0;           /* of these in all */
     Sha256 hash;
     ReadAhead pieces;           /* last, so that its thread ends first */
 };
@@ -439,7 +567,42 @@ archive_entry *ArchiveReader::next()
         limit_.entries = 0;
         fail("the archives have more than 1000000 entries", make_smaller);
     }
+    check_names();
     return entry_;
+}
+
+/*
+ * To libarchive a name ends at its first zero byte.  One that a pax header
+ * has with such a byte in it would be another name in the image, and docker
+ * refuses it; so its headers are looked at once more.
+ */
+void ArchiveReader::check_names() const
+{
+    constexpr uint64_t header_size = 512;       /* of most entries */
+    constexpr uint64_t max_headers = 3 << 20;   /* libarchive: 1 MiB each */
+    uint64_t begin = archive_read_header_position(archive_.get());
+    uint64_t size = archive_filter_bytes(archive_.get(), 0) - begin;
+
+    /* What libarchive decompresses cannot be read again: no layer is that. */
+    if (size <= header_size || !source_ || is_compressed()) {
+        return;
+    }
+    Bytes headers = size > max_headers ? Bytes()
+                                       : source_->read_again(begin, size);
+    if (headers.empty()) {
+        fail("the headers of an entry have " + std::to_string(size)
+             + " bytes, which is too much", fix_layer);
+    }
+    std::string_view name = name_with_zero(
+        {reinterpret_cast<const char *>(headers.data()), headers.size()});
+    if (!name.empty()) {
+        std::string shown;
+
+        for (char c : name) {
+            shown += c ? std::string(1, c) : "\\x00";
+        }
+        fail("a name has a zero byte in it: " + shown, fix_layer);
+    }
 }
 
 bool ArchiveReader::is_compressed() const

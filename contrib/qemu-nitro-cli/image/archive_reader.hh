@@ -104,6 +104,7 @@ private:
     void read_piece(Bytes &piece);
     void charge(uint64_t bytes);
     Blob unpack(const std::shared_ptr<Spool> &spool);
+    void check_names() const;
     bool is_compressed() const;
     bool is_in_place() const;
     void support_compression();
@@ -117,8 +118,9 @@ private:
     Bytes head_;                    /* its first bytes */
 };
 
-/* Advice for a damaged archive */
-extern const char *const save_again;
+/* Advice for a damaged archive, and for a layer with an entry that no image
+ * can have */
+extern const char *const save_again, *const fix_layer;
 
 /* "sha256:" and the digest in small letters */
 std::string sha256_of(const Blob &blob);

@@ -173,10 +173,13 @@ void warn_of_omitted_attributes(const Cpio &cpio)
     if (!all.files) {
         return;
     }
+    std::string first = all.first.substr(strlen("rootfs"));
+    /* the root itself */
+    first = (first.starts_with('/') ? "" : "/") + first;
     std::cerr << "warning: a ramdisk cannot hold extended attributes: those of "
               << all.files << (all.files == 1 ? " file" : " files")
               << " are left out (the first: "
-              << printable(all.first.substr(strlen("rootfs"))) << ")";
+              << printable(first) << ")";
     if (all.capabilities) {
         std::cerr << "; " << all.capabilities << " of them "
                   << (all.capabilities == 1 ? "is" : "are")

@@ -194,7 +194,7 @@ std::string Files::name_of(const std::string &digest) const
 
     if (!digest.starts_with(kind) || hex.size() != 64 ||
         hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
-        fail("a digest that is not SHA-256 in hex", build_again);
+        fail("the digest " + digest + " is not SHA-256 in hex", build_again);
     }
     return "blobs/sha256/" + hex;
 }
@@ -226,6 +226,15 @@ public:
         }
     }
 
+    std::string needed_text(const char *key) const
+    {
+        std::string found = text(key);
+
+        if (found.empty()) {
+            files_.fail(where_ + " has no " + key, build_again);
+        }
+        return found;
+    }
     std::string text(const char *key) const
     {
         const json *found = at(key);
@@ -358,9 +367,13 @@ std::vector<Candidate> docker_candidates(const Files &files, const json &list)
     }
     for (const json &item : list) {
         Fields fields(files, "manifest.json", item);
-        Candidate c = {fields.text("Config"), fields.texts("Layers"), {},
-                       fields.texts("RepoTags"), {}, {}, {}};
+        Candidate c = {fields.needed_text("Config"), fields.texts("Layers"),
+                       {}, fields.texts("RepoTags"), {}, {}, {}};
 
+        if (std::ranges::count(c.layers, "")) {
+            files.fail("manifest.json: Layers has an empty name",
+                       build_again);
+        }
         add_config(files, &c);
         add_candidate(found, std::move(c));
     }
@@ -440,7 +453,7 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
 {
     Fields fields(files, "a descriptor", descriptor);
     json notes = fields.object("annotations");
-    std::string digest = fields.text("digest");
+    std::string digest = fields.needed_text("digest");
     std::string type = fields.text("mediaType");
 
     add_names(Fields(files, "annotations", notes), names);
@@ -466,12 +479,14 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
         return add_candidate(found, {{}, {}, {}, names, {}, {}, other});
     }
     json config = parts.object("config");
-    Candidate c = {files.by_digest(Fields(files, name, config).text("digest")),
+    Fields configuration(files, name + ": config", config);
+    Candidate c = {files.by_digest(configuration.needed_text("digest")),
                    {}, {}, names, {}, {}, {}};
     json layers = parts.items("layers");
 
     for (const json &layer : layers) {
-        c.digests.push_back(Fields(files, name, layer).text("digest"));
+        c.digests.push_back(Fields(files, name + ": a layer", layer)
+                            .needed_text("digest"));
         c.layers.push_back(files.name_of(c.digests.back()));
     }
     add_config(files, &c);

@@ -49,35 +49,37 @@ std::string parent(const std::string &path)
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-const char *const fix_layer = "Build the container image again without this"
-    " entry, or with another tool.";
-
 /*
- * The path of an entry, or of the target of a hard link.  As in docker, ".."
- * removes the name before it, even if that is a symbolic link.  No path leads
- * out of the image.
+ * The path of an entry, or of the target of a hard link; messages call it
+ * `what`.  As in docker, ".." removes the name before it, even if that is a
+ * symbolic link.  No path leads out of the image.
  */
-std::string path_of(const ArchiveReader &reader, const char *name)
+std::string path_of(const ArchiveReader &reader, const char *name,
+                    const std::string &what)
 {
     std::string path;
 
     if (!name || !*name) {
-        reader.fail("an entry has no name", fix_layer);
+        reader.fail(what + " has no name", fix_layer);
     }
     if (strlen(name) >= PATH_MAX) {
-        reader.fail("an entry's name is longer than 4095 bytes", fix_layer);
+        reader.fail(what + " has a name of " + std::to_string(strlen(name))
+                    + " bytes, more than " + std::to_string(PATH_MAX - 1),
+                    fix_layer);
     }
     for (const std::string &part : split(name)) {
         if (part.size() > NAME_MAX) {
-            reader.fail("a name is longer than 255 bytes", fix_layer);
+            reader.fail(what + " " + name + " has a name of "
+                        + std::to_string(part.size()) + " bytes in it, more"
+                        " than " + std::to_string(NAME_MAX), fix_layer);
         }
         if (part != "..") {
             path = join(path, part);
         } else if (!path.empty()) {
             path = parent(path);
         } else if (*name != '/') {      /* the root's parent is the root */
-            reader.fail(std::string("the entry ") + name + " leads out of"
-                        " the image", fix_layer);
+            reader.fail(what + " " + name + " leads out of the image",
+                        fix_layer);
         }
     }
     return path;
@@ -267,12 +269,13 @@ void LayeredTree::put(ArchiveReader &reader, const std::string &path,
 
 /* A hard link: another name for an existing entry */
 Cpio::Entry LayeredTree::hard_link(ArchiveReader &reader,
+                                   const std::string &path,
                                    const std::string &target)
 {
     auto node = nodes_.find(resolve(target, false));
 
     if (node == nodes_.end() || S_ISDIR(node->second.entry.mode)) {
-        reader.fail("a hard link leads to " + target
+        reader.fail("the hard link " + path + " leads to " + target
                     + ", which is no file of the image", fix_layer);
     }
     if (!node->second.entry.link) {
@@ -330,7 +333,8 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
 
 void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
 {
-    std::string path = path_of(reader, archive_entry_pathname(entry));
+    std::string path = path_of(reader, archive_entry_pathname(entry),
+                               "the entry");
     std::string name = path.substr(path.rfind('/') + 1);
     std::string directory = resolve(parent(path), true);
 
@@ -347,10 +351,11 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
     }
     path = join(directory, name);
     if (const char *target = archive_entry_hardlink(entry)) {
-        std::string to = path_of(reader, target);
+        std::string to = path_of(reader, target,
+                                 "the target of the hard link " + path + ",");
 
         if (resolve(to, false) != path) {
-            put(reader, path, hard_link(reader, to));
+            put(reader, path, hard_link(reader, path, to));
         }
         return;
     }

@@ -51,7 +51,8 @@ private:
     void remove_lower(const std::string &path);
     void put(ArchiveReader &reader, const std::string &path,
              Cpio::Entry entry);
-    Cpio::Entry hard_link(ArchiveReader &reader, const std::string &target);
+    Cpio::Entry hard_link(ArchiveReader &reader, const std::string &path,
+                          const std::string &target);
 
     std::shared_ptr<Spool> spool_;
     /* by path, without a leading slash; the root is "" */

@@ -63,19 +63,21 @@ void ReadAhead::run()
     }
 }
 
-const Bytes &ReadAhead::next()
+Bytes ReadAhead::next(Bytes used)
 {
     std::unique_lock guard(lock_);
+    Bytes piece;
 
-    used_.push_back(std::move(current_));
-    current_.clear();
+    if (used.capacity()) {
+        used_.push_back(std::move(used));
+    }
     changed_.wait(guard, [this] { return ended_ || !ready_.empty(); });
     if (!ready_.empty()) {
-        current_ = std::move(ready_.front());
+        piece = std::move(ready_.front());
         ready_.pop_front();
         changed_.notify_all();
     } else if (thrown_) {
         std::rethrow_exception(thrown_);
     }
-    return current_;
+    return piece;
 }

@@ -30,8 +30,9 @@ public:
     /* Ends the thread, even if not all was read. */
     ~ReadAhead();
 
-    /* The next piece, valid until the next call; empty at the end */
-    const Bytes &next();
+    /* The next piece, empty at the end, in exchange for one that is not
+     * needed any more, if any: its memory is used again. */
+    Bytes next(Bytes used = {});
 
 private:
     static constexpr size_t max_ready = 4;      /* pieces */
@@ -39,7 +40,6 @@ private:
     void run();
 
     Producer producer_;
-    Bytes current_;
     std::mutex lock_;
     std::condition_variable changed_;
     /* the lock protects all of these */
