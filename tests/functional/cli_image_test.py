@@ -5,6 +5,7 @@ output, byte by byte.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import datetime
 import hashlib
 import json
 import os
@@ -12,8 +13,10 @@ import re
 import resource
 import subprocess
 
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 import harness
 from harness import CMDLINE, KERNEL, METADATA, RAMDISK
@@ -320,6 +323,19 @@ class SignEif(Case):
                 (good.public_key().public_bytes(
                     serialization.Encoding.PEM, serialization.PublicFormat
                     .SubjectPublicKeyInfo), "public key"),
+                (pkcs12.serialize_key_and_certificates(
+                    b"n", good, self.signer.cert, None, password),
+                 "PKCS #12"),
+                (good.private_bytes(der, serialization.PrivateFormat.PKCS8,
+                                    password), "encrypted private key in DER"),
+                (good.public_key().public_bytes(
+                    der, serialization.PublicFormat.SubjectPublicKeyInfo),
+                 "public key in DER"),
+                (good.public_key().public_bytes(
+                    serialization.Encoding.OpenSSH,
+                    serialization.PublicFormat.OpenSSH),
+                 "public key in OpenSSH's form"),
+                (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "PuTTY"),
                 (b"", "empty"), (b"text", "without a block"),
                 (pem(good)[:90], "private key that cannot be read")):
             path = self.file("bad.pem", data)
@@ -332,9 +348,77 @@ class SignEif(Case):
                      self.signer.cert_pem() + pem(good)):
             self.ok(*self.options(key=self.file("good.pem", data)))
 
+    def test_openssh_key(self):
+        """What converts it, if that helps"""
+        for key, words in (
+                (self.signer.key, ["ssh-keygen -p"]),
+                (ed25519.Ed25519PrivateKey.generate(),
+                 ["ssh-ed25519", "openssl ecparam"]),
+                (rsa.generate_private_key(65537, 2048),
+                 ["ssh-rsa", "openssl ecparam"])):
+            path = self.file("key.ssh", key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.OpenSSH,
+                serialization.NoEncryption()))
+            result = self.call(*self.options(key=path))
+            self.explained(result, 60, [path, "OpenSSH"])
+            for word in words:
+                self.assertIn(word, result.stderr)
+
+    def test_key_of_another_kind(self):
+        """Both kinds are named."""
+        def files(key):
+            name = x509.Name([])
+            now = datetime.datetime.utcnow()
+            cert = (x509.CertificateBuilder().subject_name(name)
+                    .issuer_name(name).public_key(key.public_key())
+                    .serial_number(1).not_valid_before(now).not_valid_after(
+                        now + datetime.timedelta(days=1))
+                    .sign(key, hashes.SHA256()))
+            return (self.file("other.pem", cert.public_bytes(
+                serialization.Encoding.PEM)), self.file(
+                    "other.key", key.private_bytes(
+                        serialization.Encoding.PEM,
+                        serialization.PrivateFormat.PKCS8,
+                        serialization.NoEncryption())))
+
+        cert, key = files(rsa.generate_private_key(65537, 2048))
+        self.fails(60, [self.key, cert, "RSA, with 2048 bits", "SECP384R1"],
+                   *self.options(cert=cert))
+        self.fails(60, [key, "RSA, with 2048 bits"], *self.options(key=key))
+        cert, key = files(ec.generate_private_key(ec.SECP256R1()))
+        self.fails(60, [self.key, cert, "SECP256R1", "SECP384R1"],
+                   *self.options(cert=cert))
+        self.fails(60, [key, self.cert, "SECP256R1", "SECP384R1"],
+                   *self.options(key=key))
+
+    def test_long_chain(self):
+        """What is left out of it takes one short line."""
+        chain = self.signer.cert_pem() * 301
+        path = self.file("chain.pem", chain)
+        result = self.call(*self.options(cert=path))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("CN=signer", result.stderr)
+        self.assertIn(" 297 more", result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+        self.assertLess(len(result.stderr), 400)
+
     def test_certificates_that_are_none(self):
         cert = self.signer.cert
+        password = serialization.BestAvailableEncryption(b"x")
         for data, word in (
+                (pkcs12.serialize_key_and_certificates(
+                    b"n", self.signer.key, cert, None, password),
+                 "PKCS #12"),
+                (pkcs7.serialize_certificates(
+                    [cert], serialization.Encoding.DER), "PKCS #7"),
+                (pkcs7.serialize_certificates(
+                    [cert], serialization.Encoding.PEM), "PKCS #7"),
+                (x509.CertificateSigningRequestBuilder().subject_name(
+                    cert.subject).sign(self.signer.key, hashes.SHA256())
+                 .public_bytes(serialization.Encoding.DER), "request"),
+                (b"\xfe\xed\xfe\xed\0\0\0\2", "Java key store"),
+                (b"0\x82", "a file in DER"),
                 (cert.public_bytes(serialization.Encoding.DER), "in DER"),
                 (self.signer.key_pem(), "private key"), (b"", "empty"),
                 (cert.public_bytes(serialization.Encoding.PEM)[:99],

@@ -217,7 +217,7 @@ std::string signature(gnutls_x509_crt_t certificate)
 
 Bytes certificate_der(const Bytes &pem, const std::string &origin)
 {
-    const char *advice = "Give an X.509 certificate in PEM.";
+    const std::string advice = "Give an X.509 certificate in PEM.";
     std::vector<PemBlock> blocks = pem_blocks(pem);
     auto first = std::ranges::find_if(blocks, &PemBlock::is_certificate);
     auto key = std::find_if(blocks.begin(), first,
@@ -232,10 +232,12 @@ Bytes certificate_der(const Bytes &pem, const std::string &origin)
                     " belongs in an image.");
     }
     if (first == blocks.end()) {
-        throw Error(Code::signing, origin + " is " + describe_pem_file(pem)
+        KeyFile file = describe_key_file(pem);
+
+        throw Error(Code::signing, origin + " is " + file.kind
                     + ", where a certificate in PEM is needed",
-                    pem.empty() || pem[0] != 0x30 ? advice : "Convert it with:"
-                    " openssl x509 -inform DER -in FILE -out CERTIFICATE");
+                    file.to_certificate.empty() ? advice
+                    : "Make one with: " + file.to_certificate);
     }
     gnutls_datum_t text = {const_cast<uint8_t *>(pem.data()) + first->begin,
                            static_cast<unsigned>(first->size)};

@@ -77,14 +77,17 @@ const char *const supported_keys = "Images are signed with a key on the curve"
     " -noout -out KEY";
 
 /* A description of a key: its kind, and its size or curve */
-std::string describe_key(gnutls_privkey_t key, gnutls_ecc_curve_t curve)
+std::string describe_key(gnutls_pubkey_t key)
 {
+    gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
     unsigned bits = 0;
-    int algorithm = gnutls_privkey_get_pk_algorithm(key, &bits);
+    int algorithm = gnutls_pubkey_get_pk_algorithm(key, &bits);
     auto pk = static_cast<gnutls_pk_algorithm_t>(algorithm);
     const char *name = gnutls_pk_get_name(pk);
+    Datum x, y;
 
     if (algorithm == GNUTLS_PK_ECDSA) {
+        gnutls_pubkey_export_ecc_raw(key, &curve, &x.value, &y.value);
         const char *on = gnutls_ecc_curve_get_name(curve);
 
         return std::string("on the curve ") + (on ? on : "of no known name");
@@ -93,23 +96,47 @@ std::string describe_key(gnutls_privkey_t key, gnutls_ecc_curve_t curve)
         + std::to_string(bits) + " bits";
 }
 
+/* The public part of a private key */
+PublicKeyHandle public_part(gnutls_privkey_t key)
+{
+    PublicKeyHandle part;
+
+    check(gnutls_pubkey_init(&part.value), "private key");
+    check(gnutls_pubkey_import_privkey(part.value, key, 0, 0), "private key");
+    return part;
+}
+
 const CoseAlgorithm &algorithm_of(gnutls_privkey_t key, const std::string &path)
 {
+    PublicKeyHandle part = public_part(key);
     gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
-    Datum x, y, k;
+    Datum x, y;
 
-    gnutls_privkey_export_ecc_raw(key, &curve, &x.value, &y.value, &k.value);
-    if (k.value.data) {
-        gnutls_memset(k.value.data, 0, k.value.size);
-    }
+    gnutls_pubkey_export_ecc_raw(part.value, &curve, &x.value, &y.value);
     for (const CoseAlgorithm &a : cose_algorithms) {
         if (a.curve == curve) {
             return a;
         }
     }
     throw Error(Code::signing, path + ": the private key is "
-                + describe_key(key, curve) + ", which cannot sign images",
+                + describe_key(part.value) + ", which cannot sign images",
                 supported_keys);
+}
+
+/* OpenSSH has a form of its own for private keys, which GnuTLS cannot read. */
+[[noreturn]] void refuse_openssh(const Bytes &text, const PemBlock &block,
+                                 const std::string &path)
+{
+    std::string kind = openssh_key_type(text, block);
+
+    if (!kind.empty() && !kind.starts_with("ecdsa-")) {
+        throw Error(Code::signing, path + " is a private key in OpenSSH's form"
+                    " of the kind " + kind + ", which cannot sign images",
+                    supported_keys);
+    }
+    throw Error(Code::signing, path + " is a private key in OpenSSH's form",
+                "Convert a copy of it, in its place: ssh-keygen -p -m PKCS8 -N"
+                " '' -f COPY");
 }
 
 void import_key(gnutls_privkey_t key, const Bytes &text,
@@ -119,11 +146,15 @@ void import_key(gnutls_privkey_t key, const Bytes &text,
     auto block = std::ranges::find_if(blocks, &PemBlock::is_private_key);
 
     if (block == blocks.end()) {
-        throw Error(Code::signing, path + " is " + describe_pem_file(text)
-                    + ", where a private key in PEM is needed", text.empty() ||
-                    text[0] != 0x30 ? supported_keys
-                                    : "Convert it with: openssl"
-                    " pkey -inform DER -in FILE -out KEY");
+        KeyFile file = describe_key_file(text);
+
+        throw Error(Code::signing, path + " is " + file.kind
+                    + ", where a private key in PEM is needed",
+                    file.to_key.empty() ? supported_keys
+                    : "Make one with: " + file.to_key);
+    }
+    if (block->label == "OPENSSH PRIVATE KEY") {
+        refuse_openssh(text, *block, path);
     }
     if (is_encrypted(text, *block)) {
         throw Error(Code::signing, path + " is an encrypted private key, and"
@@ -137,6 +168,11 @@ void import_key(gnutls_privkey_t key, const Bytes &text,
     if (result < 0) {
         std::string curve = foreign_curve(text, *block);
 
+        if (curve.starts_with("given by")) {
+            throw Error(Code::signing, path + ": the private key's curve is "
+                        + curve, "Name the curve, with: openssl ec -in FILE"
+                        " -param_enc named_curve -out KEY");
+        }
         throw Error(Code::signing, path + ": " + (curve.empty() ?
                     block->kind() + " that cannot be read: "
                     + gnutls_strerror(result) :
@@ -157,10 +193,16 @@ Bytes pem_of(gnutls_x509_crt_t certificate)
 
 void warn_of_omitted_blocks(const std::string &path, const Bytes &pem)
 {
+    constexpr size_t max_named = 3, max_name = 100;
+    std::vector<std::string> left_out = beside_certificate(pem);
     std::string all;
 
-    for (const std::string &what : beside_certificate(pem)) {
-        all += (all.empty() ? "" : "; ") + what;
+    for (size_t i = 0; i < std::min(left_out.size(), max_named); i++) {
+        all += (i ? "; " : "") + left_out[i].substr(0, max_name);
+    }
+    if (left_out.size() > max_named) {
+        all += "; and " + std::to_string(left_out.size() - max_named)
+            + " more";
     }
     if (!all.empty()) {
         fprintf(stderr, "warning: %s: only its first certificate goes into the"
@@ -202,20 +244,26 @@ Bytes ecdsa(gnutls_privkey_t key, const CoseAlgorithm &algorithm,
 void check_match(gnutls_privkey_t key, const std::string &key_path,
                  gnutls_x509_crt_t certificate, const std::string &path)
 {
-    PublicKeyHandle ours;
+    PublicKeyHandle ours = public_part(key), theirs;
     uint8_t a[64], b[64];
     size_t a_size = sizeof(a), b_size = sizeof(b);
 
-    check(gnutls_pubkey_init(&ours.value), "private key");
-    check(gnutls_pubkey_import_privkey(ours.value, key, 0, 0), "private key");
     check(gnutls_pubkey_get_key_id(ours.value, GNUTLS_KEYID_USE_SHA256, a,
                                    &a_size), "private key");
     check(gnutls_x509_crt_get_key_id(certificate, GNUTLS_KEYID_USE_SHA256, b,
                                      &b_size), "signing certificate");
-    if (a_size != b_size || memcmp(a, b, a_size) != 0) {
-        throw Error(Code::signing, key_path + " is not the key of the"
-                    " certificate in " + path, check_signer);
+    if (a_size == b_size && memcmp(a, b, a_size) == 0) {
+        return;
     }
+    std::string kinds;
+    if (gnutls_pubkey_init(&theirs.value) >= 0 &&
+        gnutls_pubkey_import_x509(theirs.value, certificate, 0) >= 0 &&
+        describe_key(theirs.value) != describe_key(ours.value)) {
+        kinds = ": the certificate's is " + describe_key(theirs.value)
+            + ", and this one is " + describe_key(ours.value);
+    }
+    throw Error(Code::signing, key_path + " is not the key of the certificate"
+                " in " + path + kinds, check_signer);
 }
 
 /* Only warn: images with an invalid certificate are useful for tests. */

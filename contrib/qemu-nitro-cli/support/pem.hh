@@ -26,7 +26,17 @@ struct PemBlock {
 std::vector<PemBlock> pem_blocks(const Bytes &text);
 
 /* A description of a file that does not have the needed block */
-std::string describe_pem_file(const Bytes &text);
+struct KeyFile {
+    std::string kind;           /* for messages, with an article */
+    /* The command that extracts a certificate or a private key in PEM; empty if
+     * the file has none. */
+    std::string to_certificate, to_key;
+};
+
+KeyFile describe_key_file(const Bytes &text);
+
+/* The type of a private key in OpenSSH's format, such as "ssh-ed25519" */
+std::string openssh_key_type(const Bytes &text, const PemBlock &block);
 
 /* Does a block of a private key need a password? */
 bool is_encrypted(const Bytes &text, const PemBlock &block);
