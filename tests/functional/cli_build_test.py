@@ -556,7 +556,8 @@ class Layers(Case):
         self.refuses_layer(["hard link a,", "255"], hardlink("a", "x" * 256))
         self.refuses_layer(["leads out"], entry(".."))
         self.refuses_layer(["leads out"], entry("a/../.././a"))
-        self.refuses_layer(["owner -"], entry("a", uid=-5))
+        self.refuses_layer(["b/a: owner -"], entry("b/a", uid=-5))
+        self.refuses_layer(["hard link a", "to a"], hardlink("a", "a"))
         self.refuses_layer(["hard link"], directory("b"), hardlink("a", "b"))
         self.refuses_layer(["not a directory"], entry("a"), entry("a/b"))
         self.refuses_layer(["removes"], entry("a/.wh."))
@@ -592,7 +593,7 @@ class Layers(Case):
         self.archive(docker([tar([labelled])]))
         self.assertEqual(self.warned, "")
         for name in (".", "./", "/"):
-            top, _ = folder(name)
+            top, _ = directory(name)
             top.pax_headers = {"SCHILY.xattr.user.x": "y"}
             self.archive(docker([tar([(top, b"")])]))
             self.assertIn("(the first: /, user.x)", self.warned)
@@ -816,6 +817,69 @@ class Formats(Case):
         self.same(archive_of({**files, "manifest.json": json.dumps(
             [item, {**item, "RepoTags": ["b:2"]}]).encode()}))
 
+    def test_digests_and_ids(self):
+        """What docker takes for a name"""
+        oci = Oci()
+        name = "org.opencontainers.image.ref.name"
+        manifest = oci.manifest([self.LAYER])
+        other = oci.manifest([tar([entry("other")])])
+        index = oci.index([manifest])
+        first, second, whole = (x["digest"] for x in (manifest, other, index))
+        ids = [json.loads(oci.files["blobs/sha256/" + d[7:]])["config"]
+               ["digest"][7:] for d in (first, second)]
+        archive = oci.archive([
+            {**index, "annotations": {name: "repo/name:1"}}, other])
+        for asked in (f"repo/name@{first}", f"repo/name:1@{first}",
+                      f"repo/name:7@{whole}", f"quay.io/x@{whole}", ids[0],
+                      ids[0][:12], ids[0][:4], "sha256:" + ids[0],
+                      "sha256:" + ids[0][:12], first, whole, first[7:19]):
+            found = self.archive(archive, "--docker-uri", asked)
+            self.assertIn("rootfs/bin/run", found, asked)
+        found = self.archive(archive, "--docker-uri", "name@" + second)
+        self.assertIn("rootfs/other", found)
+        none = "sha256:" + "0" * 64
+        for asked, words in (
+                ("repo/name@" + none, [none, ids[1][:12]]),
+                ("repo/name:1@" + none, [none]), (none, ["0" * 64]),
+                ("0" * 12, ["no id begins with", ids[0][:12]]),
+                (ids[0][:3], ["no image is called"]),
+                ("x@sha256:" + "0" * 63, ["no digest"]),
+                ("x@sha256:" + "G" * 64, ["no digest"]), ("x@", ["no digest"]),
+                ("x@md5:" + "0" * 64, ["no digest"]),
+                ("repo/name:1@", ["no digest"])):
+            self.refuses(words, archive, "--docker-uri", asked)
+            self.assertNotIn("Save", self.advice)
+
+    def test_digests_of_docker(self):
+        """Its archives know the ids, and since version 25 the digests."""
+        files, image_id = docker_files([self.LAYER])
+        found = "rootfs/bin/run"
+        for asked in (image_id, image_id[:12], "sha256:" + image_id):
+            self.assertIn(found, self.archive(archive_of(files),
+                                              "--docker-uri", asked))
+        oci = Oci()
+        manifest = oci.manifest([self.LAYER])
+        asked = "repo/name@" + manifest["digest"]
+        self.refuses(["digests of manifests", "repo/name:1"], archive_of(files),
+                     "--docker-uri", asked)
+        config = sha256(image_config([self.LAYER]))
+        self.assertEqual(config, image_id)
+        newer = {**oci.files, **files, "index.json": json.dumps(
+            {"manifests": [manifest]}).encode()}
+        for name in (asked, "repo/name:1", image_id[:12]):
+            self.assertIn(found, self.archive(archive_of(newer),
+                                              "--docker-uri", name))
+        # A name goes before an id that begins like it.
+        layer = tar([entry("named")])
+        both, _ = docker_files([layer], names=[image_id[:12]])
+        both["0/named.tar"] = both.pop("0/layer.tar")
+        items = json.loads(both["manifest.json"])
+        items[0]["Layers"] = ["0/named.tar"]
+        both["manifest.json"] = json.dumps(
+            items + json.loads(files["manifest.json"])).encode()
+        self.assertIn("rootfs/named", self.archive(
+            archive_of({**files, **both}), "--docker-uri", image_id[:12]))
+
     def test_what_is_no_image(self):
         """Archives contain charts, signatures and so on beside images."""
         oci = Oci()
@@ -912,10 +976,39 @@ class Formats(Case):
                            (b"{}", "JSON"), (b"FROM x\n", "Dockerfile"),
                            (b"hello\n" * 99, "text"), (b"\1" * 999, "known"),
                            (gzip.compress(b"x" * 99), "gzip"),
+                           (gzip.compress(gzip.compress(b"x")), "gzip"),
+                           (b"\xfd7z", "xz"), (b"070701" * 99, "cpio"),
+                           (b"\x1f\x9d\x90" + bytes(99), "compress"),
+                           (b"-----BEGIN CERTIFICATE-----\n", "certificate"),
                            (lzma.compress(b"x" * 99), "xz"),
                            (harness.image(), "enclave image")):
             self.refuses([word], data)
         self.refuses(["layer 1", "zip"], docker([b"PK\3\4" + bytes(99)]))
+
+    def test_directory_around(self):
+        """An archive of the directory, not of what is in it"""
+        files, _ = docker_files([self.LAYER])
+        self.refuses(["image/manifest.json"], tar(
+            [directory("image"), *(entry("image/" + n, d)
+                                for n, d in files.items())]))
+        self.assertIn("-C image", self.advice)
+        self.same(tar([directory("."), *(entry("./" + n, d)
+                                      for n, d in files.items())]))
+
+    def test_diff_ids(self):
+        files, image_id = docker_files([self.LAYER])
+        config = json.loads(files.pop(image_id + ".json"))
+        item = json.loads(files["manifest.json"])[0]
+        for ids, word in (([], "0 diff_ids"), (["sha512:" + "0" * 128],
+                                               "sha512"),
+                          (["sha256:" + "A" * 64], "SHA-256"),
+                          (config["rootfs"]["diff_ids"] * 2, "2 diff_ids")):
+            config["rootfs"]["diff_ids"] = ids
+            self.refuses([word], archive_of({
+                **files, "c.json": json.dumps(config).encode(),
+                "manifest.json": json.dumps(
+                    [{**item, "Config": "c.json"}]).encode()}))
+            self.assertNotIn("Save", self.advice)
 
     def test_damage(self):
         whole = docker([self.LAYER])
@@ -1084,7 +1177,7 @@ class Settings(Case):
         for user in ("nobody", "me:nobody", "broken", "-1", "4294967295"):
             path = self.file("image.tar", docker([tar(files)], {
                 "Cmd": ["x"], "User": user}))
-            self.fails(48, ["User"], "--docker-archive", path)
+            self.fails(48, [f"User {user}"], "--docker-archive", path)
             self.assertNotIn("again", self.advice)
 
 

@@ -28,13 +28,16 @@ const char *const make_smaller =
 
 /* The first bytes of files that are not tar archives, and their descriptions */
 constexpr std::pair<std::string_view, const char *> formats[] = {
-    {"\x1f\x8b", "compressed with gzip, but no tar archive in it"},
-    {"\x28\xb5\x2f\xfd", "compressed with zstd, but no tar archive in it"},
-    {"\xfd" "7zXZ", "compressed with xz, but no tar archive in it"},
-    {"BZh", "compressed with bzip2, but no tar archive in it"},
-    {"\x04\x22\x4d\x18", "compressed with lz4, but no tar archive in it"},
-    {"LZIP", "compressed with lzip, which is not supported"},
+    {"\x1f\x8b", "gzip data, but without a tar archive in it"},
+    {"\x28\xb5\x2f\xfd", "zstd data, but without a tar archive in it"},
+    {"\xfd" "7zXZ", "xz data, but without a tar archive in it"},
+    {"BZh", "bzip2 data, but without a tar archive in it"},
+    {"\x04\x22\x4d\x18", "lz4 data, but without a tar archive in it"},
+    {"LZIP", "lzip data, which is not supported"},
+    {"\x1f\x9d", "data of compress, which is not supported"},
     {"PK\x03\x04", "a zip archive"},
+    {"070701", "a cpio archive"},
+    {"070707", "a cpio archive"},
     {"7z\xbc\xaf", "a 7z archive"},
     {"Rar!", "a rar archive"},
     {"!<arch>", "a package of Debian, or another archive of ar"},
@@ -48,6 +51,7 @@ constexpr std::pair<std::string_view, const char *> formats[] = {
     {"[", "JSON"},
     {"<", "HTML or XML"},
     {"FROM ", "a Dockerfile"},
+    {"-----BEGIN ", "a certificate or a key"},
 };
 
 Bytes first_bytes(const Blob &blob)
@@ -65,7 +69,9 @@ std::string describe_format(const Bytes &head)
         return "the file is empty";
     }
     for (const auto &[magic, kind] : formats) {
-        if (text.starts_with(magic)) {
+        /* A file that is cut short may end in the middle of it. */
+        if (text.starts_with(magic) ||
+            (text.size() > 2 && magic.starts_with(text))) {
             return std::string("it looks like ") + kind;
         }
     }

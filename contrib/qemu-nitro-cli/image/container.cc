@@ -25,6 +25,7 @@ namespace {
 constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
 constexpr size_t max_layers = 1000;
 constexpr int max_nesting = 4;              /* nesting depth of indexes */
+const std::string id_kind = "sha256:";      /* of all digests */
 const char *const build_again = "Build the container image again, or with"
     " another tool: its description is not what the OCI specification asks"
     " for.";
@@ -44,6 +45,9 @@ public:
 
     /* Does it have the directories of a root, such as usr and etc? */
     bool looks_like_root_filesystem() const;
+
+    /* Throw if all is in one directory, as if that had been archived. */
+    void check_top() const;
 
     /* The path of an OCI digest; the content of the file may differ */
     std::string name_of(const std::string &digest) const;
@@ -121,7 +125,9 @@ Files::Files(const Descriptor &file, const std::string &path,
         const char *given = archive_entry_pathname(entry);
         std::string name = clean(given ? given : "");
 
-        tops_.insert(name.substr(0, name.find('/')));
+        if (!name.empty()) {
+            tops_.insert(name.substr(0, name.find('/')));
+        }
         if (const char *target = archive_entry_hardlink(entry)) {
             links_[name] = clean(target);
         } else if (const char *to = archive_entry_symlink(entry)) {
@@ -164,6 +170,21 @@ Blob Files::get(const std::string &name) const
 void Files::fail(const std::string &why, const char *advice) const
 {
     throw Error(Code::building, path + ": " + why, advice);
+}
+
+void Files::check_top() const
+{
+    std::string top = tops_.size() == 1 ? *tops_.begin() : "";
+
+    for (const char *file : {"/manifest.json", "/index.json"}) {
+        if (has(top + file)) {
+            std::string advice = "Archive the files in the directory without"
+                " its name: tar -C " + top + " -cf FILE .";
+
+            fail("no container image: it has " + top + file + " instead of "
+                 + (file + 1), advice.c_str());
+        }
+    }
 }
 
 bool Files::looks_like_root_filesystem() const
@@ -300,15 +321,22 @@ private:
     const json &value_;
 };
 
+/* The names of an image, and the digests of its manifest and of the indexes
+ * that list it */
+struct Labels {
+    std::vector<std::string> names, digests;
+};
+
 /* An entry of the archive: an image and its parts, or something else */
 struct Candidate {
+    Labels labels;
+    std::string platform;               /* empty if the image has none */
+    std::string other;                  /* what it is, if not an image */
     std::string config;                 /* a file of the archive */
+    std::string id;                     /* the digest of that */
     /* files, and their digests if the files are named after them */
     std::vector<std::string> layers, digests;
-    std::vector<std::string> names;
-    std::string platform;               /* empty if the image has none */
     std::string variant;                /* of the architecture, such as v3 */
-    std::string other;                  /* what it is, if not an image */
 };
 
 /* OS and architecture, which some builders omit or spell in another way */
@@ -336,26 +364,34 @@ void add_config(const Files &files, Candidate *c)
 {
     json config = files.read_json(c->config);
 
+    c->id = sha256_of(files.get(c->config));
     c->platform = platform_of(files, config, c->config);
     c->variant = Fields(files, c->config, config).text("variant");
+}
+
+void add_missing(std::vector<std::string> &all,
+                 const std::vector<std::string> &more)
+{
+    for (const std::string &item : more) {
+        if (std::ranges::find(all, item) == all.end()) {
+            all.push_back(item);
+        }
+    }
 }
 
 /* One image may occur several times with different names. */
 void add_candidate(std::vector<Candidate> &found, Candidate added)
 {
     auto same = std::ranges::find_if(found, [&](const Candidate &c) {
-        return !added.config.empty() && clean(c.config) == clean(added.config);
+        return !added.id.empty() && c.id == added.id;
     });
 
     if (same == found.end()) {
         found.push_back(std::move(added));
         return;
     }
-    for (const std::string &name : added.names) {
-        if (std::ranges::find(same->names, name) == same->names.end()) {
-            same->names.push_back(name);
-        }
-    }
+    add_missing(same->labels.names, added.labels.names);
+    add_missing(same->labels.digests, added.labels.digests);
 }
 
 std::vector<Candidate> docker_candidates(const Files &files, const json &list)
@@ -367,9 +403,11 @@ std::vector<Candidate> docker_candidates(const Files &files, const json &list)
     }
     for (const json &item : list) {
         Fields fields(files, "manifest.json", item);
-        Candidate c = {fields.needed_text("Config"), fields.texts("Layers"),
-                       {}, fields.texts("RepoTags"), {}, {}, {}};
+        Candidate c;
 
+        c.labels.names = fields.texts("RepoTags");
+        c.config = fields.needed_text("Config");
+        c.layers = fields.texts("Layers");
         if (std::ranges::count(c.layers, "")) {
             files.fail("manifest.json: Layers has an empty name",
                        build_again);
@@ -381,12 +419,10 @@ std::vector<Candidate> docker_candidates(const Files &files, const json &list)
 }
 
 void add_descriptor(const Files &files, const json &descriptor, int depth,
-                    std::vector<std::string> names,
-                    std::vector<Candidate> &found);
+                    Labels labels, std::vector<Candidate> &found);
 
 void add_index(const Files &files, const std::string &name, int depth,
-               const std::vector<std::string> &names,
-               std::vector<Candidate> &found)
+               const Labels &labels, std::vector<Candidate> &found)
 {
     json index = files.read_json(name);
 
@@ -396,7 +432,7 @@ void add_index(const Files &files, const std::string &name, int depth,
                    build_again);
     }
     for (const json &d : Fields(files, name, index).items("manifests")) {
-        add_descriptor(files, d, depth, names, found);
+        add_descriptor(files, d, depth, labels, found);
     }
 }
 
@@ -446,42 +482,54 @@ std::string describe_non_image(const Files &files, const std::string &name,
     return "";
 }
 
+/* An entry that cannot be chosen: it is only listed in messages. */
+Candidate only_listed(Labels labels, const std::string &platform,
+                    const std::string &other)
+{
+    Candidate c;
+
+    c.labels = std::move(labels);
+    c.platform = platform;
+    c.other = other;
+    return c;
+}
+
 /* The archive may have only some of the platforms that it lists. */
 void add_descriptor(const Files &files, const json &descriptor, int depth,
-                    std::vector<std::string> names,
-                    std::vector<Candidate> &found)
+                    Labels labels, std::vector<Candidate> &found)
 {
     Fields fields(files, "a descriptor", descriptor);
     json notes = fields.object("annotations");
     std::string digest = fields.needed_text("digest");
     std::string type = fields.text("mediaType");
 
-    add_names(Fields(files, "annotations", notes), names);
+    add_names(Fields(files, "annotations", notes), labels.names);
+    labels.digests.push_back(digest);
     if (type.ends_with(".index.v1+json") ||
         type.ends_with(".manifest.list.v2+json")) {
-        return add_index(files, files.by_digest(digest), depth + 1, names,
+        return add_index(files, files.by_digest(digest), depth + 1, labels,
                          found);
     }
     json platform = fields.object("platform");
     std::string platform_name = platform_of(files, platform, "platform");
     if (platform_name == "unknown/unknown") {   /* BuildKit's attestations */
-        return add_candidate(found, {{}, {}, {}, names, {}, {},
-                                     "an attestation"});
+        return add_candidate(found, only_listed(labels, "", "an attestation"));
     }
     if (!platform_name.empty() && platform_name != files.platform) {
-        return add_candidate(found, {{}, {}, {}, names, platform_name, {}, {}});
+        return add_candidate(found, only_listed(labels, platform_name, ""));
     }
     std::string name = files.by_digest(digest);
     json manifest = files.read_json(name);
     Fields parts(files, name, manifest);
     std::string other = describe_non_image(files, name, parts);
     if (!other.empty()) {
-        return add_candidate(found, {{}, {}, {}, names, {}, {}, other});
+        return add_candidate(found, only_listed(labels, "", other));
     }
     json config = parts.object("config");
     Fields configuration(files, name + ": config", config);
-    Candidate c = {files.by_digest(configuration.needed_text("digest")),
-                   {}, {}, names, {}, {}, {}};
+    Candidate c;
+    c.labels = labels;
+    c.config = files.by_digest(configuration.needed_text("digest"));
     json layers = parts.items("layers");
 
     for (const json &layer : layers) {
@@ -497,7 +545,25 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
     add_candidate(found, std::move(c));
 }
 
-std::vector<Candidate> candidates(const Files &files)
+/*
+ * The archives of docker 25 and later are OCI archives too, which have the
+ * digests of the manifests.
+ */
+void add_digests(const Files &files, std::vector<Candidate> &found)
+{
+    std::vector<Candidate> described;
+
+    add_index(files, "index.json", 1, {}, described);
+    for (Candidate &c : found) {
+        for (const Candidate &same : described) {
+            if (same.id == c.id) {
+                add_missing(c.labels.digests, same.labels.digests);
+            }
+        }
+    }
+}
+
+std::vector<Candidate> candidates(const Files &files, bool with_digests)
 {
     std::vector<Candidate> found;
     json list;
@@ -507,7 +573,11 @@ std::vector<Candidate> candidates(const Files &files)
     }
     /* It may be empty, in addition to an index that lists images. */
     if (!list.empty()) {
-        return docker_candidates(files, list);
+        found = docker_candidates(files, list);
+        if (with_digests && files.has("index.json")) {
+            add_digests(files, found);
+        }
+        return found;
     }
     if (files.has("index.json")) {
         add_index(files, "index.json", 1, {}, found);
@@ -522,6 +592,7 @@ std::vector<Candidate> candidates(const Files &files)
                    " docker export writes them", "Give what docker save"
                    " writes, or unpack this and use --rootfs and --cmd.");
     }
+    files.check_top();
     files.fail("no container image: it has neither manifest.json nor"
                " index.json", "Give what docker save writes, or an OCI"
                " archive.");
@@ -534,7 +605,7 @@ std::string listed(const std::vector<Candidate> &all)
     for (const Candidate &c : all) {
         std::string names;
 
-        for (const std::string &name : c.names) {
+        for (const std::string &name : c.labels.names) {
             names += (names.empty() ? "" : " or ") + name;
         }
         text += text.empty() ? "" : ", ";
@@ -543,6 +614,8 @@ std::string listed(const std::vector<Candidate> &all)
             : c.platform.empty() ? " for an architecture that it does not name"
                                  : " for " + c.platform;
         text += c.variant.empty() ? "" : "/" + c.variant;
+        text += c.id.empty() ? "" : " (id " + c.id.substr(id_kind.size(), 12)
+            + ")";
     }
     return text.empty() ? "none" : text;
 }
@@ -575,19 +648,95 @@ std::string full_name(const std::string &name)
     return full;
 }
 
+bool is_hex(const std::string &text)
+{
+    return text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+/* The digest in NAME@DIGEST; empty if there is none */
+std::string digest_in(const std::string &name)
+{
+    size_t at = name.find('@');
+
+    return at == std::string::npos ? "" : name.substr(at + 1);
+}
+
+/* An image's id, or its first digits, with the prefix "sha256:"; empty if the
+ * string is neither */
+std::string id_prefix(const std::string &text)
+{
+    constexpr size_t fewest = 4, all = 64;
+    std::string hex = text.starts_with(id_kind) ? text.substr(id_kind.size())
+                                                : text;
+
+    return hex.size() >= fewest && hex.size() <= all && is_hex(hex)
+        ? id_kind + hex : "";
+}
+
+/*
+ * The images with a name.  As in docker, only the digest counts if there is
+ * one, and a string that is not an image's name may be its id.
+ */
 std::vector<Candidate> images_named(const std::vector<Candidate> &all,
                                     const std::string &name)
 {
-    std::string full = full_name(name);
+    std::string digest = digest_in(name), id = id_prefix(name);
     std::vector<Candidate> found;
+    auto find = [&](auto is_wanted) {
+        std::ranges::copy_if(all, std::back_inserter(found), is_wanted);
+    };
 
-    std::ranges::copy_if(all, std::back_inserter(found),
-                         [&](const Candidate &c) {
-        return std::ranges::any_of(c.names, [&](const std::string &other) {
+    if (!digest.empty()) {
+        find([&](const Candidate &c) {
+            return std::ranges::count(c.labels.digests, digest);
+        });
+        return found;
+    }
+    find([&, full = full_name(name)](const Candidate &c) {
+        return std::ranges::any_of(c.labels.names, [&](const auto &other) {
             return full_name(other) == full;
         });
     });
+    if (found.empty() && !id.empty()) {
+        find([&](const Candidate &c) {
+            return c.id.starts_with(id) ||
+                std::ranges::any_of(c.labels.digests, [&](const auto &other) {
+                    return other.starts_with(id);
+                });
+        });
+    }
     return found;
+}
+
+/* The archive does not have the image that --docker-uri names. */
+[[noreturn]] void refuse_name(const Files &files, const std::string &name,
+                              const std::vector<Candidate> &all)
+{
+    std::string digest = digest_in(name), id = id_prefix(name);
+    const char *advice = "Give one of these names or ids with --docker-uri,"
+        " or leave that out if there is one image.";
+
+    if (name.find('@') != std::string::npos &&
+        (!digest.starts_with(id_kind) || digest.size() != id_kind.size() + 64 ||
+         !is_hex(digest.substr(id_kind.size())))) {
+        files.fail("--docker-uri " + name + " has no digest behind the @",
+                   "Write NAME@sha256: and 64 digits in hex.");
+    }
+    bool has_digests = std::ranges::any_of(all, [](const Candidate &c) {
+        return !c.labels.digests.empty();
+    });
+    if (!digest.empty() && !has_digests) {
+        files.fail("the archive does not have the digests of manifests, and"
+                   " --docker-uri has one: " + name + "; it has: "
+                   + listed(all), advice);
+    }
+    if (!digest.empty()) {
+        files.fail("no image has the digest " + digest + "; it has: "
+                   + listed(all), advice);
+    }
+    files.fail("no image is called " + full_name(name)
+               + (id.empty() ? "" : ", and no id begins with " + id)
+               + "; it has: " + listed(all), advice);
 }
 
 /* Is this the variant of an architecture that each of its CPUs runs? */
@@ -601,15 +750,16 @@ Candidate choose(const Files &files, const ImageSelector &selector)
 {
     std::string advice = "Save one image for " + files.platform + ", name"
         " the one to take with --docker-uri, or give another --arch.";
-    std::vector<Candidate> all = candidates(files), left = all, fit;
+    bool with_digests = selector.name && !selector.is_only_image &&
+        (!digest_in(*selector.name).empty() ||
+         !id_prefix(*selector.name).empty());
+    std::vector<Candidate> all = candidates(files, with_digests), left = all,
+                           fit;
 
     if (selector.name) {
         left = images_named(all, *selector.name);
         if (left.empty() && !selector.is_only_image) {
-            files.fail("no image is called " + full_name(*selector.name)
-                       + "; it has: " + listed(all), "Give one of these names"
-                       " with --docker-uri, or leave that out if there is one"
-                       " image.");
+            refuse_name(files, *selector.name, all);
         }
         auto is_other = [](const Candidate &c) { return !c.other.empty(); };
         if (!left.empty() && std::ranges::all_of(left, is_other)) {
@@ -698,15 +848,17 @@ const std::vector<std::string> *lookup(const Records &all,
     return nullptr;
 }
 
+/* `file` has the records of users or of groups. */
 uint32_t id_of(const Files &files, const std::vector<std::string> *record,
-               const std::string &text)
+               const std::string &text, const char *file,
+               const std::string &user)
 {
     std::optional<uint32_t> id = number(record ? (*record)[2] : text);
 
     if (!id) {
-        files.fail("User " + text + " is not in the image's /etc/passwd or"
-                   " /etc/group", "Give the container image a User that is"
-                   " there, or a number.");
+        files.fail("User " + user + ": the image's " + file + " does not have "
+                   + text, "Give the container image a User that is there, or"
+                   " a number.");
     }
     return *id;
 }
@@ -725,11 +877,13 @@ ContainerUser user_of(const Files &files, const LayeredTree &root,
         return user;
     }
     auto record = lookup(users, name.empty() ? "0" : name);
-    user.uid = name.empty() ? 0 : id_of(files, record, name);
+    user.uid = name.empty() ? 0 : id_of(files, record, name,
+                                              "/etc/passwd", text);
     if (colon != std::string::npos && colon + 1 < text.size()) {
         std::string group = text.substr(colon + 1);
 
-        user.gid = id_of(files, lookup(groups, group), group);
+        user.gid = id_of(files, lookup(groups, group), group, "/etc/group",
+                         text);
         return user;
     }
     user.gid = record ? number((*record)[3]).value_or(0) : 0;
@@ -759,11 +913,19 @@ void apply_layers(const Files &files, const Candidate &image,
 {
     Progress progress("reading the layers of " + files.path, 0);
 
-    if (diff_ids.size() != image.layers.size() ||
-        diff_ids.size() > max_layers) {
-        files.fail(std::to_string(image.layers.size()) + " layers, "
-                   + std::to_string(diff_ids.size()) + " of them with a digest,"
-                   " at most " + std::to_string(max_layers), build_again);
+    if (diff_ids.size() != image.layers.size()) {
+        files.fail("the image has " + std::to_string(image.layers.size())
+                   + " layers, but " + image.config + " has "
+                   + std::to_string(diff_ids.size()) + " diff_ids",
+                   build_again);
+    }
+    if (diff_ids.size() > max_layers) {
+        files.fail("the image has " + std::to_string(diff_ids.size())
+                   + " layers, more than " + std::to_string(max_layers),
+                   "Build the container image with fewer layers.");
+    }
+    for (const std::string &digest : diff_ids) {
+        files.name_of(digest);          /* throws if it is not SHA-256 */
     }
     for (size_t i = 0; i < diff_ids.size(); i++) {
         const std::string &file = image.layers[i];
@@ -798,11 +960,11 @@ Container read_container(const Descriptor &file, const std::string &archive,
     Fields options(files, image.config, inner);
     std::string digest = sha256_of(files.get(image.config));
     Container container = {
-        image.names.empty() ? "" : image.names[0],
+        image.labels.names.empty() ? "" : image.labels.names[0],
         digest.substr(digest.find(':') + 1),
         options.texts("Entrypoint"), options.texts("Cmd"),
         options.texts("Env"), options.text("WorkingDir"), {},
-        {{"Id", digest}, {"RepoTags", image.names},
+        {{"Id", digest}, {"RepoTags", image.labels.names},
          {"Created", config.text("created")},
          {"Os", config.text("os")},
          {"Architecture", config.text("architecture")},

@@ -41,7 +41,8 @@ struct Container {
 
 /* The choice of one of an archive's images */
 struct ImageSelector {
-    /* a name as for docker: "app" is docker.io/library/app:latest */
+    /* as for docker: a name ("app" is docker.io/library/app:latest), a name
+     * with the digest of a manifest, or an id or its first digits */
     std::optional<std::string> name;
     /* an engine saved only this image, perhaps with another name */
     bool is_only_image = false;

@@ -135,11 +135,12 @@ mode_t mode_without_list(archive_entry *entry)
     return mode;
 }
 
-uint32_t id_of(const ArchiveReader &reader, int64_t id)
+uint32_t id_of(const ArchiveReader &reader, const std::string &path,
+               int64_t id)
 {
     if (id < 0 || id >= UINT32_MAX) {
-        reader.fail("owner " + std::to_string(id) + " is not between 0 and"
-                    " 4294967294", fix_layer);
+        reader.fail(path + ": owner " + std::to_string(id)
+                    + " is not between 0 and 4294967294", fix_layer);
     }
     return id;
 }
@@ -292,8 +293,8 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
 
     made.mode = mode_without_list(entry);
     made.attributes = attributes_of(entry);
-    made.uid = id_of(reader, archive_entry_uid(entry));
-    made.gid = id_of(reader, archive_entry_gid(entry));
+    made.uid = id_of(reader, path, archive_entry_uid(entry));
+    made.gid = id_of(reader, path, archive_entry_gid(entry));
     switch (archive_entry_filetype(entry)) {
     case AE_IFREG:
         if (archive_entry_size(entry) > UINT32_MAX) {
@@ -354,7 +355,7 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
         std::string to = path_of(reader, target,
                                  "the target of the hard link " + path + ",");
 
-        if (resolve(to, false) != path) {
+        if (resolve(to, false) != path || !nodes_.contains(path)) {
             put(reader, path, hard_link(reader, path, to));
         }
         return;
