@@ -50,8 +50,13 @@ _qemu_nitro_cli()
             "$(_qemu_nitro_cli_running "$program" "$i")" -- "$word")
         return
         ;;
+    --arch)
+        mapfile -t COMPREPLY < <(compgen -W \
+            "x86_64 amd64 aarch64 arm64" -- "$word")
+        return
+        ;;
     --memory | --cpu-count | --cpu-ids | --enclave-cid | --name | --version | \
-        --cmd | --env | --cmdline | --arch | --docker-uri | --disconnect-timeout | \
+        --cmd | --env | --cmdline | --docker-uri | --disconnect-timeout | \
         --connect | --listen | --forward-cid | --forward-listen | \
         --parent-role | --parent-id | --error-code | --nonce | --user-data | \
         --public-key | --max-age | --at | --pcr*)

@@ -144,18 +144,35 @@ class Arm(build.Case):
 
     def test_kernel_of_another_kind(self):
         self.refused("Image", gzip.compress(IMAGE), "gzip", "gunzip")
-        for kernel in (self.kernel, b"", IMAGE[1:], b"ARM\x64", bytes(56)):
+        for kernel in (self.kernel, IMAGE[1:], b"ARM\x64", bytes(56)):
             self.refused("Image", kernel, "aarch64")
+        self.refused("Image", b"", "empty")
+        for size in (60, 63):
+            self.refused("Image", IMAGE[:size], f"{size} bytes", "64")
+        (self.blobs / "Image").write_bytes(IMAGE[:64])
+        self.build(*self.rootfs)
         (self.blobs / "Image").unlink()
         self.refused("bzImage", IMAGE, "aarch64", "--arch")
+        self.refused("bzImage", b"", "empty")
+        (self.blobs / "bzImage").write_bytes(self.kernel)
+        self.build(*self.rootfs)
+        self.assertEqual(self.warned, "")
+        for kernel in (elf(X86_64), b"\x7f", self.kernel[:0x202]):
+            (self.blobs / "bzImage").write_bytes(kernel)
+            self.build(*self.rootfs)
+            self.assertIn("bzImage: this is not a bzImage", self.warned)
 
     def test_programs_of_another_kind(self):
         for name, machine in (("init", X86_64), ("nsm.ko", X86_64),
                               ("nsm.ko", ARM), ("init", 243)):
             self.refused(name, elf(machine), str(machine), "aarch64")
-        for machine in (AARCH64, ARM):
+        self.refused("init", b"", "empty")
+        self.refused("nsm.ko", b"", "empty")
+        for machine, warns in ((AARCH64, False), (ARM, True)):
             (self.blobs / "init").write_bytes(elf(machine))
             self.build(*self.rootfs)
+            self.assertEqual("init: this is a 32-bit program" in self.warned,
+                             warns)
         (self.blobs / "Image").unlink()
         (self.blobs / "bzImage").write_bytes(self.kernel)
         self.refused("init", elf(AARCH64), "183", "x86_64")
@@ -174,7 +191,7 @@ class Modules(build.Case):
         for name in self.NAMES:
             path = self.blobs / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(name.encode())
+            path.write_bytes(elf(X86_64) + name.encode())
         self.order = self.blobs / "modules_load_order"
 
     def first_ramdisk(self):
@@ -187,7 +204,9 @@ class Modules(build.Case):
         found = self.first_ramdisk()
         self.assertEqual(found["modules_load_order"]["data"], text.encode())
         for name in self.NAMES:
-            self.assertEqual(found[name]["data"], name.encode())
+            self.assertEqual(found[name]["data"],
+                             elf(X86_64) + name.encode())
+        self.assertEqual(self.warned, "")
         for name in ("lib", "lib/modules", "lib/modules/vsock"):
             self.assertEqual(found[name]["mode"], 0o40755)
         self.assertEqual(set(found) - set(self.NAMES), {
@@ -202,11 +221,26 @@ class Modules(build.Case):
             self.build(*self.rootfs)
             self.assertEqual(set(self.first_ramdisk()), names | {
                 "dev", "init", "modules_load_order"})
+            self.assertEqual("modules_load_order: this lists no module"
+                             in self.warned, not names)
 
     def test_older_layout(self):
         """Without the list of modules, nsm.ko is the only one."""
         self.build(*self.rootfs)
         self.assertEqual(set(self.first_ramdisk()), {"dev", "init", "nsm.ko"})
+
+    def test_module_that_is_none(self):
+        """AWS's builder takes it, and init could not load it."""
+        self.order.write_text("nsm.ko\n")
+        for data in (b"text", gzip.compress(elf(X86_64)), elf(X86_64)[:19]):
+            (self.blobs / "nsm.ko").write_bytes(data)
+            self.build(*self.rootfs)
+            self.assertIn("nsm.ko: this is not an ELF file", self.warned)
+            self.assertEqual(len(self.warned.splitlines()), 1)
+        (self.blobs / "nsm.ko").write_bytes(b"")
+        result = self.call(*self.rootfs, "--output-file", self.output)
+        self.assertEqual(result.returncode, 52, result.stderr)
+        self.assertIn("nsm.ko: this file is empty", result.stderr)
 
     def test_foreign_module(self):
         self.order.write_text("nsm.ko\n")

@@ -49,9 +49,9 @@ const char *const build_usage =
     "  --name, --version TEXT name and version in the image's metadata\n"
     "  --metadata FILE        a JSON object that is added to the metadata\n"
     "  --cmdline TEXT         the kernel's command line, in place of the blobs'\n"
-    "  --arch NAME            x86_64 or aarch64: the image's architecture; the\n"
-    "                         default is that of the kernel.  Images for\n"
-    "                         aarch64 run on EC2 only.\n"
+    "  --arch NAME            x86_64 or aarch64, also spelled amd64 and arm64:\n"
+    "                         the image's architecture; the default is that of\n"
+    "                         the kernel.  Images for aarch64 run on EC2 only.\n"
     "  --signing-certificate, --private-key FILE\n"
     "                         PEM files to sign the image with\n"
     "\n"
@@ -114,7 +114,7 @@ Architecture choose_architecture(const Arguments &arguments,
     std::optional<Architecture> chosen = architecture_of(name);
     if (!chosen) {
         throw Error(Code::invalid_argument, "--arch " + name + " is not known",
-                    "Give x86_64 or aarch64.");
+                    "Give x86_64 (amd64) or aarch64 (arm64).");
     }
     if (!has(*chosen)) {
         throw Error(Code::blobs, blobs + " has no kernel for " + chosen->name

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <elf.h>
 #include <filesystem>
 #include <fstream>
@@ -29,6 +30,13 @@ namespace fs = std::filesystem;
                        const std::string &advice)
 {
     throw Error(Code::blobs, file + ": " + why, advice);
+}
+
+/* Warn of what AWS's builder accepts, although it will not boot. */
+void warn(const std::string &file, const std::string &why)
+{
+    fprintf(stderr, "warning: %s: %s\n", printable(file).c_str(),
+            printable(why).c_str());
 }
 
 /* The path of one of the blobs; throws Error if it is not there. */
@@ -56,12 +64,30 @@ std::string first_bytes(const std::string &path, size_t size)
     return head;
 }
 
+void refuse_empty(const std::string &path, const std::string &head)
+{
+    if (head.empty()) {
+        fail(path, "this file is empty", "Check that all of it was copied.");
+    }
+}
+
+constexpr size_t arm64_header = 64;     /* bytes */
+
 bool is_arm64_kernel(std::string_view head)
 {
     constexpr size_t magic_at = 56;     /* Documentation/arch/arm64/booting */
 
-    return head.size() > magic_at &&
+    return head.size() >= arm64_header &&
         head.substr(magic_at).starts_with("ARMd");
+}
+
+/* Documentation/arch/x86/boot.rst, "header" */
+bool is_bzimage(std::string_view head)
+{
+    constexpr size_t magic_at = 0x202;
+
+    return head.size() > magic_at &&
+        head.substr(magic_at).starts_with("HdrS");
 }
 
 /*
@@ -70,9 +96,19 @@ bool is_arm64_kernel(std::string_view head)
  */
 void check_kernel(const std::string &path, const Architecture &architecture)
 {
-    std::string head = first_bytes(path, 64);
+    std::string head = first_bytes(path, 1024);
     bool for_arm = architecture.flags & aarch64.flags;
 
+    refuse_empty(path, head);
+    if (for_arm && head.size() < arm64_header) {
+        fail(path, "this is not a kernel for aarch64: it has "
+             + std::to_string(head.size()) + " bytes, fewer than the "
+             + std::to_string(arm64_header) + " of its header",
+             "Check that all of it was copied.");
+    }
+    if (!for_arm && !is_arm64_kernel(head) && !is_bzimage(head)) {
+        warn(path, "this is not a bzImage, and no enclave boots it");
+    }
     if (is_arm64_kernel(head) && !for_arm) {
         fail(path, "this is a kernel for aarch64", "Give a bzImage, or call"
              " the kernel Image and give --arch aarch64.");
@@ -88,25 +124,57 @@ void check_kernel(const std::string &path, const Architecture &architecture)
     }
 }
 
-/* A file that is not ELF may be a script or a compressed module. */
-void check_elf(const std::string &path, const Architecture &architecture,
-               bool may_be_32_bit)
+/* The machine that an ELF file is for */
+std::optional<unsigned> elf_machine(const std::string &head)
 {
-    std::string head = first_bytes(path, sizeof(Elf32_Ehdr));
     constexpr size_t machine_at = offsetof(Elf64_Ehdr, e_machine);
 
     if (!head.starts_with(ELFMAG) || head.size() < machine_at + 2) {
+        return {};
+    }
+    return static_cast<uint8_t>(head[machine_at])
+        + (static_cast<uint8_t>(head[machine_at + 1]) << 8);
+}
+
+[[noreturn]] void refuse_machine(const std::string &path, unsigned machine,
+                                 const Architecture &architecture)
+{
+    fail(path, std::string("this is not for ") + architecture.name
+         + ": its ELF machine is " + std::to_string(machine) + ", not "
+         + std::to_string(architecture.elf_machine), std::string("Set"
+         " NITRO_CLI_BLOBS to a directory with files for ")
+         + architecture.name + ".");
+}
+
+/* A file that is not ELF may be a script. */
+void check_init(const std::string &path, const Architecture &architecture)
+{
+    std::string head = first_bytes(path, sizeof(Elf64_Ehdr));
+    std::optional<unsigned> machine = elf_machine(head);
+
+    refuse_empty(path, head);
+    if (!machine || *machine == architecture.elf_machine) {
         return;
     }
-    unsigned machine = static_cast<uint8_t>(head[machine_at])
-        + (static_cast<uint8_t>(head[machine_at + 1]) << 8);
-    if (machine != architecture.elf_machine &&
-        !(may_be_32_bit && machine == architecture.elf_machine_32)) {
-        fail(path, std::string("this is not for ") + architecture.name
-             + ": its ELF machine is " + std::to_string(machine) + ", not "
-             + std::to_string(architecture.elf_machine), std::string("Set"
-             " NITRO_CLI_BLOBS to a directory with files for ")
-             + architecture.name + ".");
+    if (*machine != architecture.elf_machine_32) {
+        refuse_machine(path, *machine, architecture);
+    }
+    warn(path, "this is a 32-bit program, which not every kernel and CPU for "
+         + std::string(architecture.name) + " runs");
+}
+
+/* Init gives a module to the kernel as it is, so it cannot be compressed. */
+void check_module(const std::string &path, const Architecture &architecture)
+{
+    std::string head = first_bytes(path, sizeof(Elf64_Ehdr));
+    std::optional<unsigned> machine = elf_machine(head);
+
+    refuse_empty(path, head);
+    if (!machine) {
+        warn(path, "this is not an ELF file, so init cannot load it; a module"
+             " that is compressed has to be unpacked");
+    } else if (*machine != architecture.elf_machine) {
+        refuse_machine(path, *machine, architecture);
     }
 }
 
@@ -219,7 +287,7 @@ void add_modules(Cpio &cpio, const std::string &blobs,
     auto add = [&](const fs::path &path) {
         std::string file = blobs + "/" + path.string();
 
-        check_elf(file, architecture, false);
+        check_module(file, architecture);
         cpio.add(path, S_IFREG | 0644, content_of_file(file));
     };
 
@@ -241,6 +309,10 @@ void add_modules(Cpio &cpio, const std::string &blobs,
                  "Give each module once.");
         }
         add(path);
+    }
+    if (seen.empty()) {
+        warn(list, "this lists no module: the kernel has to have the drivers"
+             " built in");
     }
     cpio.add("modules_load_order", S_IFREG | 0644, content_of_file(list));
 }
@@ -281,7 +353,7 @@ ContentPtr first_ramdisk(const std::string &blobs,
     std::string init = blob(blobs, "init", architecture);
     Cpio cpio;
 
-    check_elf(init, architecture, true);
+    check_init(init, architecture);
     cpio.add("dev", S_IFDIR | 0755);
     cpio.add("init", S_IFREG | 0755, content_of_file(init));
     add_modules(cpio, blobs, architecture);
