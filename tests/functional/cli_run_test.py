@@ -217,7 +217,14 @@ class Life(Case):
                   "cpu_ids": [5, 7], "enclave_name": "c", "enclave_cid": 99,
                   "debug_mode": True, "unknown": [1]}
         path = self.file("config.json", json.dumps(config).encode())
-        run = self.ok("run-enclave", "--config", path)
+        result = self.call("run-enclave", "--config", path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        run = json.loads(result.stdout)
+        # As on EC2, unknown keys are ignored.
+        self.assertEqual(
+            [line for line in result.stderr.splitlines()
+             if line.startswith("warning: ")],
+            [f"warning: {path}: unknown is not a known key, and is ignored"])
         self.assertEqual((run["EnclaveName"], run["EnclaveCID"],
                           run["CPUIDs"]), ("c", 99, [5, 7]))
         self.assertEqual(self.enclaves()[0]["Flags"], "DEBUG_MODE")
@@ -229,7 +236,8 @@ class Life(Case):
             bad = {k: v for k, v in {**config, **change}.items()
                    if v is not None}
             path = self.file("bad.json", json.dumps(bad).encode())
-            self.fails(code, [], "run-enclave", "--config", path)
+            key = "cpu_count" if "cpu_ids" in change else next(iter(change))
+            self.fails(code, [path, key], "run-enclave", "--config", path)
         # null means that the option is not given, as for AWS's nitro-cli.
         path = self.file("null.json", json.dumps({
             **config, "cpu_ids": None, "cpu_count": 1, "enclave_name": None,
@@ -638,14 +646,20 @@ class Killed(Case):
         self.assertTrue(self.ask(enclave, b"n"))
 
     def test_started_with_few_descriptors(self):
-        """The enclave boots, or it leaves nothing."""
-        for limit in (10, 14, 18, 22, 30, 50):
-            result = self.call(
-                "run-enclave", "--eif-path", harness.HELLO, *MEMORY,
-                "--cpu-count", "1", preexec_fn=lambda n=limit:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (n, n)))
-            if result.returncode == 0:
-                self.ok("terminate-enclave", "--all")
+        """Too few are an error that names the limit; it leaves nothing."""
+        run = ("run-enclave", "--eif-path", harness.HELLO, *MEMORY,
+               "--cpu-count", "1")
+        for limit in (8, 10, 14, 18, 22, 30, 50, 63):
+            said = self.fails(19, [limit, "open files"], *run,
+                              preexec_fn=lambda n=limit: resource.setrlimit(
+                                  resource.RLIMIT_NOFILE, (n, n)))
+            self.assertIn("ulimit -n", said)
+            self.nothing_left()
+        # A limit that the user may raise is raised.
+        for limits in ((8, 64), (64, 64), (20, 2000)):
+            self.ok(*run, preexec_fn=lambda n=limits: resource.setrlimit(
+                resource.RLIMIT_NOFILE, n))
+            self.ok("terminate-enclave", "--all")
             self.nothing_left()
 
     def test_directory_removed(self):

@@ -133,8 +133,8 @@ std::optional<Enclave> Enclave::from_file(const std::string &text)
     Enclave e;
 
     try {
-        const ordered_json json = ordered_json::parse(text);
-        const ordered_json &d = json.at("description");
+        ordered_json json = ordered_json::parse(text);
+        ordered_json &d = json.at("description");
 
         d.at("EnclaveName").get_to(e.name);
         d.at("EnclaveID").get_to(e.id);
@@ -144,15 +144,15 @@ std::optional<Enclave> Enclave::from_file(const std::string &text)
         e.state = state_from(d.at("State").get<std::string>());
         e.debug_mode = d.at("Flags").get<std::string>() == debug_flag;
         if (d.contains("Measurements")) {
-            e.measurements = d["Measurements"];
+            e.measurements = std::move(d["Measurements"]);
         }
         if (d.contains(vsock_key)) {
-            e.vsock = d[vsock_key];
+            e.vsock = std::move(d[vsock_key]);
         }
         if (d.contains(messages_key)) {
             d[messages_key].get_to(e.messages);
         }
-        e.metadata = json.at("metadata");
+        e.metadata = std::move(json.at("metadata"));
         for (auto [key, member] : processes) {
             const ordered_json &process = json.at("processes").at(key);
 

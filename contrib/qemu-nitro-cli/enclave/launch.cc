@@ -15,6 +15,7 @@
 #include <fstream>
 #include <poll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -104,16 +105,44 @@ bool wants_sandbox()
     return word != "off";
 }
 
-uint64_t size_of_image(const std::string &path)
+/*
+ * Each of an enclave's processes needs fewer open files than this.  With a
+ * lower limit, one of them would fail later, with a message that does not help.
+ */
+void check_descriptors()
 {
-    const char *advice = "Give the enclave image with --eif-path.";
+    constexpr rlim_t needed = 64, usual = 1024;
+    rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= needed) {
+        return;
+    }
+    if (limit.rlim_max < needed) {
+        throw Error(Code::file, "a process may have "
+                    + std::to_string(limit.rlim_max) + " open files here, and"
+                    " an enclave needs " + std::to_string(needed),
+                    "Raise the limit: ulimit -n " + std::to_string(usual));
+    }
+    limit.rlim_cur = std::min(limit.rlim_max, usual);
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+uint64_t size_of_image(const RunOptions &options)
+{
+    const std::string &path = options.eif_path;
+    std::string what = options.file.empty() ? path
+        : value_name(options.file, "eif-path") + " " + path;
+    std::string advice = "Give the enclave image with --eif-path.";
     struct stat st;
 
+    if (!options.file.empty()) {
+        advice = "Name the enclave image there.";
+    }
     if (stat(path.c_str(), &st) || access(path.c_str(), R_OK)) {
-        throw Error(Code::file, path + ": " + error_text(errno), advice);
+        throw Error(Code::file, what + ": " + error_text(errno), advice);
     }
     if (!S_ISREG(st.st_mode)) {
-        throw Error(Code::file, path + ": this is not a regular file", advice);
+        throw Error(Code::file, what + ": this is not a regular file", advice);
     }
     return st.st_size;
 }
@@ -121,10 +150,12 @@ uint64_t size_of_image(const std::string &path)
 LaunchPlan make_plan(const RunOptions &options)
 {
     LaunchPlan plan;
-    uint64_t size = size_of_image(options.eif_path);
 
-    check_memory(options.memory_mib, size);
-    check_memory_left(options.memory_mib, host_memory_mib(), 0);
+    check_descriptors();
+    uint64_t size = size_of_image(options);
+
+    check_memory(options, size);
+    check_memory_left(options, host_memory_mib(), 0);
     AttestationRoot root = attestation_root();
     plan.root_certificate = root.certificate;
     plan.root_key = root.key;
@@ -166,9 +197,9 @@ void choose_resources(LaunchPlan *plan, const RunOptions &options,
         cpus.insert(other.cpu_ids.begin(), other.cpu_ids.end());
         memory_mib += other.memory_mib;
     }
-    check_memory_left(options.memory_mib, host_memory_mib(), memory_mib);
+    check_memory_left(options, host_memory_mib(), memory_mib);
     plan->enclave.name = unique_name(options, names);
-    plan->enclave.cid = choose_cid(options.cid, cids);
+    plan->enclave.cid = choose_cid(options, cids);
     plan->enclave.cpu_ids = choose_cpus(options, cpus, host_cpus());
 }
 

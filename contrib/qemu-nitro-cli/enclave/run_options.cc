@@ -6,11 +6,14 @@
 #include "enclave/run_options.hh"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string_view>
 
+#include "decimal.hh"
 #include "enclave/enclave.hh"
 #include "support/errors.hh"
 #include "support/files.hh"
@@ -45,7 +48,7 @@ std::string number(uint64_t n)
 }
 
 /* Control characters would garble a terminal, and a NUL ends a C string. */
-void check_name(const std::string &name)
+void check_name(const std::string &name, const std::string &what)
 {
     bool printable = std::none_of(name.begin(), name.end(), [](char c) {
         return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
@@ -53,7 +56,7 @@ void check_name(const std::string &name)
 
     if (name.empty() || name.size() > max_name || !printable ||
         !is_utf8(name)) {
-        throw Error(Code::name, "an enclave cannot have this name of "
+        throw Error(Code::name, what + ": an enclave cannot have this name of "
                     + number(name.size()) + " bytes",
                     "Give one of 1 to " + number(max_name)
                     + " bytes that can be printed.");
@@ -64,7 +67,8 @@ void check_cpus(const RunOptions &options)
 {
     if (options.cpu_count && !options.cpu_ids.empty()) {
         throw Error(Code::conflicting_argument,
-                    "--cpu-count and --cpu-ids are given",
+                    value_name(options.file, "cpu-count") + " and "
+                    + value_name(options.file, "cpu-ids") + " are given",
                     "Give one of them.");
     }
     if (!options.cpu_count && options.cpu_ids.empty()) {
@@ -72,27 +76,33 @@ void check_cpus(const RunOptions &options)
                     "Say how many CPUs the enclave has.");
     }
     uint64_t count = options.cpu_count.value_or(options.cpu_ids.size());
+    std::string what = value_name(options.file, options.cpu_count ? "cpu-count"
+                                                                  : "cpu-ids");
     if (count < 1) {
-        invalid("0 CPUs are asked for", "An enclave has 1 to "
+        invalid(what + " asks for 0 CPUs", "An enclave has 1 to "
                 + number(max_cpus) + ".");
     }
     if (count > max_cpus) {
-        throw Error(Code::cpu_count, number(count) + " CPUs are asked for",
-                    "An enclave has 1 to " + number(max_cpus) + ".");
+        throw Error(Code::cpu_count, what + " asks for " + number(count)
+                    + " CPUs", "An enclave has 1 to " + number(max_cpus)
+                    + ".");
     }
     std::set<uint64_t> ids;
     for (uint64_t id : options.cpu_ids) {
         if (!ids.insert(id).second) {
-            throw Error(Code::cpu_twice, "--cpu-ids has the CPU " + number(id)
+            throw Error(Code::cpu_twice, what + " has the CPU " + number(id)
                         + " twice", "Give each CPU once.");
         }
     }
 }
 
-void check_cid(uint64_t cid)
+void check_cid(const RunOptions &options)
 {
+    uint64_t cid = options.cid;
+
     if ((cid >= 1 && cid <= 3) || cid > max_cid) {
-        invalid("an enclave cannot have the CID " + number(cid), "Give one"
+        invalid(value_name(options.file, "enclave-cid") + " " + number(cid)
+                + " is a CID that an enclave cannot have", "Give one"
                 " from 4 to " + number(max_cid) + ", or 0 for a free one.");
     }
 }
@@ -139,20 +149,39 @@ bool is_role(std::string_view arn)
 void check_parent(const RunOptions &options)
 {
     if (options.parent_id && !is_instance_id(*options.parent_id)) {
-        invalid("--parent-id " + sanitized(*options.parent_id)
+        invalid(value_name(options.file, "parent-id") + " "
+                + sanitized(*options.parent_id)
                 + " is not the id of an instance",
                 "Give it like i-0123456789abcdef0.");
     }
     if (options.parent_role && (options.parent_role->size() > max_role ||
                                 !is_role(*options.parent_role))) {
-        invalid("--parent-role " + sanitized(*options.parent_role)
-                + " is not the ARN of a role",
-                "Give that of the IAM role, not of its instance profile:"
-                " arn:aws:iam::123456789012:role/NAME.");
+        invalid(value_name(options.file, "parent-role") + " "
+                + sanitized(*options.parent_role) + " is not the ARN of a role",
+                "Give that of the IAM role, not of its"
+                " instance profile: arn:aws:iam::123456789012:role/NAME.");
     }
+}
+
+/* A file could not be opened by such a path, but another one. */
+void check_path(const RunOptions &options, const char *option,
+                const std::string &path)
+{
+    if (path.find('\0') != std::string::npos) {
+        invalid(value_name(options.file, option) + " has a zero byte in it",
+                "Give the path of a file.");
+    }
+}
+
+void check_files(const RunOptions &options)
+{
+    check_path(options, "eif-path", options.eif_path);
+    check_path(options, "console-log", options.console_log.value_or(""));
+    check_path(options, "vsock-proxy-config",
+               options.vsock.proxy_config.value_or(""));
     if (options.console_log && options.console_log->empty()) {
-        invalid("--console-log has no path", "Give the file that the console"
-                " is kept in.");
+        invalid(value_name(options.file, "console-log") + " has no path",
+                "Give the file that the console is kept in.");
     }
 }
 
@@ -160,10 +189,11 @@ void check(RunOptions *options)
 {
     check_cpus(*options);
     check_parent(*options);
+    check_files(*options);
     options->vsock.check();
-    check_cid(options->cid);
+    check_cid(*options);
     if (options->name) {
-        check_name(*options->name);
+        check_name(*options->name, value_name(options->file, "enclave-name"));
     }
     /* Without debug mode, there is no console to attach to. */
     options->debug_mode |= options->attach_console;
@@ -245,6 +275,7 @@ VsockOptions vsock_from_json(const json &file, const std::string &path)
 {
     VsockOptions vsock;
 
+    vsock.file = path;
     for (const std::string &value : get_optional_strings(file, path,
                                                          "connect")) {
         vsock.add_connect(value);
@@ -272,6 +303,40 @@ void drop_nulls(json *object)
 {
     for (auto item = object->begin(); item != object->end();) {
         item = item->is_null() ? object->erase(item) : std::next(item);
+    }
+}
+
+/* As on EC2, no key can occur twice: it is not known which one is meant. */
+void refuse_duplicates(const std::string &text, const std::string &path)
+{
+    std::set<std::string> seen;
+
+    json parsed = json::parse(text, [&](int depth, json::parse_event_t event,
+                                        json &value) {
+        if (depth == 1 && event == json::parse_event_t::key &&
+            !seen.insert(value.get<std::string>()).second) {
+            throw Error(Code::json, path + ": the key "
+                        + value.get<std::string>() + " occurs twice",
+                        "Remove one of them.");
+        }
+        return true;
+    });
+}
+
+/* As on EC2, unknown keys are ignored, but they may be typing errors. */
+void warn_of_unknown(const json &file, const std::string &path)
+{
+    std::set<std::string> known = {"attach_console"};
+
+    for (const char *option : single_options) {
+        known.insert(value_name("FILE", option).substr(strlen("FILE: ")));
+    }
+    for (const auto &[key, value] : file.items()) {
+        if (!known.contains(key)) {
+            fprintf(stderr, "warning: %s: %s is not a known key, and is"
+                    " ignored\n", printable(path).c_str(),
+                    printable(key).c_str());
+        }
     }
 }
 
@@ -308,13 +373,28 @@ uint64_t parse_memory(const std::string &text)
     }
 }
 
+/* A number of CPUs; one that is only too large is another error. */
+static uint64_t parse_cpu_count(const std::string &option,
+                                const std::string &text, uint64_t max)
+{
+    std::optional<uint64_t> count = parse_decimal(text, 1, UINT32_MAX);
+
+    if (!count) {
+        invalid(option + " " + (text.empty() ? "\"\"" : text)
+                + " is not a number from 1 to " + number(max),
+                "Correct it.");
+    }
+    return *count;
+}
+
 static uint64_t parse_cpu_id(const std::string &id, const std::string &word)
 {
     try {
         return parse_number("--cpu-ids", id, max_cpu_id);
     } catch (const Error &) {
-        throw Error(Code::cpu_list, "--cpu-ids " + word + " is not a list of"
-                    " CPUs", "Give numbers with spaces or commas between"
+        throw Error(Code::cpu_list, "--cpu-ids "
+                    + (word.empty() ? "\"\"" : word) + " is not a list of CPUs",
+                    "Give numbers with spaces or commas between"
                     " them: --cpu-ids 1 3.");
     }
 }
@@ -371,7 +451,7 @@ RunOptions run_options(const Arguments &arguments)
     options.eif_path = arguments.required("eif-path");
     options.memory_mib = parse_memory(arguments.required("memory"));
     if (auto count = arguments.single("cpu-count")) {
-        options.cpu_count = parse_number("--cpu-count", *count, UINT32_MAX);
+        options.cpu_count = parse_cpu_count("--cpu-count", *count, max_cpus);
     }
     for (const std::string &word : arguments.all("cpu-ids")) {
         std::istringstream ids(word + ',');
@@ -401,7 +481,10 @@ RunOptions run_options_from_json(const std::string &text,
     json file = parse_json({text.begin(), text.end()}, path, Code::json,
                            "Correct the file that --config names.");
 
+    options.file = path;
+    refuse_duplicates(text, path);
     drop_nulls(&file);
+    warn_of_unknown(file, path);
     require(file, path, "eif_path");
     require(file, path, "memory_mib");
     if (!file.contains("cpu_ids")) {
@@ -437,7 +520,7 @@ RunOptions run_options_from_json(const std::string &text,
     return options;
 }
 
-void check_memory(uint64_t memory_mib, uint64_t image_size)
+void check_memory(const RunOptions &options, uint64_t image_size)
 {
     constexpr uint64_t mib = 1 << 20, factor = 4;
     uint64_t image_mib = image_size / mib + (image_size % mib != 0);
@@ -446,26 +529,29 @@ void check_memory(uint64_t memory_mib, uint64_t image_size)
         : (factor * image_size + mib - 1) / mib;
 
     needed = std::max(needed, min_memory_mib);
-    if (memory_mib < needed) {
-        throw Error(Code::memory, number(memory_mib) + " MiB of memory are"
-                    " too few for an image of " + number(image_mib)
-                    + " MiB: it needs " + number(needed),
-                    "Give at least --memory " + number(needed) + ".");
+    if (options.memory_mib < needed) {
+        throw Error(Code::memory, value_name(options.file, "memory") + " "
+                    + number(options.memory_mib) + " is too little for an"
+                    " image of " + number(image_mib) + " MiB: it needs "
+                    + number(needed) + " MiB",
+                    "Give at least " + number(needed) + ".");
     }
 }
 
-void check_memory_left(uint64_t memory_mib, uint64_t host_mib,
+void check_memory_left(const RunOptions &options, uint64_t host_mib,
                        uint64_t taken_mib)
 {
     uint64_t left = host_mib - std::min(host_mib, taken_mib);
+    std::string what = value_name(options.file, "memory") + " "
+        + number(options.memory_mib);
 
-    if (memory_mib > host_mib) {
-        throw Error(Code::memory_left, "--memory " + number(memory_mib)
+    if (options.memory_mib > host_mib) {
+        throw Error(Code::memory_left, what
                     + " is more than the " + number(host_mib) + " MiB of this"
                     " host", "Give the enclave less.");
     }
-    if (memory_mib > left) {
-        throw Error(Code::memory_left, "--memory " + number(memory_mib)
+    if (options.memory_mib > left) {
+        throw Error(Code::memory_left, what
                     + " is more than the " + number(left) + " MiB that other"
                     " enclaves leave of this host's " + number(host_mib),
                     "Give the enclave less, or end others with"
@@ -486,7 +572,7 @@ std::string unique_name(const RunOptions &options,
         if (base.size() > suffix.size() && base.ends_with(suffix)) {
             base.resize(base.size() - suffix.size());
         }
-        check_name(base);
+        check_name(base, value_name(options.file, "eif-path"));
     }
     std::string name = base;
     for (unsigned i = 1; taken.contains(name); i++) {
@@ -495,14 +581,15 @@ std::string unique_name(const RunOptions &options,
     return name;
 }
 
-uint32_t choose_cid(uint64_t wanted, const std::set<uint32_t> &taken)
+uint32_t choose_cid(const RunOptions &options, const std::set<uint32_t> &taken)
 {
-    if (wanted && taken.contains(wanted)) {
-        invalid("another enclave has the CID " + number(wanted),
-                "Give a different --enclave-cid, or 0 for a free one.");
+    if (options.cid && taken.contains(options.cid)) {
+        invalid(value_name(options.file, "enclave-cid") + " "
+                + number(options.cid) + " is the CID of another enclave",
+                "Give a different one, or 0 for a free one.");
     }
-    if (wanted) {
-        return wanted;
+    if (options.cid) {
+        return options.cid;
     }
     uint32_t cid = first_cid;
     while (taken.contains(cid)) {
@@ -516,7 +603,7 @@ uint64_t host_cpus()
     const char *text = getenv("NITRO_CLI_CPUS");
 
     if (text && *text) {
-        return parse_number("NITRO_CLI_CPUS", text, max_cpu_id);
+        return parse_cpu_count("NITRO_CLI_CPUS", text, UINT32_MAX);
     }
     return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
 }
@@ -526,24 +613,26 @@ std::vector<uint64_t> choose_cpus(const RunOptions &options,
                                   uint64_t host_cpus)
 {
     std::vector<uint64_t> ids = options.cpu_ids;
+    std::string what = value_name(options.file, "cpu-ids");
     const char *advice = "Give fewer or lower CPUs, or set NITRO_CLI_CPUS to"
         " the number of CPUs to assume.";
 
     if (options.cpu_count.value_or(0) > host_cpus) {
-        throw Error(Code::cpu_count, "--cpu-count " + number(*options.cpu_count)
+        throw Error(Code::cpu_count, value_name(options.file, "cpu-count")
+                    + " " + number(*options.cpu_count)
                     + " is more than the " + number(host_cpus) + " CPUs of"
                     " this host", advice);
     }
     for (uint64_t id : ids) {
         if (id >= host_cpus) {
-            throw Error(Code::cpu_id, "--cpu-ids has the CPU " + number(id)
+            throw Error(Code::cpu_id, what + " has the CPU " + number(id)
                         + ", and this host has " + number(host_cpus)
                         + ", from 0", advice);
         }
         if (taken.contains(id)) {
-            throw Error(Code::cpu_id, "--cpu-ids has the CPU " + number(id)
+            throw Error(Code::cpu_id, what + " has the CPU " + number(id)
                         + ", which another enclave has", "Give another CPU, or"
-                        " --cpu-count: CPUs are shared.");
+                        " the number of CPUs: CPUs are shared.");
         }
     }
     /* As on EC2, CPU 0 belongs to the parent.  CPUs are shared, so if enclaves

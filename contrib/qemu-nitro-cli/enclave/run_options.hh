@@ -27,6 +27,7 @@ struct RunOptions {
     bool attach_console = false;
     std::optional<std::string> parent_role, parent_id;
     std::optional<std::string> console_log;     /* a path */
+    std::string file;           /* the JSON file of --config, or empty */
     VsockOptions vsock;
 };
 
@@ -45,12 +46,12 @@ RunOptions run_options_from_json(const std::string &text,
 /* "512", "512m", "2G", "1T": MiB without a suffix */
 uint64_t parse_memory(const std::string &text);
 
-/* Throws if `memory_mib` is less than an image of `image_size` bytes needs. */
-void check_memory(uint64_t memory_mib, uint64_t image_size);
+/* Throws if that is less memory than an image of `image_size` bytes needs. */
+void check_memory(const RunOptions &options, uint64_t image_size);
 
 /* Throws if the host does not have so much memory in addition to `taken_mib` of
  * the other enclaves. */
-void check_memory_left(uint64_t memory_mib, uint64_t host_mib,
+void check_memory_left(const RunOptions &options, uint64_t host_mib,
                        uint64_t taken_mib);
 
 /* The name of an enclave.  The default is the file's name without ".eif".  If
@@ -59,7 +60,8 @@ std::string unique_name(const RunOptions &options,
                         const std::set<std::string> &taken);
 
 /* The CID that the user gave, or the lowest free one; throws if it is taken. */
-uint32_t choose_cid(uint64_t wanted, const std::set<uint32_t> &taken);
+uint32_t choose_cid(const RunOptions &options,
+                    const std::set<uint32_t> &taken);
 
 /*
  * The ids of the CPUs: those that the user gave, or the lowest from 1 that no

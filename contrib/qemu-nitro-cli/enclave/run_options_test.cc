@@ -5,6 +5,8 @@
  */
 #include "enclave/run_options.hh"
 
+#include <cstring>
+
 #include "support/test_support.hh"
 
 namespace {
@@ -16,9 +18,23 @@ RunOptions from(const std::string &fields)
     return run_options_from_json("{" + fields + "}", "file");
 }
 
+/* The fields, and those that every file must have if they are not there */
+std::string complete(std::string fields)
+{
+    for (const char *field : {R"("eif_path": "a.eif")",
+                              R"("memory_mib": 128)"}) {
+        std::string key(field, strcspn(field, ":"));
+
+        if (fields.find(key) == fields.npos) {
+            fields += std::string(", ") + field;
+        }
+    }
+    return fields;
+}
+
 int code(const std::string &fields)
 {
-    return code_of([&] { from(good + (", " + fields)); });
+    return code_of([&] { from(complete(fields)); });
 }
 
 TEST(Memory, Units)
@@ -37,7 +53,10 @@ TEST(Memory, FourTimesTheImage)
 {
     constexpr uint64_t mib = 1 << 20;
     auto check = [](uint64_t memory, uint64_t image) {
-        return code_of([=] { check_memory(memory, image); });
+        RunOptions options;
+
+        options.memory_mib = memory;
+        return code_of([=] { check_memory(options, image); });
     };
 
     EXPECT_EQ(check(64, 1), 0);
@@ -54,7 +73,10 @@ TEST(Memory, FourTimesTheImage)
 TEST(Memory, WhatOthersLeave)
 {
     auto check = [](uint64_t memory, uint64_t host, uint64_t taken) {
-        return code_of([=] { check_memory_left(memory, host, taken); });
+        RunOptions options;
+
+        options.memory_mib = memory;
+        return code_of([=] { check_memory_left(options, host, taken); });
     };
 
     EXPECT_EQ(check(64, 64, 0), 0);
@@ -143,6 +165,61 @@ TEST(Config, Vsock)
     EXPECT_EQ(code(R"("cpu_count": 1, "connect": [], "listen": null)"), 0);
 }
 
+/* What is wrong with a value is said of the file's key, not of an option. */
+TEST(Config, MessagesNameTheKey)
+{
+    auto message = [](const std::string &fields) -> std::string {
+        try {
+            RunOptions options = from(complete(fields));
+
+            check_memory(options, 1 << 20);
+            check_memory_left(options, 1024, 0);
+            choose_cid(options, {77});
+            choose_cpus(options, {1}, 4);
+            unique_name(options, {});
+        } catch (const Error &e) {
+            return std::string(e.what()) + e.advice;
+        }
+        return "";
+    };
+    const std::pair<const char *, const char *> cases[] = {
+        {R"("cpu_count": 1, "cpu_ids": [1])", "cpu_ids"},
+        {R"("cpu_count": 0)", "cpu_count"},
+        {R"("cpu_count": 129)", "cpu_count"},
+        {R"("cpu_count": 5)", "cpu_count"},
+        {R"("cpu_ids": [2, 2])", "cpu_ids"},
+        {R"("cpu_ids": [9])", "cpu_ids"},
+        {R"("cpu_ids": [1])", "cpu_ids"},
+        {R"("cpu_count": 1, "enclave_cid": 3)", "enclave_cid"},
+        {R"("cpu_count": 1, "enclave_cid": 77)", "enclave_cid"},
+        {R"("cpu_count": 1, "enclave_name": "")", "enclave_name"},
+        {R"("cpu_count": 1, "eif_path": "a\n")", "eif_path"},
+        {R"("cpu_count": 1, "memory_mib": 1)", "memory_mib"},
+        {R"("cpu_count": 1, "memory_mib": 2000)", "memory_mib"},
+        {R"("cpu_count": 1, "parent_id": "x")", "parent_id"},
+        {R"("cpu_count": 1, "parent_role": "x")", "parent_role"},
+        {R"("cpu_count": 1, "console_log": "")", "console_log"},
+        {R"("cpu_count": 1, "console_log": "a\u0000")", "console_log"},
+        {R"("cpu_count": 1, "eif_path": "a.eif\u0000b")", "eif_path"},
+        {R"("cpu_count": 1, "connect": ["x"])", "connect"},
+        {R"("cpu_count": 1, "connect": ["1:unix:/a", "1:unix:/b"])",
+         "connect"},
+        {R"("cpu_count": 1, "listen": ["x"])", "listen"},
+        {R"("cpu_count": 1, "forward_cid": 0)", "forward_cid"},
+        {R"("cpu_count": 1, "forward_listen": [1])", "forward_listen"},
+        {R"("cpu_count": 1, "forward_cid": 1, "forward_listen": [1, 1])",
+         "forward_listen"},
+    };
+
+    for (const auto &[fields, key] : cases) {
+        std::string said = message(fields);
+
+        EXPECT_NE(said.find(std::string("file: ") + key), said.npos)
+            << fields << said;
+        EXPECT_EQ(said.find("--"), said.npos) << fields << said;
+    }
+}
+
 TEST(Config, NullIsNothing)
 {
     RunOptions o = from(good + std::string(
@@ -178,7 +255,8 @@ TEST(Config, Refusals)
             << field;
     }
     for (const char *text : {"", "{", "[]", "null", "5", "{} {}",
-                             "\xff\xfe"}) {
+                             "\xff\xfe", R"({"cpu_count":1,"cpu_count":1})",
+                             R"({"a":1,"\u0061":2})"}) {
         EXPECT_EQ(code_of([&] { run_options_from_json(text, "f"); }), 17)
             << text;
     }
@@ -216,11 +294,18 @@ TEST(Names, Unique)
 
 TEST(Cids, FreeOnes)
 {
-    EXPECT_EQ(choose_cid(0, {}), 16u);
-    EXPECT_EQ(choose_cid(0, {17, 16, 4}), 18u);
-    EXPECT_EQ(choose_cid(0, {17}), 16u);
-    EXPECT_EQ(choose_cid(5, {16}), 5u);
-    EXPECT_EQ(code_of([] { choose_cid(16, {17, 16}); }), 3);
+    auto choose = [](uint64_t wanted, const std::set<uint32_t> &taken) {
+        RunOptions options;
+
+        options.cid = wanted;
+        return choose_cid(options, taken);
+    };
+
+    EXPECT_EQ(choose(0, {}), 16u);
+    EXPECT_EQ(choose(0, {17, 16, 4}), 18u);
+    EXPECT_EQ(choose(0, {17}), 16u);
+    EXPECT_EQ(choose(5, {16}), 5u);
+    EXPECT_EQ(code_of([&] { choose(16, {17, 16}); }), 3);
 }
 
 TEST(Cpus, FreeOnes)
@@ -243,7 +328,7 @@ TEST(Cpus, OfTheHost)
 {
     setenv("NITRO_CLI_CPUS", "17", 1);
     EXPECT_EQ(host_cpus(), 17u);
-    for (const char *text : {"x", "-1", "4294967296"}) {
+    for (const char *text : {"x", "-1", "4294967296", "0", "00"}) {
         setenv("NITRO_CLI_CPUS", text, 1);
         EXPECT_EQ(code_of([] { host_cpus(); }), 3) << text;
     }
@@ -251,6 +336,40 @@ TEST(Cpus, OfTheHost)
     EXPECT_GE(host_cpus(), 1u);
     unsetenv("NITRO_CLI_CPUS");
     EXPECT_GE(host_cpus(), 1u);
+}
+
+TEST(Cpus, Count)
+{
+    auto refusal = [](const std::string &count) -> std::string {
+        std::vector<std::string> words = {
+            "run-enclave", "--eif-path", "x", "--memory", "64",
+            "--cpu-count", count};
+        std::vector<char *> argv;
+
+        for (std::string &word : words) {
+            argv.push_back(word.data());
+        }
+        argv.push_back(nullptr);
+        try {
+            run_options(Arguments(words.size(), argv.data(),
+                                  run_option_list()));
+        } catch (const Error &e) {
+            return std::string(e.what()) + e.advice;
+        }
+        return "";
+    };
+
+    EXPECT_EQ(refusal("1"), "");
+    EXPECT_EQ(refusal("128"), "");
+    /* The value and the range are named. */
+    for (const char *text : {"0", "129", "999999", "-1", "two", "", "1.5",
+                             "0x1", "1 ", "99999999999999999999"}) {
+        std::string said = refusal(text);
+
+        EXPECT_NE(said.find("--cpu-count"), said.npos) << text;
+        EXPECT_NE(said.find(*text ? text : "\"\""), said.npos) << said;
+        EXPECT_NE(said.find("1 to 128"), said.npos) << said;
+    }
 }
 
 TEST(CpuIds, AsWordsAndWithCommas)

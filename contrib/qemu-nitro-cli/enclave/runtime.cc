@@ -242,6 +242,11 @@ Enclave Runtime::find(const std::optional<std::string> &id,
             }
         }
     }
-    throw id ? Error(Code::socket, "no enclave has the id " + *id, advice)
-             : Error(Code::name, "no enclave is called " + *name, advice);
+    auto shown = [](const std::string &text) {
+        return text.empty() ? "\"\"" : text;
+    };
+    throw id ? Error(Code::socket, "no enclave has the id " + shown(*id),
+                     advice)
+             : Error(Code::name, "no enclave is called " + shown(*name),
+                     advice);
 }

@@ -28,9 +28,10 @@ const char *const listen_form = "Write unix:PATH:PORT, seqpacket:PATH:PORT or"
     " tcp:ADDRESS:PORT:PORT.";
 
 /* An option and its value, for a message of one line */
-std::string option_with_value(const char *option, const std::string &value)
+std::string option_with_value(const std::string &file, const char *option,
+                              const std::string &value)
 {
-    return std::string(option) + " " + sanitized(value);
+    return value_name(file, option) + " " + sanitized(value);
 }
 
 uint64_t parse_port(const std::string &text, uint64_t min, uint64_t max,
@@ -98,7 +99,8 @@ std::string check_endpoint(const std::string &endpoint, const std::string &what,
 }
 
 /* Throws unless the allow list has the host and port of each TCP connection. */
-void check_allowed(const std::vector<std::string> &connect,
+void check_allowed(const std::string &file,
+                   const std::vector<std::string> &connect,
                    const std::string &config)
 {
     ProxyAllowlist list(config);
@@ -112,8 +114,8 @@ void check_allowed(const std::vector<std::string> &connect,
         std::string port = split_port(&host).value();
         if (!list.allows(host, parse_decimal(port, 1, UINT16_MAX).value())) {
             throw Error(Code::invalid_argument,
-                        option_with_value("--connect", value) + ": "
-                         + printable(config) + " does not allow this"
+                        option_with_value(file, "connect", value) + ": "
+                        + printable(config) + " does not allow this"
                         " address and port", "Add them to its list.");
         }
     }
@@ -121,7 +123,7 @@ void check_allowed(const std::vector<std::string> &connect,
 
 /* Check that no item occurs twice. */
 template <class List>
-void check_once(const List &list, const char *option)
+void check_once(const List &list, const std::string &option)
 {
     std::set<typename List::value_type> seen;
 
@@ -130,7 +132,7 @@ void check_once(const List &list, const char *option)
             std::ostringstream text;
 
             text << item;
-            throw Error(Code::conflicting_argument, std::string(option) + " "
+            throw Error(Code::conflicting_argument, option + " "
                         + sanitized(text.str()) + " is given twice",
                         "Give it once.");
         }
@@ -139,9 +141,20 @@ void check_once(const List &list, const char *option)
 
 } // namespace
 
+std::string value_name(const std::string &file, const std::string &option)
+{
+    std::string key = option == "memory" ? "memory_mib" : option;
+
+    if (file.empty()) {
+        return "--" + option;
+    }
+    std::ranges::replace(key, '-', '_');
+    return file + ": " + key;
+}
+
 void VsockOptions::add_connect(const std::string &value)
 {
-    std::string what = option_with_value("--connect", value);
+    std::string what = option_with_value(file, "connect", value);
     size_t colon = value.find(':');
 
     if (colon == std::string::npos) {
@@ -161,7 +174,8 @@ void VsockOptions::add_connect(const std::string &value)
 
 void VsockOptions::add_listen(const std::string &value)
 {
-    std::string what = option_with_value("--listen", value), endpoint = value;
+    std::string what = option_with_value(file, "listen", value);
+    std::string endpoint = value;
     std::optional<std::string> port = split_port(&endpoint);
 
     if (!port) {
@@ -176,7 +190,7 @@ void VsockOptions::add_listen(const std::string &value)
 void VsockOptions::add_forward_listen(const std::string &value)
 {
     std::istringstream ports(value + '+');
-    std::string what = option_with_value("--forward-listen", value);
+    std::string what = option_with_value(file, "forward-listen", value);
 
     for (std::string port; std::getline(ports, port, '+');) {
         forward_listen.push_back(parse_port(port, 0, max_vsock_port, what));
@@ -188,14 +202,15 @@ void VsockOptions::check() const
     std::vector<std::string> ports, endpoints;
 
     if (forward_cid && (*forward_cid < 1 || *forward_cid > max_forward_cid)) {
-        throw Error(Code::invalid_argument, "--forward-cid "
-                    + std::to_string(*forward_cid) + " is not a CID to forward"
-                    " to", "Give 1 for this host.");
+        throw Error(Code::invalid_argument, value_name(file, "forward-cid")
+                    + " " + std::to_string(*forward_cid) + " is not a CID to"
+                    " forward to", "Give 1 for this host.");
     }
     if (!forward_cid && !forward_listen.empty()) {
-        throw Error(Code::missing_argument, "--forward-cid is missing, to which"
-                    " --forward-listen belongs", "Give it, as 1 for this"
-                    " host.");
+        throw Error(Code::missing_argument, value_name(file, "forward-cid")
+                    + " is missing, to which "
+                    + value_name(file, "forward-listen") + " belongs",
+                    "Give it, as 1 for this host.");
     }
     for (const std::string &value : connect) {
         ports.push_back(value.substr(0, value.find(':')));
@@ -208,11 +223,11 @@ void VsockOptions::check() const
         }
         endpoints.push_back(endpoint);
     }
-    check_once(ports, "--connect");
-    check_once(endpoints, "--listen");
-    check_once(forward_listen, "--forward-listen");
+    check_once(ports, value_name(file, "connect"));
+    check_once(endpoints, value_name(file, "listen"));
+    check_once(forward_listen, value_name(file, "forward-listen"));
     if (proxy_config) {
-        check_allowed(connect, *proxy_config);
+        check_allowed(file, connect, *proxy_config);
     }
 }
 

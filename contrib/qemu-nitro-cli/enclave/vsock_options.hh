@@ -18,7 +18,14 @@
 
 constexpr uint64_t heartbeat_port = 9000;
 
+/*
+ * The name of a value in messages: "--memory" for the option "memory", or
+ * "FILE: memory_mib" if it is from a JSON file
+ */
+std::string value_name(const std::string &file, const std::string &option);
+
 struct VsockOptions {
+    std::string file;           /* the JSON file that has them, or empty */
     std::vector<std::string> connect, listen;   /* paths are absolute */
     std::optional<uint64_t> forward_cid;
     std::vector<uint64_t> forward_listen;       /* ports */

@@ -128,8 +128,9 @@ uint64_t parse_number(const std::string &option, const std::string &text,
     std::optional<uint64_t> value = parse_decimal(text, 0, max);
 
     if (!value) {
-        throw Error(Code::invalid_argument, option + " " + text + " is not a"
-                    " number from 0 to " + std::to_string(max), "Correct it.");
+        throw Error(Code::invalid_argument, option + " "
+                    + (text.empty() ? "\"\"" : text) + " is not a number from 0"
+                    " to " + std::to_string(max), "Correct it.");
     }
     return *value;
 }
