@@ -71,8 +71,8 @@ const Explanation explanations[] = {
      "The file given with --config is not a JSON object. The message names"
      "\nthe byte of the error."},
     {18, false, "file permission failure",
-     "The mode of the log file could not be changed, because somebody else"
-     "\nowns it."},
+     "The mode of the log file could not be changed, because it belongs"
+     "\nto another user."},
     {19, true, "file operation failure",
      "A file could not be opened, read, written or renamed. The message has"
      "\nits path and the system's reason; check the path, the permissions, the"
