@@ -957,7 +957,7 @@ class Refused(Case):
               else d) for k, d in parts]))
         message = self.run_fails(36, [image], *self.without("--eif-path"),
                                  "--eif-path", image)
-        self.assertIn("No working init found", message)
+        self.assertIn("Kernel panic - not syncing", message)
         self.nothing_left()
 
     def test_silent_end(self):
