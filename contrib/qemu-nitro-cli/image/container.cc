@@ -484,7 +484,7 @@ std::string describe_non_image(const Files &files, const std::string &name,
 
 /* An entry that cannot be chosen: it is only listed in messages. */
 Candidate only_listed(Labels labels, const std::string &platform,
-                    const std::string &other)
+                      const std::string &other)
 {
     Candidate c;
 
