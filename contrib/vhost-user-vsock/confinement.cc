@@ -8,9 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <sched.h>
-#include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -19,6 +17,7 @@
 #include <linux/sockios.h>
 
 #include "landlock.hh"
+#include "seccomp_filter.hh"
 
 namespace {
 
@@ -56,10 +55,6 @@ constexpr int allowed_calls[] = {
 constexpr int socket_families[] = {AF_UNIX, AF_INET, AF_INET6, AF_VSOCK};
 /* Bytes to read and bytes not yet sent; whether a descriptor blocks */
 constexpr unsigned long requests[] = {FIONREAD, SIOCOUTQ, FIONBIO};
-
-struct FilterDeleter {
-    void operator()(void *filter) const { seccomp_release(filter); }
-};
 
 /* 0 or a negative errno, as libseccomp's functions return it */
 int add_rules(scmp_filter_ctx filter)
@@ -103,8 +98,7 @@ int add_rules(scmp_filter_ctx filter)
 
 bool filter_system_calls(std::string *error)
 {
-    std::unique_ptr<void, FilterDeleter> filter(
-        seccomp_init(SCMP_ACT_ERRNO(EPERM)));
+    SeccompFilter filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
     int result = filter ? add_rules(filter.get()) : -ENOMEM;
 
     result = result < 0 ? result : seccomp_load(filter.get());

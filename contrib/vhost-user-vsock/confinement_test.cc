@@ -17,41 +17,21 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <thread>
 
 #include "landlock.hh"
+#include "sandbox_testing.hh"
 #include "testing/temporary_directory.hh"
 
 namespace {
-
-/* Run this in a child; returns its exit status, or -1 if it does not exit. */
-int in_child(const std::function<int()> &act)
-{
-    pid_t pid = fork();
-    int status;
-
-    if (pid == 0) {
-        _exit(act());
-    }
-    waitpid(pid, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 /* The errno with which a call fails in a confined child; 0 if it succeeds */
 int error_of(const std::vector<VmOptions> &vms,
              const std::function<long()> &call)
 {
-    return in_child([&] {
-        std::string error;
+    std::string error;
 
-        if (!confine(vms, &error)) {
-            return 255;
-        }
-        errno = 0;
-        return call() < 0 ? errno : 0;
-    });
+    return error_in_sandbox([&] { return confine(vms, &error); }, call);
 }
 
 class ConfinementTest : public testing::Test {
@@ -69,11 +49,6 @@ protected:
     TemporaryDirectory directory_;
     std::vector<VmOptions> vms_{1};
 };
-
-bool has_landlock()
-{
-    return syscall(SYS_landlock_create_ruleset, nullptr, 0, 1) > 0;
-}
 
 } // namespace
 

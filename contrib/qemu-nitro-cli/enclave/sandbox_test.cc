@@ -17,18 +17,12 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
+#include "sandbox_testing.hh"
 #include "support/test_support.hh"
 
 namespace {
-
-bool has_landlock(int version = 1)
-{
-    return syscall(SYS_landlock_create_ruleset, nullptr, 0, 1) >= version;
-}
 
 void make_file(const std::string &path)
 {
@@ -89,18 +83,8 @@ protected:
     /* The errno with which a call fails in the sandbox; 0 if it succeeds */
     int error_of(const std::function<long()> &call)
     {
-        pid_t pid = fork();
-        int status;
-
-        if (pid == 0) {
-            if (!enter_sandbox(sandbox_)) {
-                _exit(255);
-            }
-            errno = 0;
-            _exit(call() < 0 ? errno : 0);
-        }
-        waitpid(pid, &status, 0);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        return error_in_sandbox([this] { return enter_sandbox(sandbox_); },
+                                call);
     }
 
     int error_of_open(const std::string &file, int flags)

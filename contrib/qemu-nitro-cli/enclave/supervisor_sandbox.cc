@@ -5,16 +5,14 @@
  */
 #include "enclave/supervisor_sandbox.hh"
 
-#include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <sched.h>
-#include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "enclave/sandbox.hh"
 #include "landlock.hh"
+#include "seccomp_filter.hh"
 
 namespace {
 
@@ -56,14 +54,10 @@ constexpr int new_namespaces[] = {
     CLONE_NEWUSER, CLONE_NEWUTS,
 };
 
-struct FilterDeleter {
-    void operator()(void *filter) const { seccomp_release(filter); }
-};
-
 /* Returns false, with errno set, on failure. */
 bool refuse_system_calls()
 {
-    std::unique_ptr<void, FilterDeleter> filter(seccomp_init(SCMP_ACT_ALLOW));
+    SeccompFilter filter(seccomp_init(SCMP_ACT_ALLOW));
     int result = filter ? 0 : -ENOMEM;
 
     for (int call : refused_calls) {

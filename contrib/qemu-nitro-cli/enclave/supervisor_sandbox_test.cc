@@ -21,16 +21,12 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "sandbox_testing.hh"
 #include "support/atomic_file.hh"
 #include "support/test_support.hh"
 #include "support/unix_socket.hh"
 
 namespace {
-
-bool has_landlock(int version = 1)
-{
-    return syscall(SYS_landlock_create_ruleset, nullptr, 0, 1) >= version;
-}
 
 class SupervisorSandboxTest : public DirectoryTest {
 protected:
@@ -54,18 +50,9 @@ protected:
     /* The errno with which a call fails in the sandbox; 0 if it succeeds */
     int error_of(const std::function<long()> &call) const
     {
-        pid_t pid = fork();
-        int status;
-
-        if (pid == 0) {
-            if (!enter_supervisor_sandbox(sandbox)) {
-                _exit(255);
-            }
-            errno = 0;
-            _exit(call() < 0 ? errno : 0);
-        }
-        waitpid(pid, &status, 0);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        return error_in_sandbox([this] {
+            return enter_supervisor_sandbox(sandbox);
+        }, call);
     }
     int error_of_open(const std::string &file, int flags) const
     {

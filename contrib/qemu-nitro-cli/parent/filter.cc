@@ -63,17 +63,12 @@ std::vector<Rule> rules()
 
 } // namespace
 
-void FilterDeleter::operator()(void *filter) const
-{
-    seccomp_release(filter);
-}
-
-Filter make_filter()
+SeccompFilter make_filter()
 {
     /* The filter has user notification even if the kernel does not support it:
      * load_filter() then returns the kernel's error. */
     seccomp_api_set(5);
-    Filter filter(seccomp_init(SCMP_ACT_ALLOW));
+    SeccompFilter filter(seccomp_init(SCMP_ACT_ALLOW));
     int result = filter ? 0 : -ENOMEM;
 
     /* Programs for another processor can run, but without AF_VSOCK. */
@@ -97,7 +92,7 @@ Filter make_filter()
 }
 
 /* Not all versions of seccomp_load() return the kernel's error. */
-int load_filter(const Filter &filter)
+int load_filter(const SeccompFilter &filter)
 {
     Descriptor file(memfd_create("filter", MFD_CLOEXEC));
     off_t size;

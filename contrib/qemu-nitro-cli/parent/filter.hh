@@ -18,16 +18,10 @@
 #ifndef QEMU_NITRO_CLI_PARENT_FILTER_HH
 #define QEMU_NITRO_CLI_PARENT_FILTER_HH
 
-#include <memory>
-
-/* A libseccomp filter that releases itself */
-struct FilterDeleter {
-    void operator()(void *filter) const;
-};
-using Filter = std::unique_ptr<void, FilterDeleter>;
+#include "seccomp_filter.hh"
 
 /* Throws Error if libseccomp fails. */
-Filter make_filter();
+SeccompFilter make_filter();
 
 /*
  * Install the filter for this process and its children.  Afterwards, they
@@ -35,6 +29,6 @@ Filter make_filter();
  * descriptor with the notifications, or a negative errno: -EBUSY if such a
  * filter is already installed.
  */
-int load_filter(const Filter &filter);
+int load_filter(const SeccompFilter &filter);
 
 #endif
