@@ -25,12 +25,6 @@ DEVICES_FEW = ["--without-default-devices",
 DEVICES_ALL = ["--enable-vhost-net"]
 ALL_OF_QEMU = [*DEVICES_ALL, "--disable-kvm", "--disable-docs"]
 
-# Those that can be in one program
-SANITIZERS = {
-    "address": ["--enable-asan", "--enable-ubsan"],
-    "thread": ["--enable-tsan"],
-}
-
 # The targets in QEMU's build that belong to this project
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86_64",
