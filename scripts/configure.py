@@ -17,6 +17,10 @@ FEATURES = [
     "--enable-tcg", "--enable-kvm", "--enable-vhost-user", "--enable-gnutls",
     "--enable-libcbor", "--enable-fdt=system", "--enable-seccomp",
     "--enable-trace-backends=log", "--disable-werror",
+    # Debian's hardening flags that neither QEMU nor the compiler sets itself
+    "--enable-stack-protector",
+    "--extra-cflags=-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2",
+    "--extra-cxxflags=-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2",
 ]
 
 # Two boards, microvm and nitro-enclave, or all that QEMU has.

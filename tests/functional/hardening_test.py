@@ -35,6 +35,12 @@ class Hardening(harness.Case):
 
         self.each(check, "--program-headers")
 
+    def test_stack_is_guarded(self):
+        self.each(re.compile(" __stack_chk_fail@").search, "--dyn-syms")
+
+    def test_library_calls_are_checked(self):
+        self.each(re.compile(" __mem[a-z]+_chk@").search, "--dyn-syms")
+
 
 if __name__ == "__main__":
     harness.main()
