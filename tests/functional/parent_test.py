@@ -525,6 +525,43 @@ class WithEnclaves(Case):
             "EINPROGRESS", "True ECONNRESET 0",
             "EINPROGRESS", "True ECONNRESET 0"])
 
+    def test_times_out(self):
+        """An enclave that does not answer: its QEMU is stopped."""
+        enclave = self.start_agent()
+        qemu, = [pid for pid, line in self.processes().items()
+                 if "qemu-system" in line]
+        self.addCleanup(os.kill, qemu, signal.SIGCONT)
+        out = self.python("""
+            to, qemu = (int(sys.argv[1]), 9003), int(sys.argv[2])
+            os.kill(qemu, signal.SIGSTOP)
+            def new():
+                s = socket.socket(V, S)
+                set_option(s, V, 6, struct.pack("qq", 0, 300000))
+                return s
+            s = new()
+            start = time.monotonic()
+            print(failure(s.connect, to), time.monotonic() - start >= 0.3,
+                  failure(s.getpeername))
+            t = new()
+            t.setblocking(False)
+            print(failure(t.connect, to),
+                  select.select([], [t], [], 60)[1] == [t],
+                  errno.errorcode[t.getsockopt(socket.SOL_SOCKET,
+                                               socket.SO_ERROR)])
+            # The same sockets can be connected afterwards.
+            os.kill(qemu, signal.SIGCONT)
+            for s in s, t:
+                s.setblocking(True)
+                set_option(s, V, 6, struct.pack("qq", 60, 0))
+                s.connect(to)
+                s.sendall(b"listen 1 7 0 0\\n")
+                print(s.recv(100))
+            """, enclave["EnclaveCID"], qemu)
+        failed = "b'failed 94\\n'"
+        self.assertEqual(out.splitlines(), [
+            "ETIMEDOUT True ENOTCONN", "EINPROGRESS True ETIMEDOUT", failed,
+            failed])
+
     def test_signals(self):
         """A signal interrupts the wait for an answer, and the kernel restarts
         the call: the result is that of the first call."""
@@ -605,9 +642,9 @@ class WithEnclaves(Case):
 
 
 class Programs(application_test.Case, Case):
-    """socat and unchanged programs in C, Python and Go, on both sides.  The
-    same files run in the enclave."""
-    NAMES = ("c", "go", "python", "socat")
+    """socat and unchanged programs in C, Python, Go and Rust, on both sides.
+    The same files run in the enclave."""
+    NAMES = ("c", "go", "python", "rust", "socat")
     CONTROL = 6000              # the port of the enclave's own program
     SOURCES = harness.HERE / "parent_programs"
 
@@ -621,12 +658,16 @@ class Programs(application_test.Case, Case):
                        env={**os.environ, "CGO_ENABLED": "0",
                             "GO111MODULE": "off",
                             "GOCACHE": str(harness.BUILD / "go-cache")})
+        subprocess.run(["rustc", "--edition", "2021", "-O", "-D", "warnings",
+                        "-C", "target-feature=+crt-static", "-o",
+                        self.dir / "rust", self.SOURCES / "echo.rs"],
+                       check=True)
         socat = shutil.which("socat")
         listed = subprocess.run(["ldd", socat], check=True, text=True,
                                 stdout=subprocess.PIPE).stdout
         for path in [socat, *re.findall(r"(/\S+)", listed)]:
             files[pathlib.Path(path).name] = pathlib.Path(path).read_bytes()
-        for name in "c", "go":
+        for name in "c", "go", "rust":
             files[name] = (self.dir / name).read_bytes()
         self.file("python", files["python"])
         return files
