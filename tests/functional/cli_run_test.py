@@ -776,21 +776,24 @@ class BackEnd(Case):
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root mounts a file system")
-class FullDisk(Case):
-    """The state directory is on a small file system, which gets full."""
+class SmallDisk(Case):
+    """The state directory is on a small file system."""
+    OPTIONS = "size=512k,mode=700"
 
     def setUp(self):
         super().setUp()
         self.room = self.state.parent
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs",
-             self.room], check=False)
+            ["mount", "-t", "tmpfs", "-o", self.OPTIONS, "tmpfs", self.room],
+            check=False)
         if mounted.returncode:
             self.skipTest("no file system can be mounted here")
         self.addCleanup(subprocess.run, ["umount", "-l", self.room],
                         check=True)
         self.addCleanup(self.call, "terminate-enclave", "--all")
 
+
+class FullDisk(SmallDisk):
     def fill(self):
         with open(self.room / "fill", "ab", buffering=0) as file:
             for size in (4096, 1):

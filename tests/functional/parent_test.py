@@ -473,6 +473,59 @@ class Alone(Case):
             self.assertIn("set-uid", result.stderr)
 
 
+class FullDisk(Case, cli_run_test.SmallDisk):
+    """No file can be made in the runtime directory."""
+    OPTIONS = "nr_inodes=100,mode=700"
+
+    def fill(self):
+        with self.assertRaises(OSError) as caught:
+            for i in range(100):
+                (self.room / f"fill{i}").touch()
+        self.assertEqual(caught.exception.errno, errno.ENOSPC)
+
+    def test_start(self):
+        self.fill()
+        self.fails(19, [self.room, "space"], "parent", "true")
+
+    def test_running(self):
+        """bind() is refused; what was bound before goes on."""
+        stream = self.dir.parent / f"{self.dir.name}.go"
+        os.mkfifo(stream)
+        self.addCleanup(stream.unlink)
+        process = self.background(PYTHON, "-c", textwrap.dedent("""
+            import socket, sys
+            old = socket.socket(socket.AF_VSOCK)
+            old.bind((2, 5000))
+            old.listen()
+            print("bound", flush=True)
+            open(sys.argv[1]).read()
+            new = socket.socket(socket.AF_VSOCK)
+            for port in 5001, 0xffffffff:
+                try:
+                    new.bind((2, port))
+                except OSError as e:
+                    print(e.strerror)
+            client = socket.socket(socket.AF_VSOCK)
+            client.connect((2, 5000))
+            client.sendall(b"data")
+            print(old.accept()[0].recv(10), flush=True)
+            open(sys.argv[1]).read()
+            new.bind((2, 5001))
+            print(new.getsockname())
+            """), str(stream))
+        self.assertEqual(process.stdout.readline(), "bound\n")
+        self.fill()
+        stream.write_text("", encoding="ascii")
+        refused = "No space left on device\n"
+        for line in refused, refused, "b'data'\n":
+            self.assertEqual(process.stdout.readline(), line)
+        for path in self.room.glob("fill*"):
+            path.unlink()
+        stream.write_text("", encoding="ascii")
+        self.assertEqual(process.communicate(timeout=60),
+                         ("(2, 5001)\n", ""))
+
+
 class WithEnclaves(Case):
     def test_connect(self):
         enclave = self.start_agent()
