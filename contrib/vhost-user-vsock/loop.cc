@@ -117,7 +117,7 @@ int Loop::run_timers(int timeout)
 
 void Loop::run_once(int timeout)
 {
-    std::array<epoll_event, 64> events;
+    std::array<epoll_event, 1024> events;
     int n = epoll_wait(epoll_.get(), events.data(), events.size(),
                        run_timers(timeout));
 

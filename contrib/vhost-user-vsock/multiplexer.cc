@@ -17,6 +17,8 @@ struct Multiplexer::Entry {
     std::optional<Clock::time_point> deadline;
     int watched_fd = -1;
     bool queued = false, reported = false;
+    /* Its last turn was small: the next one comes before the others'. */
+    bool sparse = true;
 };
 
 /* A guest chooses its ports, so they are mixed to spread over the table. */
@@ -239,8 +241,10 @@ void Multiplexer::update(Entry &entry)
                      (c.wants_writable() ? EPOLLOUT : 0u));
     }
     if (!entry.queued && c.has_pending()) {
+        std::list<Entry *> &list = entry.sparse ? sparse_ : ready_;
+
         entry.queued = true;
-        ready_.splice(ready_.end(), entry.unqueued);
+        list.splice(list.end(), entry.unqueued);
     }
     set_deadline(entry);
 }
@@ -275,7 +279,7 @@ void Multiplexer::remove(Entry &entry)
         loop_.forget(entry.watched_fd);
     }
     if (entry.queued) {
-        ready_.erase(entry.place);
+        (entry.sparse ? sparse_ : ready_).erase(entry.place);
     }
     if (entry.deadline) {
         deadlines_.erase({*entry.deadline, &entry});
@@ -283,20 +287,35 @@ void Multiplexer::remove(Entry &entry)
     connections_.erase(Key(entry.key));
 }
 
+/*
+ * A connection that sends little does not wait for a turn of each busy one.  It
+ * must have had nothing left after a small turn, and some turns are for the
+ * others in any case, so many such connections do not keep them waiting.
+ */
 void Multiplexer::send_pending(RxBuffers &buffers)
 {
     size_t silent = 0;      /* turns in a row that sent nothing */
 
-    while (has_pending() && silent <= ready_.size() && buffers.at(0)) {
+    while (has_pending() && silent <= ready_.size() + sparse_.size() &&
+           buffers.at(0)) {
         if (!resets_.empty()) {
             buffers.use(resets_.front());
             resets_.pop_front();
             continue;
         }
-        Entry &entry = *ready_.front();
-        entry.unqueued.splice(entry.unqueued.end(), ready_, entry.place);
+        bool first = !sparse_.empty() &&
+            (ready_.empty() || sparse_turns_ < max_sparse_turns);
+        std::list<Entry *> &list = first ? sparse_ : ready_;
+        Entry &entry = *list.front();
+        Connection &c = *entry.connection;
+        uint64_t before = c.bytes_to_guest();
+
+        sparse_turns_ = first && !ready_.empty() ? sparse_turns_ + 1 : 0;
+        entry.unqueued.splice(entry.unqueued.end(), list, entry.place);
         entry.queued = false;
-        silent = entry.connection->send_pending(buffers) ? 0 : silent + 1;
+        silent = c.send_pending(buffers) ? 0 : silent + 1;
+        entry.sparse = !c.has_pending() &&
+            c.bytes_to_guest() - before <= max_sparse_bytes;
         update(entry);
     }
 }

@@ -32,6 +32,9 @@ constexpr uint32_t first_host_port = 1u << 30;
 constexpr uint32_t last_host_port = (1u << 31) - 1;
 constexpr size_t max_connections = 16384;
 constexpr size_t max_resets = 1024;     /* for packets without connection */
+/* A turn that sends more bytes is not small. */
+constexpr size_t max_sparse_bytes = 1024;
+constexpr size_t max_sparse_turns = 64; /* in a row, while others wait */
 
 /* An event of a connection, for the daemon's --events */
 struct ConnectionReport {
@@ -85,7 +88,10 @@ public:
     bool open_from(uint64_t peer_cid, uint32_t peer_port, uint32_t guest_port,
                    uint16_t type, std::unique_ptr<Stream> stream);
 
-    bool has_pending() const { return !resets_.empty() || !ready_.empty(); }
+    bool has_pending() const
+    {
+        return !resets_.empty() || !ready_.empty() || !sparse_.empty();
+    }
 
     /* Let connections send in turns, as long as there are buffers. */
     void send_pending(RxBuffers &buffers);
@@ -129,7 +135,8 @@ private:
     Observe observe_;
     bool seqpacket_ = false;
     std::unordered_map<Key, std::unique_ptr<Entry>, Hash> connections_;
-    std::list<Entry *> ready_;
+    std::list<Entry *> ready_, sparse_;
+    size_t sparse_turns_ = 0;           /* in a row, while others waited */
     std::set<std::pair<Clock::time_point, Entry *>> deadlines_;
     std::deque<PacketHeader> resets_;
     uint32_t next_port_ = first_host_port;

@@ -176,6 +176,54 @@ TEST_F(MultiplexerTest, ABusyStreamDoesNotStarveAQuietOne)
     EXPECT_EQ(sent().dst_port, 50u);
 }
 
+TEST_F(MultiplexerTest, AQuietStreamDoesNotWaitForEachBusyOne)
+{
+    constexpr uint32_t busy = 10;
+    std::string much(60000, 'x');
+
+    for (uint32_t i = 0; i <= busy; i++) {
+        packet(Op::request, 1, 50 + i);
+        expect_sent(Op::response);
+    }
+    for (uint32_t i = 0; i < busy; i++) {
+        ASSERT_EQ(write(peers[i].get(), much.data(), much.size()), 60000);
+    }
+    loop.run_once(0);
+    for (uint32_t i = 0; i < busy; i++) {
+        EXPECT_EQ(sent().dst_port, 50 + i);
+    }
+    /* It waits for none of the ten, each time. */
+    for (uint32_t i = 0; i < 5; i++) {
+        ASSERT_EQ(write(peers[busy].get(), "y", 1), 1);
+        loop.run_once(0);
+        EXPECT_EQ(sent().dst_port, 50 + busy);
+        EXPECT_EQ(sent().dst_port, 50 + i);
+    }
+}
+
+TEST_F(MultiplexerTest, QuietStreamsDoNotStarveABusyOne)
+{
+    packet(Op::request, 1, 50);
+    packet(Op::request, 1, 51);
+    expect_sent(Op::response);
+    expect_sent(Op::response);
+    ASSERT_EQ(write(peers[1].get(), "y", 1), 1);
+    loop.run_once(0);
+    EXPECT_EQ(sent().dst_port, 51u);
+    std::string much(60000, 'x');
+    ASSERT_EQ(write(peers[0].get(), much.data(), much.size()), 60000);
+    loop.run_once(0);
+    EXPECT_EQ(sent().dst_port, 50u);
+
+    size_t turns = 0;
+    do {
+        ASSERT_EQ(write(peers[1].get(), "y", 1), 1);
+        loop.run_once(0);
+        turns++;
+    } while (turns <= 2 * max_sparse_turns && sent().dst_port != 50);
+    EXPECT_EQ(turns, max_sparse_turns + 1);
+}
+
 TEST_F(MultiplexerTest, ATooSmallBufferEndsNothing)
 {
     packet(Op::request, 1);
