@@ -17,7 +17,8 @@ struct Multiplexer::Entry {
     std::optional<Clock::time_point> deadline;
     int watched_fd = -1;
     bool queued = false, reported = false;
-    /* Its last turn was small: the next one comes before the others'. */
+    /* Its last turn was small, or it had none: its next turn comes before
+     * those of the connections in ready_. */
     bool sparse = true;
 };
 
@@ -288,9 +289,9 @@ void Multiplexer::remove(Entry &entry)
 }
 
 /*
- * A connection that sends little does not wait for a turn of each busy one.  It
- * must have had nothing left after a small turn, and some turns are for the
- * others in any case, so many such connections do not keep them waiting.
+ * A connection whose last turn was small, and left nothing to send, does not
+ * wait for the busy ones.  After max_sparse_turns such turns, a busy one has its
+ * turn: many small senders cannot keep it waiting.
  */
 void Multiplexer::send_pending(RxBuffers &buffers)
 {

@@ -32,7 +32,7 @@ constexpr uint32_t first_host_port = 1u << 30;
 constexpr uint32_t last_host_port = (1u << 31) - 1;
 constexpr size_t max_connections = 16384;
 constexpr size_t max_resets = 1024;     /* for packets without connection */
-/* A turn that sends more bytes is not small. */
+/* A turn is small if it sends no more bytes to the guest. */
 constexpr size_t max_sparse_bytes = 1024;
 constexpr size_t max_sparse_turns = 64; /* in a row, while others wait */
 
