@@ -290,8 +290,8 @@ void Multiplexer::remove(Entry &entry)
 
 /*
  * A connection whose last turn was small, and left nothing to send, does not
- * wait for the busy ones.  After max_sparse_turns such turns, a busy one has its
- * turn: many small senders cannot keep it waiting.
+ * wait for the busy ones.  After max_sparse_turns such turns, a busy one has
+ * its turn: many small senders cannot keep it waiting.
  */
 void Multiplexer::send_pending(RxBuffers &buffers)
 {
