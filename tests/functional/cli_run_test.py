@@ -505,6 +505,12 @@ class Console(Case):
         reader = subprocess.Popen(
             [harness.NITRO_CLI, "console", "--enclave-name", "hello"],
             env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(reader.communicate)
+        self.addCleanup(reader.kill)
+        line = b"none"
+        while b"Successfully connected" not in line:
+            line = reader.stdout.readline()
+            self.assertTrue(line)
         self.ask(enclave, b"n")
         self.ok("terminate-enclave", "--enclave-name", "hello")
         out, _ = reader.communicate(timeout=60)
