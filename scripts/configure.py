@@ -77,6 +77,8 @@ def environment(build):
         env.setdefault("CCACHE_DIR", str(cache_dir("ccache")))
         env.setdefault("CCACHE_NOHASHDIR", "1")
         env.setdefault("CCACHE_BASEDIR", str(build))
+        # The compiler lists the headers, and each source is preprocessed once.
+        env.setdefault("CCACHE_DEPEND", "1")
     meson = newer_meson()
     if meson:
         env["PATH"] = f"{meson}/usr/bin:{env['PATH']}"
