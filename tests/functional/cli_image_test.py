@@ -457,7 +457,10 @@ class Pcr(Case):
         self.fails(1, ["--input"], "pcr")
         self.fails(2, ["--input"], "pcr", "--input", path,
                    "--signing-certificate", path)
-        self.fails(19, ["gone"], "pcr", "--input", self.dir / "gone")
+        self.fails(19, ["gone: No such file or directory"], "pcr", "--input",
+                   self.dir / "gone")
+        self.fails(19, [f"{self.dir}: Is a directory"], "pcr", "--input",
+                   self.dir)
 
 
 class Explain(Case):

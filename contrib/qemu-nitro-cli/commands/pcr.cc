@@ -31,21 +31,27 @@ const char *const usage =
 
 Pcr measure_file(const std::string &path)
 {
-    const char *advice = "Check that the file exists and can be read.";
+    auto fail = [&path](int error) {
+        throw Error(Code::file, path + ": " + error_text(error),
+                    "Check that the file exists and can be read.");
+    };
     constexpr size_t piece_size = 1 << 20;
     Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+
+    if (!file) {
+        fail(errno);
+    }
     Bytes piece(piece_size);
     Measurer measurer;
     Progress progress("measuring", 0);
-    ssize_t n = -1;
+    ssize_t n;
 
-    while (file &&
-           (n = read_fully(file.get(), piece.data(), piece.size())) > 0) {
+    while ((n = read_fully(file.get(), piece.data(), piece.size())) > 0) {
         measurer.add(piece.data(), n);
         progress.add(n);
     }
     if (n < 0) {
-        throw Error(Code::file, path + ": " + error_text(errno), advice);
+        fail(errno);
     }
     return measurer.finish();
 }
