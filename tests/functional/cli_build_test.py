@@ -396,6 +396,10 @@ class Rootfs(Case):
             (self.blobs / name).rename(self.dir / "kept")
             self.fails(52, [f"{self.blobs}/{name}"], *self.options)
             self.assertIn("NITRO_CLI_BLOBS", self.advice)
+            (self.blobs / name).mkdir()
+            self.fails(19, [f"{self.blobs}/{name}: Is a directory"],
+                       *self.options)
+            (self.blobs / name).rmdir()
             (self.dir / "kept").rename(self.blobs / name)
         self.fails(52, ["/nonexistent/bzImage"], *self.options,
                    env={"NITRO_CLI_BLOBS": "/nonexistent"})

@@ -286,9 +286,10 @@ void add_modules(Cpio &cpio, const std::string &blobs,
     std::set<fs::path> seen;
     auto add = [&](const fs::path &path) {
         std::string file = blobs + "/" + path.string();
+        ContentPtr content = content_of_file(file);
 
         check_module(file, architecture);
-        cpio.add(path, S_IFREG | 0644, content_of_file(file));
+        cpio.add(path, S_IFREG | 0644, content);
     };
 
     if (!text) {
@@ -351,11 +352,12 @@ ContentPtr first_ramdisk(const std::string &blobs,
                          const Architecture &architecture)
 {
     std::string init = blob(blobs, "init", architecture);
+    ContentPtr content = content_of_file(init);
     Cpio cpio;
 
     check_init(init, architecture);
     cpio.add("dev", S_IFDIR | 0755);
-    cpio.add("init", S_IFREG | 0755, content_of_file(init));
+    cpio.add("init", S_IFREG | 0755, content);
     add_modules(cpio, blobs, architecture);
     return cpio.write();
 }
