@@ -76,10 +76,9 @@ class Contents(Directory):
             self.assertEqual(set(self.packages(suite)), NAMES)
 
     def test_lintian(self):
-        found = list(self.directory().glob("*.changes"))
-        self.assertEqual(len(found), len(self.suites))
-        for changes in found:
-            self.assertEqual(run("lintian", "--allow-root", changes), "")
+        for suite in self.suites:
+            self.assertEqual(run("lintian", "--allow-root",
+                                 *self.packages(suite).values()), "")
 
     def test_what_they_depend_on(self):
         for suite in self.suites:
@@ -145,7 +144,9 @@ runuser -u tester -- sh -eux user
 
 apt-get purge -y qemu-nitro-enclave qemu-nitro-cli qemu-system-nitro-enclave \
     vhost-user-vsock
-apt-get autopurge -y
+# Without these options, apt keeps libidn2-0, which libc6 recommends.
+apt-get autopurge -y -o APT::AutoRemove::RecommendsImportant=false \
+    -o APT::AutoRemove::SuggestsImportant=false
 snapshot > after
 diff before after
 dpkg-query -W -f '${Package} ${Status}\n' | grep -E 'nitro|vsock' && exit 1
