@@ -30,6 +30,13 @@ DEVICES_FEW = ["--without-default-devices",
 DEVICES_ALL = ["--enable-vhost-net"]
 ALL_OF_QEMU = [*DEVICES_ALL, "--disable-kvm", "--disable-docs"]
 
+# Sanitizers that can be in one program.  Reports need debug information, and
+# they replace the checks of _FORTIFY_SOURCE.
+SANITIZERS = {
+    "address": [*DEVICES_FEW, "--enable-asan", "--enable-ubsan",
+                "-Doptimization=1", "--extra-cflags=-g1 -D_FORTIFY_SOURCE=0"],
+}
+
 # The targets in QEMU's build that belong to this project
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86_64",
