@@ -30,8 +30,8 @@ DEVICES_FEW = ["--without-default-devices",
 DEVICES_ALL = ["--enable-vhost-net"]
 ALL_OF_QEMU = [*DEVICES_ALL, "--disable-kvm", "--disable-docs"]
 
-# Sanitizers that can be in one program.  Reports need debug information, and
-# they replace the checks of _FORTIFY_SOURCE.
+# Sanitizers that can be in one program.  With -g1, reports name lines.
+# _FORTIFY_SOURCE is off: its checks would end a process without a report.
 SANITIZERS = {
     "address": [*DEVICES_FEW, "--enable-asan", "--enable-ubsan",
                 "-Doptimization=1", "--extra-cflags=-g1 -D_FORTIFY_SOURCE=0"],

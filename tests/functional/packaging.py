@@ -144,7 +144,8 @@ runuser -u tester -- sh -eux user
 
 apt-get purge -y qemu-nitro-enclave qemu-nitro-cli qemu-system-nitro-enclave \
     vhost-user-vsock
-# Without these options, apt keeps libidn2-0, which libc6 recommends.
+# Without these options, apt keeps libidn2-0: libc6 recommends it, and libudev1
+# suggests it.
 apt-get autopurge -y -o APT::AutoRemove::RecommendsImportant=false \
     -o APT::AutoRemove::SuggestsImportant=false
 snapshot > after

@@ -1,8 +1,8 @@
 """QEMU and the tests of its C files, built with AddressSanitizer, LeakSanitizer and
 UndefinedBehaviorSanitizer.
 
-A report of a sanitizer ends the process that it is about, and is written to a file:
-there must be none, also where the test itself does not notice the end.
+A sanitizer that finds something writes a report to a file and ends the process.
+No test may leave a report, even if the test passes.
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
