@@ -8,10 +8,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 
 #include "commands/commands.hh"
+#include "startup.hh"
 #include "support/errors.hh"
 
 namespace {
@@ -93,18 +96,32 @@ void run(int argc, char **argv)
                 "See qemu-nitro-cli --help.");
 }
 
+int report(const Error &e)
+{
+    fprintf(stderr, "[ E%02d ] %s\n%s\n", static_cast<int>(e.code),
+            printable(e.what()).c_str(), printable(e.advice).c_str());
+    return static_cast<int>(e.code);
+}
+
 } // namespace
 
 int main(int argc, char **argv)
 {
     try {
+        if (!occupy_standard_descriptors()) {
+            throw Error(Code::file, "/dev/null: " + error_text(errno),
+                        "A standard descriptor is closed, which needs this.");
+        }
+        catch_file_size_signal();
         run(argc, argv);
         check_output();
         return 0;
     } catch (const Error &e) {
-        fprintf(stderr, "[ E%02d ] %s\n%s\n", static_cast<int>(e.code),
-                printable(e.what()).c_str(), printable(e.advice).c_str());
-        return static_cast<int>(e.code);
+        return report(e);
+    } catch (const std::filesystem::filesystem_error &e) {
+        return report(Error(Code::file, e.path1().string() + ": "
+                            + e.code().message(), "Check this path, and that"
+                            " the working directory has not been removed."));
     } catch (const std::exception &e) {
         fprintf(stderr, "qemu-nitro-cli: %s\n", e.what());
         return 1;

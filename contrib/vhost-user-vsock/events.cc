@@ -5,6 +5,7 @@
  */
 #include "events.hh"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <fcntl.h>
@@ -28,27 +29,45 @@ std::string failure(const std::string &where)
         + std::generic_category().message(errno);
 }
 
-/* A line is shorter than PIPE_BUF, so a pipe takes all of it or nothing. */
-bool write_now(int fd, const std::string &line)
+/* Write as much as is possible without waiting.  Returns the number of bytes. */
+size_t write_now(int fd, const std::string &text)
 {
     pollfd p = {fd, POLLOUT, 0};
 
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
-           write(fd, line.data(), line.size()) ==
-           static_cast<ssize_t>(line.size());
+    if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT)) {
+        return 0;
+    }
+    return std::max(write(fd, text.data(), text.size()), ssize_t{0});
 }
 
 } // namespace
+
+/*
+ * Write the line, and keep what the file does not take of it.  Returns whether
+ * any of it has been written.  A line is shorter than PIPE_BUF, so a pipe takes
+ * all of it or nothing.  A socket, or a file system with little room, can take
+ * a part.
+ */
+bool Events::write_or_keep(const std::string &line)
+{
+    size_t n = write_now(fd_.get(), line);
+
+    rest_ = n ? line.substr(n) : "";
+    return n != 0;
+}
 
 void Events::write_line(const std::string &line)
 {
     std::scoped_lock lock(mutex_);
 
-    if (lost_ && write_now(fd_.get(), Json{{"event", "lost"},
-                                {"count", lost_}}.dump() + "\n")) {
+    if (!rest_.empty()) {
+        rest_.erase(0, write_now(fd_.get(), rest_));
+    }
+    if (rest_.empty() && lost_ && write_or_keep(
+            Json{{"event", "lost"}, {"count", lost_}}.dump() + "\n")) {
         lost_ = 0;
     }
-    if (lost_ || !write_now(fd_.get(), line)) {
+    if (!rest_.empty() || lost_ || !write_or_keep(line)) {
         lost_++;
     }
 }

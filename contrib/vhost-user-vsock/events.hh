@@ -31,8 +31,9 @@
  *
  * Readers have to ignore keys and events that they do not know.
  *
- * A write never blocks.  If the reader is too slow, events are dropped, and
- * {"event":"lost","count":N} comes before the next one.
+ * A write never blocks.  If the reader is too slow, or the disk is full, events
+ * are dropped, and {"event":"lost","count":N} comes before the next one.  Every
+ * line is complete: if a part of it was written, the rest comes first.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -60,8 +61,10 @@ public:
 
 private:
     void write_line(const std::string &line);
+    bool write_or_keep(const std::string &line);
 
     Descriptor fd_;
+    std::string rest_;          /* of a line that was written in part */
     std::mutex mutex_;
     uint64_t lost_ = 0;
 };

@@ -15,6 +15,7 @@
 
 #include "confinement.hh"
 #include "options.hh"
+#include "startup.hh"
 
 namespace {
 
@@ -138,17 +139,22 @@ int serve(const Options &options, size_t limit)
 int main(int argc, char **argv)
 {
     std::string error;
+
+    if (!occupy_standard_descriptors()) {
+        return fail("/dev/null: " + std::generic_category().message(errno));
+    }
     std::optional<Options> options = parse_options({argv + 1, argv + argc},
                                                    &error);
-
     if (!options) {
         return fail(error);
     }
     if (options->help) {
         fputs(usage, stdout);
-        return 0;
+        return fflush(stdout) == 0 ? 0 : fail("standard output: "
+            + std::generic_category().message(errno));
     }
     signal(SIGPIPE, SIG_IGN);
+    catch_file_size_signal();
     /* Until run() takes it, SIGUSR1 must not end the daemon. */
     block_signals({SIGUSR1});
     size_t limit = allow_descriptors();

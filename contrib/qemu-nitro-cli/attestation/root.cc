@@ -24,9 +24,12 @@ namespace fs = std::filesystem;
 
 constexpr int lock_wait_ms = 60000;
 constexpr time_t skew = 5 * 60;             /* of a verifier's clock */
-constexpr time_t life = 30 * 365 * 86400L;  /* that of AWS's root */
-/* A root with less time left cannot issue the certificates below it. */
-constexpr time_t renewal = 30 * 86400L;
+constexpr time_t day = 86400;
+constexpr time_t life = 30 * 365 * day;     /* that of AWS's root */
+constexpr time_t renewal = 30 * day;        /* before its end */
+/* With less time left, a root is not used: it may expire in a running enclave. */
+constexpr time_t too_short = 2 * day;
+constexpr mode_t private_mode = 0600;
 
 const char *const advice = "Check the directory $XDG_DATA_HOME/qemu-nitro"
     " (~/.local/share/qemu-nitro), or remove its attestation-root files.";
@@ -133,22 +136,6 @@ void make_certificate(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key)
                                 GNUTLS_DIG_SHA384, 0), "signing");
 }
 
-void write(const std::string &path, const gnutls_datum_t &text)
-{
-    mode_t mask = umask(077);
-
-    try {
-        AtomicFile file(path);
-
-        file.write(text.data, text.size);
-        file.commit();
-    } catch (...) {
-        umask(mask);
-        throw;
-    }
-    umask(mask);
-}
-
 void make(const AttestationRoot &root)
 {
     Handle<gnutls_x509_privkey_t, gnutls_x509_privkey_deinit> key;
@@ -166,11 +153,37 @@ void make(const AttestationRoot &root)
                                             &key_text.value), "key");
     check(gnutls_x509_crt_export2(certificate.value, GNUTLS_X509_FMT_PEM,
                                   &text.value), "certificate");
-    /* Write the certificate last: if it exists, its key exists. */
-    fs::remove(root.certificate);
-    write(root.key, key_text.value);
+    AtomicFile key_file(root.key, private_mode);
+    AtomicFile certificate_file(root.certificate, private_mode);
+    key_file.write(key_text.value.data, key_text.value.size);
+    certificate_file.write(text.value.data, text.value.size);
     gnutls_memset(key_text.value.data, 0, key_text.value.size);
-    write(root.certificate, text.value);
+    /* Both files are written, so the old ones can go.  The certificate comes
+     * last: if it exists, its key exists. */
+    fs::remove(root.certificate);
+    key_file.commit();
+    certificate_file.commit();
+}
+
+/* Replace a root that expires soon.  If that fails, it is used while it can
+ * still issue certificates. */
+void renew(const AttestationRoot &root, time_t end)
+{
+    time_t left = end - time(nullptr);
+
+    try {
+        make(root);
+    } catch (const Error &e) {
+        if (left < too_short) {
+            throw;
+        }
+        fprintf(stderr, "The attestation root expires in %ld days and cannot be"
+                " renewed: %s\n", static_cast<long>(left / day), e.what());
+        return;
+    }
+    fprintf(stderr, "The attestation root %s; this is a new one: %s\n",
+            left <= 0 ? "has expired" : "was about to expire",
+            root.certificate.c_str());
 }
 
 } // namespace
@@ -189,10 +202,9 @@ AttestationRoot attestation_root()
     }
     if (!fs::exists(root.certificate)) {
         make(root);
-    } else if (end_of(root.certificate) < time(nullptr) + renewal) {
-        fprintf(stderr, "The attestation root has expired; this is a new one:"
-                " %s\n", root.certificate.c_str());
-        make(root);
+    } else if (time_t end = end_of(root.certificate);
+               end < time(nullptr) + renewal) {
+        renew(root, end);
     }
     return root;
 }

@@ -344,5 +344,6 @@ void build_enclave_command(int argc, char **argv)
                                       signer ? &*signer : nullptr);
     file.commit();
     std::cerr << "Enclave Image successfully created.\n";
-    print_json({{"Measurements", to_json(measured)}});
+    print_json({{"Measurements", to_json(measured)}},
+               arguments.required("output-file"));
 }

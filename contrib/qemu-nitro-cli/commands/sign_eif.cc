@@ -80,5 +80,5 @@ void sign_eif_command(int argc, char **argv)
     std::string path = arguments.required("eif-path");
     arguments.required("signing-certificate");
     std::optional<Signer> signer = signer_of(arguments);
-    print_json({{"Measurements", to_json(sign_eif(path, *signer))}});
+    print_json({{"Measurements", to_json(sign_eif(path, *signer))}}, path);
 }

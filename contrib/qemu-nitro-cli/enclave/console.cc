@@ -12,6 +12,7 @@
 
 #include "descriptor.hh"
 #include "enclave/console_log.hh"
+#include "support/errors.hh"
 
 namespace {
 
@@ -20,18 +21,18 @@ using Clock = std::chrono::steady_clock;
 /* The longest delay until the end of the enclave is noticed */
 constexpr int poll_ms = 500;
 
-bool write_out(const char *data, size_t size)
+/* Throws Error if it cannot be written. */
+void write_out(const char *data, size_t size)
 {
     while (size) {
         ssize_t n = write(STDOUT_FILENO, data, size);
 
         if (n < 0 && errno != EINTR) {
-            return false;
+            throw output_error();
         }
         data += std::max(n, ssize_t{0});
         size -= std::max(n, ssize_t{0});
     }
-    return true;
 }
 
 /* AWS's nitro-cli prints these lines on stdout, too. */
@@ -65,9 +66,7 @@ void show_console(const Enclave &enclave, const Runtime &runtime,
     for (bool ended = false; !ended;) {
         /* Check first whether it has ended, and then read the last output. */
         ended = !lock || wait_for_end(lock, 0);
-        if (!reader.read_on(write_out, report_lost)) {
-            return;
-        }
+        reader.read_on(write_out, report_lost);
         int wait = poll_ms;
         if (seconds) {
             auto left = begin + std::chrono::seconds(*seconds) - Clock::now();

@@ -68,24 +68,26 @@ Descriptor open_user_log(const std::string &path, const std::string &image)
     return file;
 }
 
-void ConsoleLog::write(const char *data, size_t size)
+bool ConsoleLog::write(const char *data, size_t size)
 {
     if (!has_holes_ && size_ >= full_size) {
-        return;
+        errno = EFBIG;
+        return false;
+    }
+    if (has_holes_ && size_ > hole_end_ + limits_.tail + limits_.slack) {
+        make_hole();
     }
     while (size) {
         ssize_t n = pwrite(file_.get(), data, size, size_);
 
         if (n <= 0) {
-            break;
+            return false;
         }
         data += n;
         size -= n;
         size_ += n;
     }
-    if (has_holes_ && size_ > hole_end_ + limits_.tail + limits_.slack) {
-        make_hole();
-    }
+    return true;
 }
 
 void ConsoleLog::make_hole()
@@ -120,8 +122,8 @@ ConsoleReader::ConsoleReader(const std::string &path)
     inotify_add_watch(notify_.get(), path.c_str(), IN_MODIFY | IN_ATTRIB);
 }
 
-bool ConsoleReader::read_on(
-    const std::function<bool(const char *, size_t)> &data,
+void ConsoleReader::read_on(
+    const std::function<void(const char *, size_t)> &data,
     const std::function<void(uint64_t)> &lost)
 {
     char piece[16 * page];
@@ -136,7 +138,7 @@ bool ConsoleReader::read_on(
         bool at_end = next < 0 && errno == ENXIO;
         ssize_t n = pread(file_.get(), piece, sizeof(piece), at_);
         if (n <= 0 || at_end) {
-            return true;
+            return;
         }
         /* A hole reads as zeros, also one that was made meanwhile. */
         off_t hole = lseek(file_.get(), at_, SEEK_HOLE);
@@ -144,8 +146,8 @@ bool ConsoleReader::read_on(
             n = std::min<int64_t>(n, hole - static_cast<int64_t>(at_));
         }
         at_ += n;
-        if (n && !data(piece, n)) {
-            return false;
+        if (n) {
+            data(piece, n);
         }
     }
 }

@@ -35,8 +35,9 @@ public:
     explicit ConsoleLog(Descriptor file, LogLimits limits = {})
         : file_(std::move(file)), limits_(limits), hole_end_(limits.head) {}
 
-    /* Append.  If the file system is full, the text is lost. */
-    void write(const char *data, size_t size);
+    /* Append.  Returns false, with errno set, if a part of the text is lost,
+     * for example because the file system is full. */
+    bool write(const char *data, size_t size);
 
     /* The last lines, at most `lines`, without control characters */
     std::string last_lines(unsigned lines) const;
@@ -64,9 +65,9 @@ public:
 
     /*
      * Read from the current position to the end, in pieces.  `lost` gets the
-     * sizes of holes.  Returns false if `data` returned false.
+     * sizes of holes.
      */
-    bool read_on(const std::function<bool(const char *, size_t)> &data,
+    void read_on(const std::function<void(const char *, size_t)> &data,
                  const std::function<void(uint64_t)> &lost);
 
     /* Wait until there may be more to read, at most so long. */

@@ -20,10 +20,9 @@ protected:
     {
         std::string text;
 
-        EXPECT_TRUE(reader.read_on([&](const char *data, size_t size) {
+        reader.read_on([&](const char *data, size_t size) {
             text.append(data, size);
-            return true;
-        }, [&](uint64_t bytes) { text += "(" + std::to_string(bytes) + ")"; }));
+        }, [&](uint64_t bytes) { text += "(" + std::to_string(bytes) + ")"; });
         return text;
     }
     static void add(ConsoleLog &log, const std::string &text)
@@ -48,14 +47,12 @@ TEST_F(Console, ReadersAreIndependent)
     EXPECT_EQ(rest(two), "");
 }
 
-TEST_F(Console, ReaderStops)
+TEST_F(Console, FullDisk)
 {
-    ConsoleLog log(path("log"));
-    ConsoleReader reader(path("log"));
+    ConsoleLog log(Descriptor(open("/dev/full", O_RDWR)));
 
-    add(log, "text");
-    EXPECT_FALSE(reader.read_on([](const char *, size_t) { return false; },
-                                [](uint64_t) {}));
+    EXPECT_FALSE(log.write("text", 4));
+    EXPECT_EQ(errno, ENOSPC);
 }
 
 TEST_F(Console, MiddleIsGivenUp)

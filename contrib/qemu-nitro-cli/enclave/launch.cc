@@ -352,6 +352,10 @@ void check_image(const std::string &path)
         messages = answer.value("messages", "");
         ended_silently = answer.value("silent", false);
     }
+    if (answer.is_object() && answer.contains("advice")) {
+        throw Error(static_cast<Code>(answer.value("code", 0)), why,
+                    answer.value("advice", ""));
+    }
     if (console.empty()) {
         check_image(plan.image);
     }

@@ -117,8 +117,10 @@ private:
     void save_or_throw() const;
     void save();
     void send_progress(const json &what);
+    void write_to_logs(const char *data, size_t size);
     void report(const std::string &message);
     void end(const std::string &why);
+    void end(const Error &error);
     void stop_children();
     void finish();
 
@@ -139,9 +141,12 @@ private:
     bool backend_starts_ = false;           /* not listening yet */
     std::optional<Clock::time_point> restart_at_;
     std::string backend_end_;               /* why the first one ended */
+    bool restart_reported_ = false;
     std::optional<Clock::time_point> save_at_;  /* next attempt */
     bool console_used_ = false, ended_silently_ = false;
+    bool user_log_failed_ = false;
     std::optional<std::string> ended_;          /* why the enclave ended */
+    std::optional<Error> error_;                /* the same, if it has advice */
 };
 
 /* Starting */
@@ -188,12 +193,24 @@ void Supervisor::report(const std::string &message)
     std::string line = "\n[qemu-nitro-cli] " + message + "\n";
 
     enclave_.messages.push_back(message);
-    for (std::optional<ConsoleLog> *log : {&log_, &user_log_}) {
-        if (*log) {
-            (*log)->write(line.data(), line.size());
-        }
-    }
+    write_to_logs(line.data(), line.size());
     save();
+}
+
+/* Write to the logs of the console.  The user is told once if --console-log
+ * does not take all. */
+void Supervisor::write_to_logs(const char *data, size_t size)
+{
+    if (log_) {
+        log_->write(data, size);
+    }
+    if (user_log_ && !user_log_->write(data, size) && !user_log_failed_) {
+        int error = errno;
+
+        user_log_failed_ = true;
+        report("A part of the console is not in the file of --console-log: "
+               + error_text(error) + ".");
+    }
 }
 
 void Supervisor::send_progress(const json &what)
@@ -329,8 +346,8 @@ void Supervisor::start_qemu()
                                  : Descriptor();
 
     if (!socket) {
-        throw Error(Code::boot, directory_.monitor() + ": " + error_text(errno),
-                    "");
+        throw Error(Code::file, directory_.monitor() + ": " + error_text(errno),
+                    "Check that sockets can be made in this directory.");
     }
     monitor_ = Monitor(std::move(socket));
     qemu_.output = make_pipe(&output);
@@ -456,7 +473,8 @@ void Supervisor::check_backend()
             if (plan_.is_confined) {
                 confine();
             }
-        } else if (enclave_.messages.empty()) {
+        } else if (!restart_reported_) {
+            restart_reported_ = true;
             report("The vsock back end " + backend_end_ + " and has been"
                    " started again.  The connections that it had are lost.");
         }
@@ -541,11 +559,7 @@ bool Supervisor::on_console()
 {
     return read_some(&console_pipe_, [this](char *data, size_t size) {
         console_used_ = true;
-        for (std::optional<ConsoleLog> *log : {&log_, &user_log_}) {
-            if (*log) {
-                (*log)->write(data, size);
-            }
-        }
+        write_to_logs(data, size);
     });
 }
 
@@ -618,6 +632,9 @@ std::string status_text(int status)
 
 void Supervisor::on_end_of_qemu(int status)
 {
+    if (ended_) {
+        return;
+    }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         return end("QEMU " + status_text(status));
     }
@@ -678,6 +695,14 @@ void Supervisor::end(const std::string &why)
     }
 }
 
+void Supervisor::end(const Error &error)
+{
+    if (!ended_ && !error.advice.empty()) {
+        error_ = error;
+    }
+    end(std::string(error.what()));
+}
+
 void Supervisor::stop_children()
 {
     auto limit = Clock::now() + end_limit;
@@ -717,6 +742,10 @@ void Supervisor::finish()
         {"messages", printable_tail(backend_.messages + qemu_.messages,
                                     message_lines)},
     };
+    if (error_) {
+        failure["code"] = static_cast<int>(error_->code);
+        failure["advice"] = error_->advice;
+    }
     {
         Descriptor lock = runtime_.lock();
 
@@ -734,7 +763,7 @@ void Supervisor::announce()
     try {
         save_or_throw();
     } catch (const Error &e) {
-        end(e.what());
+        end(e);
     }
     send_progress({{"started", true}});
 }
@@ -750,6 +779,8 @@ int Supervisor::run()
             wait_for_events();
             check_time();
         }
+    } catch (const Error &e) {
+        end(e);
     } catch (const std::exception &e) {
         end(e.what());
     }

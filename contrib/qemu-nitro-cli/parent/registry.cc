@@ -115,8 +115,13 @@ Registry::Registry(const Runtime &runtime, std::optional<std::string> only)
     clean_up();
     own_ = directory_ + "/" + std::to_string(self.pid) + "-"
         + std::to_string(self.start);
-    stream_ = listen_at(own_ + ".stream", SOCK_STREAM);
-    seqpacket_ = listen_at(own_ + ".seqpacket", SOCK_SEQPACKET);
+    try {
+        stream_ = listen_at(own_ + ".stream", SOCK_STREAM);
+        seqpacket_ = listen_at(own_ + ".seqpacket", SOCK_SEQPACKET);
+    } catch (const Error &) {
+        end();              /* The first socket may have a file. */
+        throw;
+    }
 }
 
 Registry::~Registry()

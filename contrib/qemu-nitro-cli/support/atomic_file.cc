@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -20,6 +21,7 @@ namespace {
 /* Not derived from the file's own name, which may have the maximum length */
 constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
 constexpr int max_tries = 100;
+constexpr int max_links = 40;               /* as the kernel's path lookup */
 
 mode_t current_umask()
 {
@@ -27,6 +29,22 @@ mode_t current_umask()
 
     umask(mask);
     return mask;
+}
+
+/* The path, or the target if it is a symbolic link, also one to no file.  A
+ * loop of links stays a link. */
+std::string target_of(std::string path)
+{
+    for (int links = 0; links < max_links; links++) {
+        std::error_code error;
+        std::filesystem::path target = std::filesystem::read_symlink(path,
+                                                                     error);
+        if (error) {
+            break;
+        }
+        path = std::filesystem::path(path).parent_path() / target;
+    }
+    return path;
 }
 
 } // namespace
@@ -38,7 +56,8 @@ void AtomicFile::fail() const
                 " room.");
 }
 
-AtomicFile::AtomicFile(const std::string &path) : path_(path)
+AtomicFile::AtomicFile(const std::string &path, mode_t mode)
+    : path_(target_of(path))
 {
     struct stat st;
 
@@ -62,7 +81,7 @@ AtomicFile::AtomicFile(const std::string &path) : path_(path)
     } else if (errno != ENOENT || path.empty() || path.back() == '/') {
         fail();
     } else {
-        mode_ = 0666 & ~current_umask();
+        mode_ = mode & ~current_umask();
     }
 
     TemporaryFile made = make_temporary_file(directory());

@@ -21,9 +21,10 @@ class AtomicFile {
 public:
     /*
      * The file gets the path `path`, or the target of `path` if that is a
-     * symbolic link.  Throws Error if no regular file can have this path.
+     * symbolic link.  A new file gets the mode `mode`, less the umask.  Throws
+     * Error if no regular file can have this path.
      */
-    explicit AtomicFile(const std::string &path);
+    explicit AtomicFile(const std::string &path, mode_t mode = 0666);
     AtomicFile(const AtomicFile &) = delete;
     AtomicFile &operator=(const AtomicFile &) = delete;
     ~AtomicFile();
@@ -36,7 +37,7 @@ public:
 
     /*
      * Rename the file to its path.  It gets the mode and, if allowed, the owner
-     * of the file that it replaces.  A new file gets its mode from the umask.
+     * of the file that it replaces.
      */
     void commit();
 

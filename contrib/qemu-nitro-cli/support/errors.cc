@@ -27,11 +27,16 @@ std::string printable(const std::string &text)
     return out;
 }
 
+Error output_error()
+{
+    return Error(Code::file, "the result cannot be written to standard output",
+                 "Check where it goes: a full disk, or a program that has"
+                 " ended.");
+}
+
 void check_output()
 {
-    if (!std::cout.flush() || ferror(stdout)) {
-        throw Error(Code::file, "the result cannot be written to standard"
-                    " output", "Check where it goes: a full disk, or a"
-                    " program that has ended.");
+    if (!std::cout.flush() || fflush(stdout) || ferror(stdout)) {
+        throw output_error();
     }
 }

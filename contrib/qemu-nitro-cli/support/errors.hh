@@ -56,7 +56,10 @@ std::string error_text(int error);
  */
 std::string printable(const std::string &text);
 
-/* Throws Error unless all output was written to stdout. */
+/* The result could not be written to stdout. */
+Error output_error();
+
+/* Throws it unless all output was written. */
 void check_output();
 
 #endif

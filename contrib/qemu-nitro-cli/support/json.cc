@@ -68,8 +68,16 @@ bool is_utf8(const std::string &text)
     }
 }
 
-void print_json(const nlohmann::ordered_json &json)
+void print_json(const nlohmann::ordered_json &json, const std::string &written)
 {
     std::cout << json.dump(2) << "\n";
-    check_output();
+    try {
+        check_output();
+    } catch (const Error &e) {
+        if (written.empty()) {
+            throw;
+        }
+        throw Error(e.code, written + " is complete, but " + e.what(),
+                    e.advice);
+    }
 }

@@ -27,7 +27,9 @@ nlohmann::json parse_any_json(const Bytes &text, const std::string &origin,
 /* JSON strings are UTF-8; other bytes have to be replaced. */
 bool is_utf8(const std::string &text);
 
-/* Write a result to stdout.  Throws if writing fails. */
-void print_json(const nlohmann::ordered_json &json);
+/* Write a result to stdout.  If this fails, throws an Error, which names the
+ * file `written` that is complete before. */
+void print_json(const nlohmann::ordered_json &json,
+                const std::string &written = "");
 
 #endif

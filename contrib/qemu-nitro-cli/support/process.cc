@@ -134,6 +134,7 @@ fs::path called_file()
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN);   /* It tells what it cannot write. */
     if (confine && !confine()) {
         dprintf(files.err, "%s: it cannot be confined: %s\n",
                 command[0].c_str(), error_text(errno).c_str());
