@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +31,21 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PARENT_CID      3
 #define HEARTBEAT_PORT  9000
 #define HEARTBEAT       0xb7
+
+/* Where the command is searched if the environment has no PATH.  Container
+ * engines use the same directories. */
+#define DEFAULT_PATH \
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* With less than this left, in blocks, the root file system counts as full. */
+#define LITTLE_ROOM     16
 
 static void end(void)
 {
@@ -52,10 +62,27 @@ static void fail(const char *what)
     end();
 }
 
+/* Create a directory and its parents. */
+static void make_directories(char *path)
+{
+    for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        mkdir(path, 0755);
+        *at = '/';
+    }
+    mkdir(path, 0755);
+}
+
 static void mount_one(const char *type, const char *where, unsigned long flags,
                       const char *options)
 {
+    char target[PATH_MAX] = "";
+
     mkdir(where, 0755);
+    /* It may be a link to a directory that the image does not have. */
+    if (readlink(where, target, sizeof(target) - 1) > 0) {
+        make_directories(target);
+    }
     /* The kernel may lack a file system: the command may not need it. */
     if (mount(type, where, type, flags, options) && errno != EBUSY &&
         errno != ENODEV) {
@@ -76,6 +103,25 @@ static void take_console(void)
     }
     if (fd > 2) {
         close(fd);
+    }
+}
+
+/*
+ * If the root file system becomes full, the kernel only prints a message, or not
+ * even that, and starts this program.  Files such as /user may be missing then.
+ */
+static void check_ramdisk(void)
+{
+    struct statfs st;
+
+    if (statfs("/", &st)) {
+        fail("/");
+    }
+    /* Without a limit, the number of all blocks or files is 0. */
+    if ((st.f_blocks && st.f_bfree < LITTLE_ROOM) ||
+        (st.f_files && !st.f_ffree)) {
+        errno = ENOSPC;
+        fail("the enclave needs more memory to unpack its image");
     }
 }
 
@@ -205,10 +251,13 @@ static char *read_directory(const char *path)
 static void enter_rootfs(void)
 {
     if (mount("/rootfs", "/rootfs", NULL, MS_BIND, NULL) ||
-        chdir("/rootfs") ||
-        mount("/dev", "/rootfs/dev", NULL, MS_MOVE, NULL) ||
-        mount(".", "/", NULL, MS_MOVE, NULL) ||
-        chroot(".") || chdir("/")) {
+        chdir("/rootfs")) {
+        fail("/rootfs");
+    }
+    if (mount("/dev", "/rootfs/dev", NULL, MS_MOVE, NULL)) {
+        fail("/rootfs/dev");
+    }
+    if (mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) {
         fail("/rootfs");
     }
     mount_one("proc", "/proc", MS_NODEV | MS_NOSUID | MS_NOEXEC, NULL);
@@ -245,6 +294,10 @@ static void become(char **user)
     if (!n) {
         errno = EINVAL;
     }
+    /* Programs open /dev/stdout and /dev/stderr, which are the console. */
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        (void)!fchown(fd, strtoul(user[0], NULL, 10), -1);
+    }
     if (!n || setgroups(n - 1, groups + 1) || setgid(groups[0]) ||
         setuid(strtoul(user[0], NULL, 10))) {
         fprintf(stderr, "init: /user: %s\n", strerror(errno));
@@ -258,16 +311,47 @@ static void enter_directory(char *path)
     if (!path || !path[0]) {
         return;
     }
-    for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
-        *at = '\0';
-        mkdir(path, 0755);
-        *at = '/';
-    }
-    mkdir(path, 0755);
+    make_directories(path);
     if (chdir(path)) {
         fprintf(stderr, "init: %s: %s\n", path, strerror(errno));
         _exit(126);
     }
+}
+
+/*
+ * Search the command as execvp() does, but do not give a file of an unknown
+ * format to a shell.  Returns only on failure, with errno set.
+ */
+static void execute(char **command)
+{
+    const char *path = getenv("PATH"), *end;
+    int error = ENOENT;
+
+    if (strchr(command[0], '/')) {
+        execv(command[0], command);
+        return;
+    }
+    if (!path) {
+        path = DEFAULT_PATH;
+    }
+    for (; path; path = *end ? end + 1 : NULL) {
+        char file[PATH_MAX];
+
+        end = strchrnul(path, ':');
+        /* An empty item is the working directory. */
+        if (snprintf(file, sizeof(file), "%.*s%s%s", (int)(end - path), path,
+                     end > path ? "/" : "./", command[0])
+            >= (int)sizeof(file)) {
+            continue;
+        }
+        execv(file, command);
+        if (errno == EACCES) {
+            error = EACCES;
+        } else if (errno != ENOENT && errno != ENOTDIR) {
+            return;
+        }
+    }
+    errno = error;
 }
 
 static pid_t start(char **command, char **environment, char *directory,
@@ -280,7 +364,7 @@ static pid_t start(char **command, char **environment, char *directory,
         enter_directory(directory);
         become(user);
         environ = environment;
-        execvp(command[0], command);
+        execute(command);
         fprintf(stderr, "init: %s: %s\n", command[0], strerror(errno));
         _exit(127);
     }
@@ -295,6 +379,7 @@ int main(void)
 
     mount_one("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, NULL);
     take_console();
+    check_ramdisk();
     load_nsm();
     send_heartbeat();
 

@@ -391,6 +391,28 @@ class Rootfs(Case):
         self.output = self.dir / "root2/image.eif"
         self.build(*self.options)
 
+    def test_output_is_an_input(self):
+        """The image does not replace what it is made of."""
+        metadata = self.file("metadata", b"{}")
+        archive = self.file("archive", docker([tar([entry("a")])]))
+        for option, path, *more in (
+                ("--metadata", metadata, *self.options),
+                ("--docker-archive", archive)):
+            before = path.read_bytes()
+            self.output = self.dir / "same"
+            self.output.unlink(missing_ok=True)
+            os.link(path, self.output)
+            self.fails(2, ["--output-file", option], option, path, *more)
+            self.assertEqual(path.read_bytes(), before)
+
+    def test_output_of_a_dangling_link(self):
+        """The image becomes the target of the link."""
+        self.output = self.dir / "link"
+        os.symlink("target", self.output)
+        self.build(*self.options)
+        self.assertTrue(self.output.is_symlink())
+        self.assertTrue((self.dir / "target").is_file())
+
     def test_blobs(self):
         for name in "bzImage", "cmdline", "init":
             (self.blobs / name).rename(self.dir / "kept")
@@ -1326,6 +1348,86 @@ class Guest(Case):
         self.assertEqual(output, {
             "word": ["show", *words], "variable": variables,
             "directory": ["/a\nb"], "ids": ["0 0"], "root": ["1"]})
+
+    def boot_files(self, files, *options, memory="256M", **config):
+        """Boot an image with these entries.  Returns its console."""
+        self.blobs = harness.BUILD / "images/blobs"
+        self.archive(docker([tar(files)], config), *options)
+        return self.run_enclave(self.output, "-m", memory)
+
+    def program(self, text):
+        program = self.dir / "program"
+        subprocess.run(["cc", "-static", "-Os", "-o", program, "-x", "c", "-"],
+                       input=text, check=True)
+        return program.read_bytes()
+
+    def test_not_unpacked_whole(self):
+        """Without room for all files, the program does not start.  It would
+        run as root: /user comes last in the ramdisk."""
+        show = entry("show", self.program(SHOW.encode()), mode=0o755)
+        # Too many bytes, and too many files
+        for more in ([entry(f"many/{i}", b"x" * 4097) for i in range(3500)],
+                     [entry(f"many/{i}") for i in range(9000)]):
+            with self.subTest(files=len(more)):
+                console = self.boot_files([show, *more], memory="64M",
+                                          Cmd=["/show"], User="1000")
+                self.assertNotIn("ids=", console)
+                self.assertIn("init: the enclave needs more memory", console)
+                console = self.boot_files([show, *more], memory="256M",
+                                          Cmd=["/show"], User="1000")
+                self.assertIn("ids=1000 0.", console)
+
+    def test_output_of_a_user(self):
+        """Programs of a user can open the console by these names."""
+        program = self.program(b"""
+#include <stdio.h>
+int main(void)
+{
+    for (const char **name = (const char *[]){"/dev/stdout", "/dev/stderr",
+             "/proc/self/fd/1", "/log", NULL}; *name; name++) {
+        FILE *file = fopen(*name, "a");
+        if (file) {
+            fprintf(file, "opened %s.\\n", *name);
+            fclose(file);
+        }
+    }
+}
+""")
+        console = self.boot_files(
+            [entry("program", program, mode=0o755),
+             symlink("log", "/dev/stdout")],
+            Cmd=["/program"], User="101")
+        for name in ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/log"):
+            self.assertIn(f"opened {name}.", console)
+
+    def test_search(self):
+        """Where the program is searched, and what it is"""
+        show = self.program(SHOW.encode())
+        for place, env in (("usr/local/sbin/show", []), ("sbin/show", []),
+                           ("one/show", ["PATH=/none:/one"]),
+                           ("show", ["PATH=/none:"])):
+            console = self.boot_files([entry(place, show, mode=0o755)],
+                                      Cmd=["show"], Env=env)
+            self.assertIn("ids=0 0.", console, place)
+        for what, error in ((b"\x7fELF", "Exec format error"),
+                            (b"echo a shell", "Exec format error")):
+            console = self.boot_files(
+                [entry("bin/sh", show, mode=0o755),
+                 entry("bin/what", what, mode=0o755)], Cmd=["what"])
+            self.assertIn(f"init: what: {error}", console)
+        console = self.boot_files([entry("bin/what", b"x", mode=0o644)],
+                                  Cmd=["what"])
+        self.assertIn("init: what: Permission denied", console)
+
+    def test_links_in_the_place_of_directories(self):
+        """/tmp and /run may be links to a directory that is not there."""
+        show = self.program(SHOW.encode())
+        console = self.boot_files(
+            [entry("show", show, mode=0o755),
+             symlink("run", "var/none/run"),
+             symlink("tmp", "/private/tmp")],
+            Cmd=["/show"])
+        self.assertIn("ids=0 0.", console)
 
     def test_defaults(self):
         output = self.boot([], ["PATH=/bin"])

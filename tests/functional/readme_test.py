@@ -3,9 +3,11 @@
 
 import os
 import re
+import signal
 import subprocess
 
 import attestation
+import cli_run_test
 import harness
 
 README = (harness.TOP / "README.md").read_text(encoding="utf-8")
@@ -46,6 +48,48 @@ class Transcript(harness.Case):
         self.assertEqual(result.returncode, 0, result.stdout)
         output = plain(result.stdout)
         self.assertEqual(output[output.index("$ "):], plain(shown))
+
+
+class Signals(cli_run_test.Case):
+    """A signal to ./run alone ends all that it started."""
+
+    def ends(self, signal_number, word, *options):
+        """Send the signal when `word` was printed."""
+        process = subprocess.Popen(
+            [harness.TOP / "run", *options], env={
+                **self.env, "BUILD": str(harness.BUILD),
+                "TMPDIR": str(self.dir)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        output = b""
+        while word not in output:
+            data = os.read(process.stdout.fileno(), 4096)
+            self.assertTrue(data, output)
+            output += data
+        process.send_signal(signal_number)
+        # All programs that write there end.
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 128 + signal_number)
+        self.assertEqual(list(self.dir.glob("tmp.*")), [])
+        self.nothing_left()
+
+    def test_sample(self):
+        self.ok("describe-enclaves")
+        for number, word in (
+                (signal.SIGTERM, b"run-enclave"), (signal.SIGHUP, b" console "),
+                (signal.SIGTERM, b"attestation-root"),
+                (signal.SIGINT, b"run-enclave")):
+            with self.subTest(signal=number, word=word):
+                self.ends(number, word)
+
+    def test_image(self):
+        self.ok("describe-enclaves")
+        for number, word in ((signal.SIGTERM, b"qemu-system-x86_64"),
+                             (signal.SIGHUP, b"Hello from the enclave")):
+            with self.subTest(signal=number, word=word):
+                self.ends(number, word, harness.HELLO)
 
 
 class Tour(harness.Case):

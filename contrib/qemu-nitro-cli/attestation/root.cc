@@ -11,6 +11,7 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <pwd.h>
 #include <sys/stat.h>
 
 #include "support/atomic_file.hh"
@@ -27,7 +28,7 @@ constexpr time_t skew = 5 * 60;             /* of a verifier's clock */
 constexpr time_t day = 86400;
 constexpr time_t life = 30 * 365 * day;     /* that of AWS's root */
 constexpr time_t renewal = 30 * day;        /* before its end */
-/* With less time left, a root is not used: it may expire in a running enclave. */
+/* With less time left, a root is not used, because enclaves may run longer. */
 constexpr time_t too_short = 2 * day;
 constexpr mode_t private_mode = 0600;
 
@@ -50,9 +51,16 @@ std::string data_directory()
     if (xdg && xdg[0] == '/') {
         return std::string(xdg) + "/qemu-nitro";
     }
+    if (!home) {
+        /* Services may have no HOME. */
+        const passwd *user = getpwuid(geteuid());
+
+        home = user ? user->pw_dir : nullptr;
+    }
     if (!home || home[0] != '/') {
-        throw Error(Code::file, "HOME is not set: there is no directory for the"
-                    " attestation root", "Set HOME or XDG_DATA_HOME.");
+        throw Error(Code::file, "neither HOME nor the user database has a"
+                    " directory for the attestation root",
+                    "Set HOME or XDG_DATA_HOME.");
     }
     return std::string(home) + "/.local/share/qemu-nitro";
 }

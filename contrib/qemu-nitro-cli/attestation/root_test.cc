@@ -5,9 +5,14 @@
  */
 #include "attestation/root.hh"
 
+#include <csignal>
+#include <ctime>
+#include <pwd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "support/files.hh"
+#include "support/gnutls_handles.hh"
 #include "support/test_support.hh"
 
 namespace {
@@ -51,6 +56,90 @@ TEST_F(Root, Private)
     EXPECT_EQ(mode(key), 0600u);
     ASSERT_EQ(chmod(path("data/more/qemu-nitro").c_str(), 0755), 0);
     EXPECT_EQ(code_of([] { attestation_root(); }), 19);
+}
+
+/* A root that expires soon is renewed, or used if that is not possible. */
+TEST_F(Root, Renewal)
+{
+    constexpr time_t day = 86400;
+    AttestationRoot root = attestation_root();
+    auto replace = [&](time_t end) {
+        CertificateHandle certificate;
+        Handle<gnutls_x509_privkey_t, gnutls_x509_privkey_deinit> private_key;
+        Bytes secret = read_file(root.key);
+        gnutls_datum_t key_data = datum(secret);
+        Datum out;
+
+        gnutls_x509_crt_init(&certificate.value);
+        gnutls_x509_privkey_init(&private_key.value);
+        gnutls_x509_privkey_import_pkcs8(private_key.value, &key_data,
+                                         GNUTLS_X509_FMT_PEM, nullptr,
+                                         GNUTLS_PKCS_PLAIN);
+        gnutls_x509_crt_set_version(certificate.value, 3);
+        gnutls_x509_crt_set_serial(certificate.value, "1", 1);
+        gnutls_x509_crt_set_dn(certificate.value, "CN=test", nullptr);
+        gnutls_x509_crt_set_key(certificate.value, private_key.value);
+        gnutls_x509_crt_set_activation_time(certificate.value, end - 99 * day);
+        gnutls_x509_crt_set_expiration_time(certificate.value, end);
+        gnutls_x509_crt_sign2(certificate.value, certificate.value,
+                              private_key.value, GNUTLS_DIG_SHA384, 0);
+        gnutls_x509_crt_export2(certificate.value, GNUTLS_X509_FMT_PEM,
+                                &out.value);
+        write(pem, {reinterpret_cast<char *>(out.value.data), out.value.size});
+        return read(pem);
+    };
+
+    for (int days : {-1, 1, 29}) {
+        std::string old = replace(time(nullptr) + days * day);
+
+        attestation_root();
+        EXPECT_NE(read(pem), old) << days;
+    }
+    std::string far = replace(time(nullptr) + 31 * day);
+    attestation_root();
+    EXPECT_EQ(read(pem), far);
+
+    /* No room for a new one */
+    rlimit saved, none;
+    getrlimit(RLIMIT_FSIZE, &saved);
+    none = {0, saved.rlim_max};
+    auto without_room = [&] {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &none);
+        int code = code_of([] { attestation_root(); });
+        setrlimit(RLIMIT_FSIZE, &saved);
+        signal(SIGXFSZ, SIG_DFL);
+        return code;
+    };
+    std::string secret = read(key), soon = replace(time(nullptr) + 29 * day);
+    EXPECT_EQ(without_room(), 0);
+    EXPECT_EQ(read(pem), soon);
+    EXPECT_EQ(read(key), secret);
+    soon = replace(time(nullptr) + day);
+    EXPECT_EQ(without_room(), 19);
+    EXPECT_EQ(read(pem), soon);
+    EXPECT_EQ(read(key), secret);
+}
+
+/* The user database has the home directory, too. */
+TEST_F(Root, WithoutHome)
+{
+    const passwd *user = getpwuid(geteuid());
+    const char *home = getenv("HOME");
+    std::string saved = home ? home : "";
+
+    ASSERT_NE(user, nullptr);
+    unsetenv("XDG_DATA_HOME");
+    unsetenv("HOME");
+    std::string expected = std::string(user->pw_dir)
+        + "/.local/share/qemu-nitro/attestation-root.pem";
+    try {
+        EXPECT_EQ(attestation_root().certificate, expected);
+    } catch (const Error &e) {
+        /* It may not be writable here. */
+        EXPECT_EQ(std::string(e.what()).find("HOME"), std::string::npos);
+    }
+    setenv("HOME", saved.c_str(), 1);
 }
 
 /* Of several processes, the first makes the root and all get the same one. */
@@ -99,7 +188,7 @@ TEST_F(Root, Nowhere)
     setenv("HOME", dir.c_str(), 1);
     EXPECT_TRUE(attestation_root().key.starts_with(
         path(".local/share/qemu-nitro")));
-    unsetenv("HOME");
+    setenv("HOME", "not/absolute", 1);
     EXPECT_EQ(code_of([] { attestation_root(); }), 19);
     write("file", "");
     setenv("XDG_DATA_HOME", path("file").c_str(), 1);

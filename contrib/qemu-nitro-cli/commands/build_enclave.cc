@@ -254,6 +254,28 @@ void check_output_is_elsewhere(const std::string &output,
     }
 }
 
+/* The image replaces the output file when it is complete. */
+void check_output_is_no_input(const Arguments &arguments)
+{
+    std::string output = arguments.required("output-file");
+    struct stat st, other;
+
+    if (stat(output.c_str(), &st)) {
+        return;                     /* a new file */
+    }
+    for (const char *option : {"docker-archive", "metadata", "private-key",
+                               "signing-certificate"}) {
+        std::string input = arguments.single(option).value_or("");
+
+        if (!input.empty() && stat(input.c_str(), &other) == 0 &&
+            other.st_dev == st.st_dev && other.st_ino == st.st_ino) {
+            throw Error(Code::conflicting_argument, "--output-file " + output
+                        + " is the file of --" + option,
+                        "Write the image to another file.");
+        }
+    }
+}
+
 /*
  * The image's environment with the variables of the options.  An option
  * replaces a variable of the same name, because getenv(3) would find the first
@@ -317,6 +339,7 @@ void build_enclave_command(int argc, char **argv)
         check_output_is_elsewhere(arguments.required("output-file"),
                                   arguments.required("rootfs"));
     }
+    check_output_is_no_input(arguments);
     AtomicFile file(arguments.required("output-file"));
     std::optional<Signer> signer = signer_of(arguments);
 

@@ -74,20 +74,17 @@ bool ConsoleLog::write(const char *data, size_t size)
         errno = EFBIG;
         return false;
     }
-    if (has_holes_ && size_ > hole_end_ + limits_.tail + limits_.slack) {
-        make_hole();
-    }
-    while (size) {
-        ssize_t n = pwrite(file_.get(), data, size, size_);
+    ssize_t n = 0;
 
-        if (n <= 0) {
-            return false;
-        }
+    while (size && (n = pwrite(file_.get(), data, size, size_)) > 0) {
         data += n;
         size -= n;
         size_ += n;
     }
-    return true;
+    if (has_holes_ && size_ > hole_end_ + limits_.tail + limits_.slack) {
+        make_hole();
+    }
+    return size == 0;
 }
 
 void ConsoleLog::make_hole()

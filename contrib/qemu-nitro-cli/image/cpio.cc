@@ -96,6 +96,26 @@ mode_t mode_without_list(const std::string &path, mode_t mode)
     return mode;
 }
 
+/* Linux skips an entry whose name, or target of a link, is longer. */
+void check_lengths(const std::string &name, const Cpio::Entry &entry)
+{
+    constexpr size_t limit = PATH_MAX;      /* with the NUL byte of a name */
+    size_t target = S_ISLNK(entry.mode) && entry.data ? entry.data->size() : 0;
+    auto refuse = [&](const char *what, size_t size, size_t most) {
+        throw Error(Code::building, printable(name.substr(0, 200)) + ": its "
+                    + what + " in the ramdisk has " + std::to_string(size)
+                    + " bytes, more than " + std::to_string(most),
+                    "Use shorter names.");
+    };
+
+    if (name.size() >= limit) {
+        refuse("path", name.size(), limit - 1);
+    }
+    if (target > limit) {
+        refuse("target", target, limit);
+    }
+}
+
 /* An archive: headers and padding, and the files between them */
 class CpioContent : public Content {
 public:
@@ -142,6 +162,7 @@ void Cpio::add_parents(const std::string &name)
 
 void Cpio::add(const std::string &name, Entry entry)
 {
+    check_lengths(name, entry);
     add_parents(name);
     entries_[name] = std::move(entry);
 }
@@ -272,7 +293,8 @@ ContentPtr Cpio::write() const
         uint32_t inode, count = S_ISDIR(e.mode) ? 2 : 1;
         bool with_data = true;
 
-        if (e.link) {
+        /* Linux makes a symbolic link of each name, from its own data. */
+        if (e.link && !S_ISLNK(e.mode)) {
             auto &[number, names] = links[*e.link];
 
             /* Linux reads the data at the last name. */

@@ -5,6 +5,7 @@
  */
 #include "image/cpio.hh"
 
+#include <climits>
 #include <cstdlib>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -107,6 +108,36 @@ TEST_F(Tree, Contents)
     EXPECT_EQ(entries[3].data, "text");
     EXPECT_EQ(entries[4].data, "plain");
     EXPECT_TRUE(S_ISLNK(entries[4].mode));
+}
+
+/* Linux makes a symbolic link of each name, so each has the target. */
+TEST_F(Tree, SymbolicLinkWithSeveralNames)
+{
+    ASSERT_EQ(symlink("target", (dir + "/a").c_str()), 0);
+    ASSERT_EQ(link((dir + "/a").c_str(), (dir + "/b").c_str()), 0);
+
+    Cpio cpio;
+    cpio.add_tree(dir, "root");
+    auto entries = read(read_all(*cpio.write()));
+    ASSERT_EQ(entries.size(), 3u);
+    for (int i : {1, 2}) {
+        EXPECT_EQ(entries[i].data, "target");
+        EXPECT_EQ(entries[i].links, 1u);
+    }
+    EXPECT_NE(entries[1].inode, entries[2].inode);
+}
+
+/* Linux skips an entry with a longer name, or with a longer target. */
+TEST(Cpio, LongestName)
+{
+    const std::string longest = "rootfs/" + std::string(PATH_MAX - 8, 'x');
+    Cpio cpio;
+
+    cpio.add(longest, S_IFREG | 0644, {});
+    EXPECT_THROW(cpio.add(longest + "x", S_IFREG | 0644, {}), Error);
+    cpio.add("a", S_IFLNK | 0777, content_of(std::string(PATH_MAX, 'x')));
+    EXPECT_THROW(cpio.add("a", S_IFLNK | 0777,
+                          content_of(std::string(PATH_MAX + 1, 'x'))), Error);
 }
 
 TEST_F(Tree, SameInputSameBytes)
