@@ -107,8 +107,8 @@ static void take_console(void)
 }
 
 /*
- * If the root file system becomes full, the kernel only prints a message, or not
- * even that, and starts this program.  Files such as /user may be missing then.
+ * If the root file system becomes full, the kernel prints a message or nothing,
+ * and starts this program.  Files such as /user may be missing then.
  */
 static void check_ramdisk(void)
 {
