@@ -83,6 +83,9 @@ void Connection::reset(ResetReason reason)
     if (state_ != State::closed) {
         reset_reason_ = reason;
         state_ = State::closed;
+        /* RST may wait long for a receive buffer. */
+        tx_buffer_ = TxBuffer();
+        std::vector<uint8_t>().swap(message_);
         pending_rst_ = true;
         pending_request_ = pending_response_ = false;
         pending_credit_update_ = pending_shutdown_ = false;

@@ -44,6 +44,7 @@
  * buffer, which never has more than `buf_alloc` bytes: that is the guest's
  * credit.  Data for the guest is read from the stream directly into the guest's
  * receive buffers.  A message is copied only if the buffers cannot hold it now.
+ * The multiplexer bounds the memory of all connections of a guest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -99,7 +100,9 @@ enum class ResetReason {
     protocol,       /* The guest broke the protocol. */
     stream,         /* The stream broke, or could not be connected. */
     timeout,
+    memory,         /* Data that waits took too much memory. */
 };
+constexpr size_t reset_reasons = 6;
 
 /* The guest's receive buffers, in the order in which they are used */
 class RxBuffers {
@@ -176,6 +179,7 @@ public:
     /* How often the sender had used up its credit, and so had to wait */
     uint64_t stalls_from_guest() const { return stalls_from_guest_; }
     uint64_t stalls_to_guest() const { return stalls_to_guest_; }
+    /* The memory of the data that waits, in bytes */
     size_t memory() const
     {
         return tx_buffer_.capacity() + message_.capacity();

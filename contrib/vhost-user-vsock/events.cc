@@ -123,6 +123,7 @@ void Events::counters(const Counters &c, uint64_t guest_cid)
             {"protocol", resets(ResetReason::protocol)},
             {"stream", resets(ResetReason::stream)},
             {"timeout", resets(ResetReason::timeout)},
+            {"memory", resets(ResetReason::memory)},
             {"no_connection", c.resets_without_connection}}},
         {"credit_stalls", {
             {"from_guest", c.stalls_from_guest},

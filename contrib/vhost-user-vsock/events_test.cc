@@ -91,7 +91,7 @@ TEST_F(EventsTest, OfCounters)
     c.refused = 4;
     c.bytes_from_guest = uint64_t{1} << 40;
     c.bytes_to_guest = 6;
-    c.resets = {7, 8, 9, 10, 11};
+    c.resets = {7, 8, 9, 10, 11, 15};
     c.resets_without_connection = 12;
     c.stalls_from_guest = 13;
     c.stalls_to_guest = 14;
@@ -102,7 +102,7 @@ TEST_F(EventsTest, OfCounters)
             "opened_by_guest": 2, "opened_by_host": 3, "refused": 4,
             "bytes_from_guest": 1099511627776, "bytes_to_guest": 6,
             "resets": {"finished": 7, "guest": 8, "protocol": 9, "stream": 10,
-                       "timeout": 11, "no_connection": 12},
+                       "timeout": 11, "memory": 15, "no_connection": 12},
             "credit_stalls": {"from_guest": 13, "to_guest": 14}})")});
 }
 

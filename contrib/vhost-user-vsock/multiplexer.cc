@@ -20,6 +20,7 @@ struct Multiplexer::Entry {
     /* Its last turn was small, or it had none: its next turn comes before
      * those of the connections in ready_. */
     bool sparse = true;
+    size_t memory = 0;          /* of its data, in bytes; counted in memory_ */
 };
 
 /* A guest chooses its ports, so they are mixed to spread over the table. */
@@ -33,9 +34,10 @@ size_t Multiplexer::Hash::operator()(const Key &key) const
 }
 
 Multiplexer::Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t buf_alloc,
-                         Connect connect, Observe observe)
+                         Connect connect, Observe observe, size_t max_memory)
     : loop_(loop), guest_cid_(guest_cid), buf_alloc_(buf_alloc),
-      connect_(std::move(connect)), observe_(std::move(observe))
+      connect_(std::move(connect)), observe_(std::move(observe)),
+      max_memory_(max_memory)
 {
 }
 
@@ -220,11 +222,27 @@ void Multiplexer::handle_stream_event(Entry &entry, uint32_t events)
     update(entry);
 }
 
+/* Count the memory of the connection's data.  If all connections have too much,
+ * the one that has just got more is reset. */
+void Multiplexer::charge(Entry &entry)
+{
+    size_t memory = entry.connection->memory();
+    size_t others = memory_ - entry.memory;
+
+    if (memory > entry.memory && others + memory > max_memory_) {
+        entry.connection->reset(ResetReason::memory);
+        memory = entry.connection->memory();
+    }
+    memory_ = others + memory;
+    entry.memory = memory;
+}
+
 /* Call this after each event of a connection. */
 void Multiplexer::update(Entry &entry)
 {
     Connection &c = *entry.connection;
 
+    charge(entry);
     if (c.opened() && !entry.reported) {
         entry.reported = true;
         (c.by_guest() ? totals_.opened_by_guest : totals_.opened_by_host)++;
@@ -276,6 +294,7 @@ void Multiplexer::remove(Entry &entry)
         totals_.resets[static_cast<size_t>(*c.reset_reason())]++;
     }
     add_traffic(c, &totals_);
+    memory_ -= entry.memory;
     if (entry.watched_fd >= 0) {
         loop_.forget(entry.watched_fd);
     }

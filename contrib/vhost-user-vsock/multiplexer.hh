@@ -32,6 +32,11 @@ constexpr uint32_t first_host_port = 1u << 30;
 constexpr uint32_t last_host_port = (1u << 31) - 1;
 constexpr size_t max_connections = 16384;
 constexpr size_t max_resets = 1024;     /* for packets without connection */
+/*
+ * The memory of data that waits, of all connections of a guest, in bytes: 4096
+ * connections can have a full tx buffer.  One that needs more is reset.
+ */
+constexpr size_t default_max_memory = 512 * 1024 * 1024;
 /* A turn is small if it sends no more bytes to the guest. */
 constexpr size_t max_sparse_bytes = 1024;
 constexpr size_t max_sparse_turns = 64; /* in a row, while others wait */
@@ -52,7 +57,7 @@ struct Counters {
     uint64_t open = 0;                      /* connections, now */
     uint64_t opened_by_guest = 0, opened_by_host = 0, refused = 0;
     uint64_t bytes_from_guest = 0, bytes_to_guest = 0;      /* payload */
-    std::array<uint64_t, 5> resets = {};    /* by ResetReason */
+    std::array<uint64_t, reset_reasons> resets = {};    /* by ResetReason */
     uint64_t resets_without_connection = 0;
     uint64_t stalls_from_guest = 0, stalls_to_guest = 0;
 };
@@ -66,7 +71,8 @@ public:
 
     /* `buf_alloc`: the credit of each connection of the guest, in bytes */
     Multiplexer(Loop &loop, uint64_t guest_cid, uint32_t buf_alloc,
-                Connect connect, Observe observe = nullptr);
+                Connect connect, Observe observe = nullptr,
+                size_t max_memory = default_max_memory);
     ~Multiplexer();
 
     /* Does the guest's driver know SEQPACKET? */
@@ -123,6 +129,7 @@ private:
     void watch(Entry &entry);
     void handle_stream_event(Entry &entry, uint32_t events);
     void update(Entry &entry);
+    void charge(Entry &entry);
     void remove(Entry &entry);
     void set_deadline(Entry &entry);
     static void add_traffic(const Connection &connection, Counters *counters);
@@ -133,6 +140,7 @@ private:
     uint32_t buf_alloc_;
     Connect connect_;
     Observe observe_;
+    size_t max_memory_, memory_ = 0;    /* bytes */
     bool seqpacket_ = false;
     std::unordered_map<Key, std::unique_ptr<Entry>, Hash> connections_;
     std::list<Entry *> ready_, sparse_;

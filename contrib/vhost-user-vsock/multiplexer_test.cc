@@ -17,7 +17,7 @@ constexpr uint64_t guest = 16;
 
 class MultiplexerTest : public testing::Test {
 protected:
-    MultiplexerTest()
+    explicit MultiplexerTest(size_t max_memory = default_max_memory)
         : m(loop, guest, default_buffer_size, [this](const PacketHeader &h)
             -> std::unique_ptr<Stream> {
             uint32_t port = h.dst_port;
@@ -36,8 +36,11 @@ protected:
                 return nullptr;
             }
             peers.emplace_back(pair[0]);
+            while (blocked && write(pair[1], filler, sizeof(filler)) > 0) {
+                /* until the stream accepts nothing more */
+            }
             return std::make_unique<SocketStream>(Descriptor(pair[1]));
-        })
+        }, nullptr, max_memory)
     {
     }
     void packet(Op op, uint32_t dst_port, uint32_t src_port = 50,
@@ -72,6 +75,8 @@ protected:
     Loop loop;
     std::vector<Descriptor> peers;
     int booted = 0;
+    bool blocked = false;       /* new streams accept no data */
+    static constexpr char filler[1024] = {};
     Multiplexer m;
     SentPacket last;
 };
@@ -271,6 +276,56 @@ TEST_F(MultiplexerTest, ManyOpenedAndClosedLeaveNothing)
     EXPECT_EQ(m.time_left(), -1);
 }
 
+class LittleMemory : public MultiplexerTest {
+protected:
+    LittleMemory() : MultiplexerTest(3000) { blocked = true; }
+    void connect(uint32_t port)
+    {
+        packet(Op::request, 1, port);
+        expect_sent(Op::response);
+    }
+};
+
+TEST_F(LittleMemory, AtTheBoundAndOneBeyond)
+{
+    for (uint32_t port : {50, 51, 52, 53}) {
+        connect(port);
+    }
+    for (uint32_t port : {50, 51, 52}) {
+        packet(Op::rw, 1, port, std::string(1000, 'x'));
+        EXPECT_EQ(sent().op, 0);
+    }
+    /* Only the connection that needs more is reset. */
+    packet(Op::rw, 1, 53, "y");
+    EXPECT_EQ(m.counters().resets,
+              (std::array<uint64_t, 6>{0, 0, 0, 0, 0, 0}));
+    expect_sent(Op::rst);
+    EXPECT_EQ(last.header.dst_port, 53u);
+    EXPECT_EQ(m.counters().resets,
+              (std::array<uint64_t, 6>{0, 0, 0, 0, 0, 1}));
+    EXPECT_EQ(m.size(), 3u);
+
+    /* The others go on, and what they no longer need is free. */
+    std::string data;
+    char piece[65536];
+    for (ssize_t n; (n = recv(peers[0].get(), piece, sizeof(piece),
+                              MSG_DONTWAIT)) > 0; loop.run_once(0)) {
+        data.append(piece, n);
+    }
+    EXPECT_EQ(std::ranges::count(data, 'x'), 1000);
+    connect(54);
+    packet(Op::rw, 1, 54, std::string(1000, 'z'));
+    EXPECT_EQ(sent().op, 0);
+    EXPECT_EQ(m.size(), 4u);
+    /* So is the memory of a connection that ends. */
+    packet(Op::rst, 1, 51);
+    connect(55);
+    packet(Op::rw, 1, 55, std::string(1000, 'z'));
+    EXPECT_EQ(sent().op, 0);
+    packet(Op::rw, 1, 52, "y");
+    expect_sent(Op::rst);
+}
+
 /* Reasons in the order of ResetReason */
 TEST_F(MultiplexerTest, CountsEachResetByItsReason)
 {
@@ -323,7 +378,7 @@ TEST_F(MultiplexerTest, CountsEachResetByItsReason)
     EXPECT_EQ(c.refused, 1u);
     EXPECT_EQ(c.bytes_from_guest, 5u + 12 + 2);
     EXPECT_EQ(c.bytes_to_guest, 3u);
-    EXPECT_EQ(c.resets, (std::array<uint64_t, 5>{1, 1, 1, 1, 0}));
+    EXPECT_EQ(c.resets, (std::array<uint64_t, 6>{1, 1, 1, 1, 0, 0}));
     EXPECT_EQ(c.resets_without_connection, 1u);
     m.clear();
     EXPECT_EQ(m.counters().open, 0u);
@@ -344,7 +399,7 @@ TEST_F(MultiplexerTest, CountsTimeouts)
         m.expire();
         sent();
     }
-    EXPECT_EQ(m.counters().resets, (std::array<uint64_t, 5>{0, 0, 0, 0, 1}));
+    EXPECT_EQ(m.counters().resets, (std::array<uint64_t, 6>{0, 0, 0, 0, 1, 0}));
     EXPECT_EQ(m.counters().refused, 1u);
     EXPECT_EQ(m.counters().opened_by_host, 0u);
 }

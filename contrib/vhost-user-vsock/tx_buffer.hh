@@ -44,7 +44,11 @@ public:
     void drop_message();
 
     size_t size() const { return bytes_.size() - start_; }
-    size_t capacity() const { return bytes_.capacity(); }
+    /* Its memory, in bytes */
+    size_t capacity() const
+    {
+        return bytes_.capacity() + messages_.capacity() * sizeof(Message);
+    }
 
 private:
     std::vector<uint8_t> bytes_;

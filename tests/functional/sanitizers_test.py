@@ -1,5 +1,5 @@
-"""QEMU and the tests of its C files, built with AddressSanitizer, LeakSanitizer and
-UndefinedBehaviorSanitizer.
+"""QEMU, the programs and their tests, built with AddressSanitizer, LeakSanitizer
+and UndefinedBehaviorSanitizer; and what has threads, with ThreadSanitizer.
 
 A sanitizer that finds something writes a report to a file and ends the process.
 No test may leave a report, even if the test passes.
@@ -7,6 +7,7 @@ No test may leave a report, even if the test passes.
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import os
+import re
 import subprocess
 import sys
 
@@ -19,37 +20,41 @@ import configure  # noqa: E402 (its directory is known only now)
 # AddressSanitizer itself fails where no thread can be made.
 LEFT_OUT = ["-s", "/eif/errors/no-threads"]
 
+BACK_END_TEST = "contrib/vhost-user-vsock/vhost-user-vsock-test"
+CONFORMANCE = "contrib/vhost-user-vsock/vhost-user-vsock-conformance"
+CLI_TEST = "contrib/qemu-nitro-cli/qemu-nitro-cli-test"
 
-class Sanitizers(harness.Case):
+
+class Case(harness.Case):
+    sanitizer = None
+    targets = ()
+
     @classmethod
     def setUpClass(cls):
-        cls.targets = [target for target in configure.TESTS
-                       if target.startswith(("tests/unit/", "tests/qtest/"))]
         subprocess.run([harness.TOP / "scripts/build-qemu", "--sanitize",
-                        "address", harness.BUILD, *cls.targets,
-                        configure.PROGRAMS["qemu-system-x86_64"]], check=True,
+                        cls.sanitizer, harness.BUILD, *cls.targets], check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        cls.build = harness.BUILD / "qemu-address"
+        cls.build = harness.BUILD / f"qemu-{cls.sanitizer}"
 
-    def passes(self, program, options=""):
+    def passes(self, *command, options=""):
         """Run a test.  It must pass, and no process may have a report."""
         reports = self.dir / "reports"
         reports.mkdir(exist_ok=True)
         options = f"log_path={reports}/report:halt_on_error=1:" \
             f"abort_on_error=1{options}"
         result = subprocess.run(
-            [program, "--tap", "-k", *LEFT_OUT], check=False,
-            env={**os.environ, "ASAN_OPTIONS": options,
-                 "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
-                 "QTEST_QEMU_BINARY": str(self.build / "qemu-system-x86_64")},
+            command, check=False, env={
+                **os.environ, "ASAN_OPTIONS": options, "TSAN_OPTIONS": options,
+                "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
+                "QTEST_QEMU_BINARY": str(self.build / "qemu-system-x86_64")},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace")
         # A warning says that coroutines may confuse AddressSanitizer.
         texts = [path.read_text(errors="replace")[:4000]
                  for path in sorted(reports.iterdir())]
         self.assertEqual([text for text in texts
-                          if "ERROR: " in text or "runtime error: " in text],
-                         [])
+                          if re.search("ERROR: |runtime error: |WARNING: Thread",
+                                       text)], [])
         self.assertEqual(result.returncode, 0, result.stdout[-6000:])
 
     def each_passes(self, directory, options=""):
@@ -58,7 +63,26 @@ class Sanitizers(harness.Case):
         self.assertTrue(programs)
         for program in programs:
             with self.subTest(program.name):
-                self.passes(program, options)
+                self.passes(program, "--tap", "-k", *LEFT_OUT, options=options)
+
+    def back_end_passes(self):
+        # The daemon cannot write a report to a file, because it is confined: it
+        # ends, and the test fails.  It cannot be traced, which the search for
+        # leaks needs.
+        options = ":detect_leaks=0"
+        self.passes(self.build / BACK_END_TEST, options=options)
+        self.passes(self.build / CONFORMANCE,
+                    self.build / configure.PROGRAMS["vhost-user-vsock"],
+                    options=options)
+
+
+class Addresses(Case):
+    """The C files and the programs"""
+    sanitizer = "address"
+    targets = [*(target for target in configure.TESTS
+                 if target.startswith(("tests/unit/", "tests/qtest/"))),
+               BACK_END_TEST, CONFORMANCE, CLI_TEST,
+               *configure.PROGRAMS.values()]
 
     def test_units(self):
         self.each_passes("tests/unit/")
@@ -66,6 +90,25 @@ class Sanitizers(harness.Case):
     def test_registers(self):
         # QEMU frees little of what it has at its end.
         self.each_passes("tests/qtest/", ":detect_leaks=0")
+
+    def test_back_end(self):
+        self.back_end_passes()
+
+    def test_front_end(self):
+        self.passes(self.build / CLI_TEST, options=":detect_leaks=0")
+
+
+class Threads(Case):
+    """What has threads: the loader of images, and the back end"""
+    sanitizer = "thread"
+    targets = ["tests/unit/test-eif-load", BACK_END_TEST, CONFORMANCE,
+               configure.PROGRAMS["vhost-user-vsock"]]
+
+    def test_units(self):
+        self.each_passes("tests/unit/")
+
+    def test_back_end(self):
+        self.back_end_passes()
 
 
 if __name__ == "__main__":
