@@ -30,9 +30,11 @@
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "hw/qdev-properties.h"
+#include "hw/resettable.h"
 #include "hw/virtio/virtio-nsm.h"
 #include "migration/qemu-file-types.h"
 #include "standard-headers/linux/virtio_ids.h"
+#include "system/reset.h"
 #include "system/rtc.h"
 #include "trace.h"
 
@@ -171,10 +173,51 @@ static void virtio_nsm_driver_reset(VirtIODevice *vdev)
     }
 }
 
-/* The machine is reset; the transport calls virtio_nsm_driver_reset() too. */
-static void virtio_nsm_system_reset(DeviceState *dev)
+/*
+ * Only a reset of the machine resets the registers.  So this is not the reset
+ * of the device, which a guest can cause: over PCI by a reset of the function
+ * or of the bus, or when it wakes up from suspend-to-RAM.
+ */
+#define TYPE_VIRTIO_NSM_SYSTEM_RESET "virtio-nsm-system-reset"
+OBJECT_DECLARE_SIMPLE_TYPE(VirtIONSMSystemReset, VIRTIO_NSM_SYSTEM_RESET)
+
+struct VirtIONSMSystemReset {
+    Object parent;
+    ResettableState reset_state;
+    VirtIONSM *vnsm;
+};
+
+OBJECT_DEFINE_SIMPLE_TYPE_WITH_INTERFACES(VirtIONSMSystemReset,
+                                          virtio_nsm_system_reset,
+                                          VIRTIO_NSM_SYSTEM_RESET, OBJECT,
+                                          { TYPE_RESETTABLE_INTERFACE }, { })
+
+static ResettableState *virtio_nsm_system_reset_get_state(Object *obj)
 {
-    nsm_reset(&VIRTIO_NSM(dev)->nsm);
+    return &VIRTIO_NSM_SYSTEM_RESET(obj)->reset_state;
+}
+
+static void virtio_nsm_system_reset_hold(Object *obj, ResetType type)
+{
+    if (type != RESET_TYPE_WAKEUP) {
+        nsm_reset(&VIRTIO_NSM_SYSTEM_RESET(obj)->vnsm->nsm);
+    }
+}
+
+static void virtio_nsm_system_reset_init(Object *obj)
+{
+}
+
+static void virtio_nsm_system_reset_finalize(Object *obj)
+{
+}
+
+static void virtio_nsm_system_reset_class_init(ObjectClass *klass, void *data)
+{
+    ResettableClass *rc = RESETTABLE_CLASS(klass);
+
+    rc->get_state = virtio_nsm_system_reset_get_state;
+    rc->phases.hold = virtio_nsm_system_reset_hold;
 }
 
 static uint64_t virtio_nsm_get_features(VirtIODevice *vdev, uint64_t features,
@@ -344,6 +387,11 @@ static void virtio_nsm_realize(DeviceState *dev, Error **errp)
     virtio_init(vdev, VIRTIO_ID_NITRO_SEC_MOD, 0);
     vnsm->vq = virtio_add_queue(vdev, NSM_QUEUE_SIZE, virtio_nsm_handle_output);
     vnsm->bh = virtio_bh_new_guarded(dev, virtio_nsm_bh, vnsm);
+
+    nsm_reset(&vnsm->nsm);
+    vnsm->system_reset = object_new(TYPE_VIRTIO_NSM_SYSTEM_RESET);
+    VIRTIO_NSM_SYSTEM_RESET(vnsm->system_reset)->vnsm = vnsm;
+    qemu_register_resettable(vnsm->system_reset);
 }
 
 static void virtio_nsm_unrealize(DeviceState *dev)
@@ -351,6 +399,8 @@ static void virtio_nsm_unrealize(DeviceState *dev)
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     VirtIONSM *vnsm = VIRTIO_NSM(dev);
 
+    qemu_unregister_resettable(vnsm->system_reset);
+    g_clear_pointer(&vnsm->system_reset, object_unref);
     virtio_nsm_driver_reset(vdev);
     qemu_bh_delete(vnsm->bh);
     virtio_del_queue(vdev, 0);
@@ -439,7 +489,6 @@ static void virtio_nsm_class_init(ObjectClass *klass, void *data)
         "Bit i is set if register i is locked (read-only)");
 
     dc->vmsd = &vmstate_virtio_nsm;
-    device_class_set_legacy_reset(dc, virtio_nsm_system_reset);
     dc->desc = "Nitro Secure Module";
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     vdc->realize = virtio_nsm_realize;

@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/units.h"
+#include "hw/pci/pci_regs.h"
 #include "libqtest.h"
 #include "qobject/qdict.h"
 #include "../unit/nsm-bytes.h"
@@ -41,6 +42,20 @@ static char *firmware;
 #define REG_AVAIL       0x090
 #define REG_USED        0x0a0
 
+/* The same over PCI: where QEMU has the structures in BAR 4 */
+#define BAR             0xe0000000
+#define VPCI_ACKED_SEL  0x008
+#define VPCI_ACKED      0x00c
+#define VPCI_STATUS     0x014
+#define VPCI_QUEUE_NUM  0x018
+#define VPCI_QUEUE_READY 0x01c
+#define VPCI_DESC       0x020
+#define VPCI_AVAIL      0x028
+#define VPCI_USED       0x030
+#define VPCI_QUEUE_RESET 0x03a
+#define VPCI_ISR        0x1000
+#define VPCI_NOTIFY     0x3000
+
 #define ACKNOWLEDGE     1
 #define DRIVER          2
 #define DRIVER_OK       4
@@ -48,7 +63,8 @@ static char *firmware;
 #define NEEDS_RESET     64
 
 #define F_INDIRECT      (1u << 28)
-#define F_VERSION_1     1u          /* in the upper half */
+#define F_VERSION_1     (1u << 0)   /* in the upper half */
+#define F_RING_RESET    (1u << 8)
 
 #define D_NEXT          1
 #define D_WRITE         2
@@ -70,6 +86,7 @@ static char *firmware;
 
 typedef struct Driver {
     QTestState *qts;
+    bool pci;                       /* below a root port of q35 */
     uint16_t offered, seen;         /* indexes of the rings */
 } Driver;
 
@@ -117,6 +134,80 @@ static void start(Driver *d)
     start_with(d, "");
 }
 
+/* Configuration space: the root port is 00:03.0, and the device 01:00.0. */
+#define ROOT_PORT       0x80001800
+#define FUNCTION        0x80010000
+
+static uint32_t read_config(Driver *d, uint32_t function, uint8_t reg)
+{
+    qtest_outl(d->qts, 0xcf8, function | reg);
+    return qtest_inl(d->qts, 0xcfc);
+}
+
+static void write_config(Driver *d, uint32_t function, uint8_t reg,
+                         uint32_t value)
+{
+    qtest_outl(d->qts, 0xcf8, function | reg);
+    qtest_outl(d->qts, 0xcfc, value);
+}
+
+/* Give the device and the bridge above it their addresses, as firmware does. */
+static void configure_pci(Driver *d)
+{
+    write_config(d, ROOT_PORT, PCI_PRIMARY_BUS, 0x00010100);
+    write_config(d, ROOT_PORT, PCI_MEMORY_BASE, BAR | BAR >> 16);
+    write_config(d, ROOT_PORT, PCI_COMMAND,
+                 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    write_config(d, FUNCTION, PCI_BASE_ADDRESS_4, BAR);
+    write_config(d, FUNCTION, PCI_BASE_ADDRESS_5, 0);
+    write_config(d, FUNCTION, PCI_COMMAND,
+                 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+static void start_pci_queue(Driver *d)
+{
+    d->offered = d->seen = 0;
+    qtest_memset(d->qts, DESCRIPTORS, 0, 0x4000);
+    qtest_writew(d->qts, BAR + VPCI_QUEUE_NUM, QUEUE_SIZE);
+    qtest_writel(d->qts, BAR + VPCI_DESC, DESCRIPTORS);
+    qtest_writel(d->qts, BAR + VPCI_AVAIL, AVAIL);
+    qtest_writel(d->qts, BAR + VPCI_USED, USED);
+    qtest_writew(d->qts, BAR + VPCI_QUEUE_READY, 1);
+}
+
+static void start_pci_driver(Driver *d)
+{
+    unsigned status = ACKNOWLEDGE | DRIVER;
+
+    qtest_writeb(d->qts, BAR + VPCI_STATUS, 0);
+    qtest_writeb(d->qts, BAR + VPCI_STATUS, status);
+    qtest_writel(d->qts, BAR + VPCI_ACKED_SEL, 1);
+    qtest_writel(d->qts, BAR + VPCI_ACKED, F_VERSION_1 | F_RING_RESET);
+    qtest_writeb(d->qts, BAR + VPCI_STATUS, status |= FEATURES_OK);
+    g_assert_cmphex(qtest_readb(d->qts, BAR + VPCI_STATUS), ==, status);
+    start_pci_queue(d);
+    qtest_writeb(d->qts, BAR + VPCI_STATUS, status | DRIVER_OK);
+}
+
+/* Returns false, after it skipped the test, if QEMU has no such machine. */
+static bool start_pci(Driver *d)
+{
+    if (!qtest_has_machine("q35") || !qtest_has_device("virtio-nsm-pci") ||
+        !qtest_has_device("pcie-root-port")) {
+        g_test_skip("this QEMU has no q35, virtio-nsm-pci or pcie-root-port");
+        return false;
+    }
+    *d = (Driver) {
+        .qts = qtest_initf("-M q35 -nodefaults -m 64M -bios %s"
+                           " -device pcie-root-port,id=root1,addr=3"
+                           " -device virtio-nsm-pci,bus=root1", firmware),
+        .pci = true,
+    };
+    configure_pci(d);
+    start_pci_driver(d);
+    return true;
+}
+
 static void put_descriptor_at(Driver *d, uint64_t table, unsigned i,
                               uint64_t address, uint32_t size, uint16_t flags,
                               uint16_t next)
@@ -146,7 +237,11 @@ static void offer(Driver *d, uint16_t head)
 
 static void kick(Driver *d)
 {
-    write_reg(d, REG_NOTIFY, 0);
+    if (d->pci) {
+        qtest_writew(d->qts, BAR + VPCI_NOTIFY, 0);
+    } else {
+        write_reg(d, REG_NOTIFY, 0);
+    }
 }
 
 static uint16_t used_index(Driver *d)
@@ -173,8 +268,12 @@ static void expect_nothing_used(Driver *d)
 /* Was there an interrupt since the last call? */
 static bool take_interrupt(Driver *d)
 {
-    uint32_t isr = read_reg(d, REG_ISR);
+    uint32_t isr;
 
+    if (d->pci) {
+        return qtest_readb(d->qts, BAR + VPCI_ISR) & 1;
+    }
+    isr = read_reg(d, REG_ISR);
     write_reg(d, REG_ISR_ACK, isr);
     return isr & 1;
 }
@@ -866,6 +965,102 @@ static void test_pci(void)
     qtest_quit(qts);
 }
 
+/*
+ * Extend and lock PCR16, and leave a request without a buffer.  Then neither
+ * @reset nor the device's next driver changes the register.
+ */
+static void check_pci_reset(void (*reset)(Driver *d))
+{
+    g_autofree char *zero = g_strnfill(96, '0');
+    g_autofree char *extended = NULL;
+    g_autofree char *after = NULL;
+    Driver d;
+
+    if (!start_pci(&d)) {
+        return;
+    }
+    send_large(&d, 100, true);
+    g_assert_true(take_interrupt(&d));
+    send_request(&d, LOCK_16, LOCKED);
+    extended = get_string(d.qts, "pcr16");
+    g_assert_cmpstr(extended, !=, zero);
+    put_two_chains(&d, 0, LOCK_17);
+    offer(&d, 0);
+    kick(&d);
+
+    reset(&d);
+    configure_pci(&d);
+    g_assert_cmphex(qtest_readb(d.qts, BAR + VPCI_STATUS), ==, 0);
+    start_pci_driver(&d);
+    expect_alive(&d);
+    after = get_string(d.qts, "pcr16");
+    g_assert_cmpstr(after, ==, extended);
+    g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
+
+    g_free(after);
+    system_reset(d.qts);
+    after = get_string(d.qts, "pcr16");
+    g_assert_cmpstr(after, ==, zero);
+    g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
+    qtest_quit(d.qts);
+}
+
+static void reset_function(Driver *d)
+{
+    uint8_t cap = read_config(d, FUNCTION, PCI_CAPABILITY_LIST);
+    uint32_t head;
+
+    while (((head = read_config(d, FUNCTION, cap)) & 0xff) != PCI_CAP_ID_EXP) {
+        cap = head >> 8;
+        g_assert_cmphex(cap, !=, 0);
+    }
+    write_config(d, FUNCTION, cap + PCI_EXP_DEVCTL,
+                 read_config(d, FUNCTION, cap + PCI_EXP_DEVCTL) |
+                 PCI_EXP_DEVCTL_BCR_FLR);
+}
+
+static void test_pci_function_reset(void)
+{
+    check_pci_reset(reset_function);
+}
+
+static void reset_bus(Driver *d)
+{
+    /* Bridge control is the upper half of the register. */
+    uint32_t control = read_config(d, ROOT_PORT, PCI_INTERRUPT_LINE);
+
+    write_config(d, ROOT_PORT, PCI_INTERRUPT_LINE,
+                 control | PCI_BRIDGE_CTL_BUS_RESET << 16);
+    write_config(d, ROOT_PORT, PCI_INTERRUPT_LINE, control);
+}
+
+static void test_pci_bus_reset(void)
+{
+    check_pci_reset(reset_bus);
+}
+
+#define LPC             0x8000f800      /* 00:1f.0, the ICH9's LPC bridge */
+#define LPC_PMBASE      0x40
+#define LPC_ACPI_CTRL   0x44
+#define PM_PORT         0x600
+#define PM1_CNT         4
+#define PM1_SUSPEND     (1 << 13 | 1 << 10)
+
+static void suspend_and_wake_up(Driver *d)
+{
+    write_config(d, LPC, LPC_PMBASE, PM_PORT);
+    write_config(d, LPC, LPC_ACPI_CTRL, 0x80);
+    qtest_outw(d->qts, PM_PORT + PM1_CNT, PM1_SUSPEND);
+    qtest_qmp_eventwait(d->qts, "SUSPEND");
+    qobject_unref(qtest_qmp(d->qts, "{'execute': 'system_wakeup'}"));
+    qtest_qmp_eventwait(d->qts, "WAKEUP");
+}
+
+static void test_pci_wakeup(void)
+{
+    check_pci_reset(suspend_and_wake_up);
+}
+
 #define ACPI_PCIHP_EJECT    0xae08      /* of hw/acpi/pcihp.c */
 
 /* The device can be plugged in and unplugged while the guest runs. */
@@ -917,6 +1112,9 @@ int main(int argc, char **argv)
         { "seed", test_seed },
         { "rtc-base", test_rtc_base },
         { "pci", test_pci },
+        { "pci/function-reset", test_pci_function_reset },
+        { "pci/bus-reset", test_pci_bus_reset },
+        { "pci/wakeup", test_pci_wakeup },
         { "hotplug", test_hotplug },
     };
     int fd, ret, i;

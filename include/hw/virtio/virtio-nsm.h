@@ -31,6 +31,7 @@ struct VirtIONSM {
     char *ca_key;
 
     Nsm nsm;
+    Object *system_reset;       /* resets the registers with the machine */
     VirtIONSMRegister migrated[NSM_NUM_PCRS];   /* while saving or loading */
 };
 
