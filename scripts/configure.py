@@ -70,6 +70,7 @@ TESTS = [
     "tests/unit/test-nsm",
     "tests/unit/test-nsm-attestation",
     "tests/qtest/nitro-enclave-test",
+    "tests/qtest/vhost-user-vsock-test",
     "tests/qtest/virtio-nsm-test",
     "contrib/vhost-user-vsock/vhost-user-vsock-conformance",
     "contrib/vhost-user-vsock/vhost-user-vsock-test",
