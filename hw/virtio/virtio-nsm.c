@@ -173,6 +173,14 @@ static void virtio_nsm_driver_reset(VirtIODevice *vdev)
     }
 }
 
+/* The driver resets a queue (virtio 1.2, 2.6.1), which may not exist. */
+static void virtio_nsm_queue_reset(VirtIODevice *vdev, uint32_t index)
+{
+    if (index == 0) {
+        virtio_nsm_driver_reset(vdev);
+    }
+}
+
 /*
  * Only a reset of the machine resets the registers.  So this is not the reset
  * of the device, which a guest can cause: over PCI by a reset of the function
@@ -496,6 +504,7 @@ static void virtio_nsm_class_init(ObjectClass *klass, void *data)
     vdc->get_features = virtio_nsm_get_features;
     vdc->set_status = virtio_nsm_set_status;
     vdc->reset = virtio_nsm_driver_reset;
+    vdc->queue_reset = virtio_nsm_queue_reset;
     vdc->vmsd = &vmstate_virtio_nsm_device;
 }
 

@@ -47,6 +47,7 @@ static char *firmware;
 #define VPCI_ACKED_SEL  0x008
 #define VPCI_ACKED      0x00c
 #define VPCI_STATUS     0x014
+#define VPCI_QUEUE_SEL  0x016
 #define VPCI_QUEUE_NUM  0x018
 #define VPCI_QUEUE_READY 0x01c
 #define VPCI_DESC       0x020
@@ -1039,6 +1040,49 @@ static void test_pci_bus_reset(void)
     check_pci_reset(reset_bus);
 }
 
+static void reset_queue(Driver *d, unsigned index)
+{
+    qtest_writew(d->qts, BAR + VPCI_QUEUE_SEL, index);
+    qtest_writew(d->qts, BAR + VPCI_QUEUE_RESET, 1);
+    qtest_writew(d->qts, BAR + VPCI_QUEUE_SEL, 0);
+}
+
+/* The driver resets the queue while a request waits: it is discarded. */
+static void test_pci_queue_reset(void)
+{
+    Driver d;
+
+    if (!start_pci(&d)) {
+        return;
+    }
+    put_two_chains(&d, 0, LOCK_16);
+    offer(&d, 0);
+    kick(&d);
+    /* There is no such queue. */
+    reset_queue(&d, 1);
+    offer(&d, 1);
+    kick(&d);
+    expect_used(&d, 0, 0);
+    expect_used(&d, 1, size_of(LOCKED));
+
+    put_two_chains(&d, 0, LOCK_17);
+    offer(&d, 0);
+    kick(&d);
+    expect_nothing_used(&d);
+    reset_queue(&d, 0);
+    start_pci_queue(&d);
+    send_request(&d, LOCK_16, READ_ONLY);
+    offer(&d, 1);
+    kick(&d);
+    expect_nothing_used(&d);
+    g_assert_cmphex(qtest_readb(d.qts, BAR + VPCI_STATUS) & NEEDS_RESET, ==,
+                    NEEDS_RESET);
+    g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
+    start_pci_driver(&d);
+    expect_alive(&d);
+    qtest_quit(d.qts);
+}
+
 #define LPC             0x8000f800      /* 00:1f.0, the ICH9's LPC bridge */
 #define LPC_PMBASE      0x40
 #define LPC_ACPI_CTRL   0x44
@@ -1115,6 +1159,7 @@ int main(int argc, char **argv)
         { "pci/function-reset", test_pci_function_reset },
         { "pci/bus-reset", test_pci_bus_reset },
         { "pci/wakeup", test_pci_wakeup },
+        { "pci/queue-reset", test_pci_queue_reset },
         { "hotplug", test_hotplug },
     };
     int fd, ret, i;
