@@ -444,7 +444,7 @@ static bool nsm_read_file(const char *option, const char *name,
                    option, name, (int)CA_FILE_MAX);
         n = -1;
     }
-    close(fd);
+    qemu_close(fd);
     return n == 0;
 }
 

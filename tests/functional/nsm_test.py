@@ -355,6 +355,32 @@ class Roots(harness.Case):
             key = self.file("unfit.key", authority.key_pem())
             self.refuses(cert, key, cert, *words)
 
+    def test_file_descriptors(self):
+        """QEMU closes the descriptors of files that a manager passes, so their
+        sets can be removed."""
+        root = attestation.Authority("root")
+        options, descriptors = [], []
+        for number, (name, data) in enumerate((
+                ("ca.pem", root.pem()), ("ca.key", root.key_pem())), 1):
+            fd = os.open(self.file(name, data), os.O_RDONLY)
+            self.addCleanup(os.close, fd)
+            descriptors.append(fd)
+            options += ["-add-fd", f"fd={fd},set={number}"]
+        qmp = self.dir / "qmp"
+        self.spawn(
+            harness.QEMU, "-M", "nitro-enclave,"
+            "attestation-ca-cert=/dev/fdset/1,attestation-ca-key=/dev/fdset/2",
+            "-accel", "qtest", "-nodefaults", "-display", "none", "-qmp",
+            f"unix:{qmp},server=on,wait=off", *options, pass_fds=descriptors)
+        self.wait_for(qmp)
+        monitor = harness.Qmp(qmp)
+        self.assertEqual(monitor.command(
+            "qom-get", path="/machine", property="attestation-root"),
+            root.pem().decode())
+        for number in (1, 2):
+            monitor.command("remove-fd", **{"fdset-id": number})
+        self.assertEqual(monitor.command("query-fdsets"), [])
+
 
 if __name__ == "__main__":
     harness.main()
