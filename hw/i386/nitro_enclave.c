@@ -267,7 +267,8 @@ static void ne_park_cpu(X86CPU *cpu)
 {
     CPU(cpu)->halted = 1;
 #ifdef CONFIG_KVM
-    if (kvm_enabled()) {
+    /* KVM has this state only with its own APIC.  Otherwise QEMU waits. */
+    if (kvm_irqchip_in_kernel()) {
         cpu->env.mp_state = KVM_MP_STATE_UNINITIALIZED;
     }
 #endif
