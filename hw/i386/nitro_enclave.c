@@ -646,29 +646,45 @@ static char *ne_get_string(char *const *value)
     return g_strdup(*value ? *value : "");
 }
 
-static void ne_set_string(char **field, const char *value)
+/* An option is used while the machine is initialized, and never again. */
+static bool ne_check_changeable(const char *option, Error **errp)
 {
-    g_free(*field);
-    *field = g_strdup(value);
+    if (phase_check(PHASE_MACHINE_INITIALIZED)) {
+        error_setg(errp, "%s cannot be changed after the machine has started:"
+                   " give it with -M",
+                   option);
+        return false;
+    }
+    return true;
 }
 
-#define STRING_OPTION(name)                                             \
+static void ne_set_string(char **field, const char *option, const char *value,
+                          Error **errp)
+{
+    if (ne_check_changeable(option, errp)) {
+        g_free(*field);
+        *field = g_strdup(value);
+    }
+}
+
+#define STRING_OPTION(name, option)                                     \
     static char *nitro_enclave_get_##name(Object *obj, Error **errp)    \
     {                                                                   \
-        return ne_get_string(&NITRO_ENCLAVE_MACHINE(obj)->name);           \
+        return ne_get_string(&NITRO_ENCLAVE_MACHINE(obj)->name);        \
     }                                                                   \
     static void nitro_enclave_set_##name(Object *obj, const char *value, \
                                          Error **errp)                  \
     {                                                                   \
-        ne_set_string(&NITRO_ENCLAVE_MACHINE(obj)->name, value);           \
+        ne_set_string(&NITRO_ENCLAVE_MACHINE(obj)->name, option, value, \
+                      errp);                                            \
     }
 
-STRING_OPTION(vsock)
-STRING_OPTION(id)
-STRING_OPTION(parent_role)
-STRING_OPTION(parent_id)
-STRING_OPTION(attestation_ca_cert)
-STRING_OPTION(attestation_ca_key)
+STRING_OPTION(vsock, "vsock")
+STRING_OPTION(id, "id")
+STRING_OPTION(parent_role, "parent-role")
+STRING_OPTION(parent_id, "parent-id")
+STRING_OPTION(attestation_ca_cert, "attestation-ca-cert")
+STRING_OPTION(attestation_ca_key, "attestation-ca-key")
 
 static char *nitro_enclave_get_attestation_root(Object *obj, Error **errp)
 {
@@ -685,7 +701,9 @@ static bool nitro_enclave_get_debug_mode(Object *obj, Error **errp)
 
 static void nitro_enclave_set_debug_mode(Object *obj, bool value, Error **errp)
 {
-    NITRO_ENCLAVE_MACHINE(obj)->debug_mode = value;
+    if (ne_check_changeable("debug-mode", errp)) {
+        NITRO_ENCLAVE_MACHINE(obj)->debug_mode = value;
+    }
 }
 
 static bool nitro_enclave_get_loading(Object *obj, Error **errp)

@@ -175,6 +175,44 @@ static void test_options(void)
     qtest_quit(qts);
 }
 
+/* Options have no effect after the start, so they cannot be changed then. */
+static void test_options_late(void)
+{
+    static const char *const options[] = {
+        "vsock", "id", "parent-role", "parent-id", "attestation-ca-cert",
+        "attestation-ca-key",
+    };
+    QTestState *qts = qtest_init("-M nitro-enclave,id=name");
+    QDict *answer;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(options); i++) {
+        g_autofree char *before = get_string(qts, options[i]);
+        const char *words;
+
+        answer = qtest_qmp(qts, "{'execute': 'qom-set', 'arguments': "
+                           "{'path': '/machine', 'property': %s,"
+                           " 'value': 'other'}}", options[i]);
+        g_assert_true(qdict_haskey(answer, "error"));
+        words = qdict_get_str(qdict_get_qdict(answer, "error"), "desc");
+        g_assert_nonnull(strstr(words, options[i]));
+        g_assert_nonnull(strstr(words, "cannot be changed"));
+        qobject_unref(answer);
+        assert_string(qts, options[i], before);
+    }
+
+    answer = qtest_qmp(qts, "{'execute': 'qom-set', 'arguments': "
+                       "{'path': '/machine', 'property': 'debug-mode',"
+                       " 'value': true}}");
+    g_assert_true(qdict_haskey(answer, "error"));
+    qobject_unref(answer);
+    answer = qtest_qmp(qts, "{'execute': 'qom-get', 'arguments': "
+                       "{'path': '/machine', 'property': 'debug-mode'}}");
+    g_assert_false(qdict_get_bool(answer, "return"));
+    qobject_unref(answer);
+    qtest_quit(qts);
+}
+
 static void hash_hex(char hex[97], const uint8_t *data, size_t size)
 {
     g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA384, data,
@@ -559,6 +597,7 @@ int main(int argc, char **argv)
 
     qtest_add_func("nitro-enclave/bare", test_bare);
     qtest_add_func("nitro-enclave/options", test_options);
+    qtest_add_func("nitro-enclave/options-late", test_options_late);
     qtest_add_func("nitro-enclave/measurements", test_measurements);
     qtest_add_func("nitro-enclave/nsm/start-pcrs", test_start_pcrs);
     qtest_add_func("nitro-enclave/nsm/start-pcrs/parent",
