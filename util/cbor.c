@@ -13,7 +13,13 @@
 
 /*
  * Heads.  libcbor calls a function for each kind and each width of a number.
+ * Lengths are of type size_t before libcbor 0.9, and uint64_t since then.
  */
+#if CBOR_MAJOR_VERSION == 0 && CBOR_MINOR_VERSION < 9
+typedef size_t CborLength;
+#else
+typedef uint64_t CborLength;
+#endif
 
 #define ON_NUMBER(name, type, ...)                                      \
     static void name(void *head, type value)                            \
@@ -28,7 +34,7 @@
     }
 
 #define ON_STRING(name, string_kind)                                    \
-    static void name(void *head, cbor_data bytes, size_t size)          \
+    static void name(void *head, cbor_data bytes, CborLength size)      \
     {                                                                   \
         *(CborHead *)head = (CborHead) {                                \
             .kind = string_kind, .value = size, .data = bytes           \
@@ -47,9 +53,9 @@ ON_STRING(on_bytes, CBOR_KIND_BYTES)
 ON_START(on_bytes_start, .kind = CBOR_KIND_BYTES, .indefinite = true)
 ON_STRING(on_text, CBOR_KIND_TEXT)
 ON_START(on_text_start, .kind = CBOR_KIND_TEXT, .indefinite = true)
-ON_NUMBER(on_array, size_t, .kind = CBOR_KIND_ARRAY, .value = value)
+ON_NUMBER(on_array, CborLength, .kind = CBOR_KIND_ARRAY, .value = value)
 ON_START(on_array_start, .kind = CBOR_KIND_ARRAY, .indefinite = true)
-ON_NUMBER(on_map, size_t, .kind = CBOR_KIND_MAP, .value = value)
+ON_NUMBER(on_map, CborLength, .kind = CBOR_KIND_MAP, .value = value)
 ON_START(on_map_start, .kind = CBOR_KIND_MAP, .indefinite = true)
 ON_NUMBER(on_tag, uint64_t, .kind = CBOR_KIND_TAG, .value = value)
 ON_NUMBER(on_float, float, .kind = CBOR_KIND_OTHER)
