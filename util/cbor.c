@@ -119,24 +119,42 @@ static size_t decode_unassigned(const uint8_t *data, size_t size,
     return 0;
 }
 
+/* The bytes of a head's argument, which follows the head's first byte */
+static size_t argument_size(uint8_t byte)
+{
+    unsigned info = byte & 0x1f;
+
+    return info >= 24 && info <= 27 ? 1u << (info - 24) : 0;
+}
+
 /*
  * Input that is cut short, which libcbor does not notice: a simple value
- * without its second byte, and lengths that exceed the input.  libcbor stores a
- * length in a size_t, so on some hosts it would read 2^32 + 1 as 1.
+ * without its second byte, and lengths that exceed the rest of the input.
+ * libcbor before 0.9 stores a length in a size_t, so on some hosts it would
+ * read 2^32 + 1 as 1.
  */
 static bool is_cut_short(const uint8_t *data, size_t size)
 {
-    switch (data[0]) {
-    case 0xf8:
-        return size < 2;
-    case 0x5b: /* bytes */
-    case 0x7b: /* text */
-    case 0x9b: /* array */
-    case 0xbb: /* map */
-        return size >= 9 && ldq_be_p(data + 1) > size - 9;
-    default:
+    unsigned major = data[0] >> 5, info = data[0] & 0x1f, i;
+    size_t head = 1 + argument_size(data[0]), left;
+    uint64_t length = 0;
+
+    if (size < head) {
+        return true;
+    }
+    /* Only bytes (2), text (3), arrays (4) and maps (5) have a length. */
+    if (major < 2 || major > 5 || info > 27) {
         return false;
     }
+    for (i = 1; i < head; i++) {
+        length = length << 8 | data[i];
+    }
+    if (head == 1) {
+        length = info;
+    }
+    left = size - head;
+    /* An item has at least one byte, and a pair of items two. */
+    return length > (major == 5 ? left / 2 : left);
 }
 
 CborStatus cbor_decode_head(const uint8_t *data, size_t size, CborHead *head,

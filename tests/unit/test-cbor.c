@@ -107,10 +107,12 @@ static void test_heads(void)
         { "7f", { CBOR_KIND_TEXT, .indefinite = true } },
         { "80", { CBOR_KIND_ARRAY, .value = 0 } },
         { "83010203", { CBOR_KIND_ARRAY, .value = 3 }, 1 },
-        { "9a00010000", { CBOR_KIND_ARRAY, .value = 65536 } },
+        { "9a0000000101", { CBOR_KIND_ARRAY, .value = 1 }, 5 },
         { "9b000000000000000101", { CBOR_KIND_ARRAY, .value = 1 }, 9 },
         { "9f", { CBOR_KIND_ARRAY, .indefinite = true } },
-        { "a2", { CBOR_KIND_MAP, .value = 2 } },
+        { "a0", { CBOR_KIND_MAP, .value = 0 } },
+        { "a201020304", { CBOR_KIND_MAP, .value = 2 }, 1 },
+        { "b8010102", { CBOR_KIND_MAP, .value = 1 }, 2 },
         { "bb00000000000000010000", { CBOR_KIND_MAP, .value = 1 }, 9 },
         { "bf", { CBOR_KIND_MAP, .indefinite = true } },
         { "c0", { CBOR_KIND_TAG, .value = 0 } },
@@ -173,10 +175,15 @@ static void test_bad_heads(void)
     };
     /* More than the input has, more than is possible, and 2^32 + 1 */
     static const char *const cut_short[] = {
-        "5801", "5a80000000", "5bffffffffffffffff00", "5b000000010000000100",
+        "41", "6261", "8200", "97", "a100", "a2010203", "b7",
+        "5801", "590002ff", "7802ff", "79ffff", "980200", "99000200", "b80100",
+        "b90002010203", "5a80000000", "7a00000001", "9a00010000",
+        "ba0000000100", "ba800000000000",
+        "5bffffffffffffffff00", "5b000000010000000100",
         "7bffffffffffffffff00", "7b000000010000000100",
         "9bffffffffffffffff00", "9b000000010000000100",
         "bbffffffffffffffff00", "bb00000001000000010000",
+        "bb000000000000000100", "f8", "18", "3b00000000000000",
     };
     size_t used;
     CborHead head;
