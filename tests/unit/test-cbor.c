@@ -1,5 +1,5 @@
 /*
- * Tests of reading and writing CBOR (RFC 8949)
+ * Tests of CBOR (RFC 8949), and of the bytes that COSE (RFC 9052) signs
  *
  * The tests contain the encoded bytes.  Those of the numbers are the examples
  * of RFC 8949, appendix A.
@@ -9,6 +9,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cbor.h"
+#include "qemu/cose.h"
 #include "qapi/error.h"
 
 static GByteArray *from_hex(const char *hex)
@@ -455,6 +456,149 @@ static void test_depth(void)
     g_assert_true(cbor_end(&tagged.r, &error_abort));
 }
 
+/* Maps with the fields a and b, which are numbers; b is optional. */
+
+static bool read_number(CborReader *r, const char *name, void *out,
+                        Error **errp)
+{
+    CborHead head;
+
+    if (!cbor_expect(r, &head, CBOR_KIND_UINT, name, errp)) {
+        return false;
+    }
+    *(uint64_t *)out = head.value;
+    return true;
+}
+
+/* Read the map at the start of @in, which is nested in @depth others. */
+static bool read_map(Input *in, uint64_t values[2], unsigned depth,
+                     Error **errp)
+{
+    CborField fields[] = {
+        { "a", read_number, &values[0] },
+        { "b", read_number, &values[1], .optional = true },
+    };
+    CborHead head;
+
+    return cbor_expect(&in->r, &head, CBOR_KIND_MAP, "a map", errp) &&
+           cbor_read_map(&in->r, &head, fields, ARRAY_SIZE(fields), depth,
+                         errp) &&
+           cbor_end(&in->r, errp);
+}
+
+#define UNSET   99
+
+static void test_map(void)
+{
+    static const struct {
+        const char *hex;
+        uint64_t a, b;
+        const char *words;      /* NULL if it is accepted */
+    } cases[] = {
+        { "a16161" "01", 1, UNSET },
+        { "a26161" "01" "6162" "02", 1, 2 },
+        { "a26162" "02" "6161" "01", 1, 2 },
+        { "bf6161" "01" "6162" "02ff", 1, 2 },
+        /* Keys in several pieces, and behind tags */
+        { "a17f6061" "61ff" "01", 1, UNSET },
+        { "a1c16161" "01", 1, UNSET },
+        { "a1d9d9f7d8186161" "01", 1, UNSET },
+        { "a2c16162" "02" "6161" "01", 1, 2 },
+        /* Unknown keys of any kind, with any value, also more than once */
+        { "a26163" "820203" "6161" "01", 1, UNSET },
+        { "a36163" "00" "6163" "00" "6161" "01", 1, UNSET },
+        { "a36161" "01" "05" "a1616108" "20" "f6", 1, UNSET },
+        { "a2826161" "05" "00" "6161" "01", 1, UNSET },
+        { "a2a1616105" "00" "6161" "01", 1, UNSET },
+        { "a24161" "05" "6161" "01", 1, UNSET },
+        { "a2c14161" "05" "6161" "01", 1, UNSET },
+        { "a25f4161ff" "05" "6161" "01", 1, UNSET },
+        { "bf6163" "9f01ff" "6161" "01" "f6" "c100ff", 1, UNSET },
+        /* Names that have the field's as a part, or are a part of it */
+        { "a460" "05" "626161" "06" "626162" "07" "6161" "01", 1, UNSET },
+        { "a2626100" "05" "6161" "01", 1, UNSET },
+        { "a26141" "05" "6161" "01", 1, UNSET },
+
+        { "a0", .words = "has no \"a\"" },
+        { "bfff", .words = "has no \"a\"" },
+        { "a16162" "02", .words = "has no \"a\"" },
+        { "a14161" "01", .words = "has no \"a\"" },
+        { "a26161" "01" "6161" "01", .words = "more than one \"a\"" },
+        { "a26161" "01" "7f6161ff" "02", .words = "more than one \"a\"" },
+        { "a26161" "01" "c16161" "02", .words = "more than one \"a\"" },
+        { "a26161" "01" "780161" "02", .words = "more than one \"a\"" },
+        { "a36161" "01" "6162" "02" "6162" "02",
+          .words = "more than one \"b\"" },
+        { "a16161" "40", .words = "a at byte 3|a byte string|an unsigned" },
+        { "a16161" "c101", .words = "a at byte 3|a tag|an unsigned" },
+        { "a26161" "01" "6162" "20", .words = "b at byte 6|a negative" },
+        { "a26161" "01" "6163", .words = "cut short" },
+        { "a26161" "01" "c1c1", .words = "cut short" },
+        { "bf6161" "01", .words = "cut short" },
+        { "bf6161" "01" "6162", .words = "cut short" },
+        { "bf6161ff", .words = "misplaced break at byte 3" },
+        { "bf6161" "01" "05ff", .words = "misplaced break at byte 5" },
+        { "bf6161" "01" "c1ff", .words = "misplaced break at byte 5" },
+        { "a26161" "01" "7f4161ff" "00", .words = "a piece|a byte string" },
+        { "a26161" "01" "6163" "1c", .words = "not CBOR|0x1c at byte 6" },
+        { "a26161" "01" "1c" "00", .words = "not CBOR|0x1c at byte 4" },
+    };
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_auto(Input) in = input(cases[i].hex);
+        uint64_t values[2] = { UNSET, UNSET };
+        Error *err = NULL;
+        bool ok = read_map(&in, values, 0, &err);
+
+        g_test_message("%s", cases[i].hex);
+        g_assert_cmpint(ok, ==, !cases[i].words);
+        if (ok) {
+            g_assert_cmpuint(values[0], ==, cases[i].a);
+            g_assert_cmpuint(values[1], ==, cases[i].b);
+        } else {
+            expect_words(err, cases[i].words);
+        }
+    }
+}
+
+/* A map {"a": 1, ...} that also has @levels arrays, as a key or as a value */
+static Input deep_map(unsigned levels, bool key)
+{
+    g_autoptr(GByteArray) out = from_hex("a2616101");
+    g_autoptr(GByteArray) arrays = nested("81", levels);
+    uint8_t zero = 0;
+
+    if (!key) {
+        g_byte_array_append(out, &zero, 1);
+    }
+    g_byte_array_append(out, arrays->data, arrays->len);
+    if (key) {
+        g_byte_array_append(out, &zero, 1);
+    }
+    return input_of(out);
+}
+
+/* The map is a level, too, and so are the outer ones. */
+static void test_map_depth(void)
+{
+    unsigned outer, key;
+
+    for (outer = 0; outer < CBOR_DEPTH_MAX; outer += 5) {
+        for (key = 0; key < 2; key++) {
+            unsigned most = CBOR_DEPTH_MAX - 1 - outer;
+            g_auto(Input) fits = deep_map(most, key);
+            g_auto(Input) deep = deep_map(most + 1, key);
+            uint64_t values[2];
+            Error *err = NULL;
+
+            g_assert_true(read_map(&fits, values, outer, &error_abort));
+            g_assert_false(read_map(&deep, values, outer, &err));
+            expect_words(err, "nested deeper than 16");
+        }
+    }
+}
+
 /* Writing */
 
 static void expect_bytes(GByteArray *out, const char *hex)
@@ -497,6 +641,24 @@ static void test_put(void)
     expect_bytes(out, "809818a9b90100");
 }
 
+/*
+ * The header and the payload of the example in RFC 9052, C.2.1.  Its signature
+ * verifies with these bytes.
+ */
+static void test_sig_structure(void)
+{
+    static const uint8_t header[] = { 0xa1, 0x01, 0x26 };
+    static const char payload[] = "This is the content.";
+    g_autoptr(GByteArray) out = from_hex("ee");
+
+    cose_sign1_put_sig_structure(out, header, sizeof(header), payload,
+                                 strlen(payload));
+    expect_bytes(out, "ee" "84" "6a5369676e617475726531" "43a10126" "40"
+                 "54546869732069732074686520636f6e74656e742e");
+    cose_sign1_put_sig_structure(out, NULL, 0, NULL, 0);
+    expect_bytes(out, "84" "6a5369676e617475726531" "40" "40" "40");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -508,6 +670,9 @@ int main(int argc, char **argv)
     g_test_add_func("/cbor/string", test_string);
     g_test_add_func("/cbor/skip", test_skip);
     g_test_add_func("/cbor/depth", test_depth);
+    g_test_add_func("/cbor/map", test_map);
+    g_test_add_func("/cbor/map/depth", test_map_depth);
     g_test_add_func("/cbor/put", test_put);
+    g_test_add_func("/cbor/sig-structure", test_sig_structure);
     return g_test_run();
 }
