@@ -214,12 +214,6 @@ static bool ne_finish_boot(NitroEnclaveMachineState *nems, Error **errp)
         if (!possible->cpus[i].cpu) {
             continue;
         }
-        if (possible->cpus[i].arch_id > 254) {
-            error_setg(errp, "-smp: the APIC id %" PRIu64 " of CPU %d is above"
-                       " 254, the highest that an MP table can name",
-                       possible->cpus[i].arch_id, i);
-            return false;
-        }
         env = &X86_CPU(possible->cpus[i].cpu)->env;
         cpus[num_cpus++] = (NitroEnclaveCPU) {
             .apic_id = possible->cpus[i].arch_id,
@@ -460,6 +454,9 @@ static bool ne_check_options(NitroEnclaveMachineState *nems, Error **errp)
     MachineState *machine = MACHINE(nems);
     MicrovmMachineState *mms = MICROVM_MACHINE(nems);
     X86MachineState *x86ms = X86_MACHINE(nems);
+    /* Ids rise with the index, and have gaps between cores and sockets. */
+    unsigned last_cpu = machine->smp.cpus - 1;
+    uint32_t last_apic_id = x86_cpu_apic_id_from_index(x86ms, last_cpu);
 
     if (x86ms->acpi != ON_OFF_AUTO_OFF) {
         error_setg(errp, "acpi=%s: a nitro-enclave machine has no ACPI",
@@ -473,6 +470,11 @@ static bool ne_check_options(NitroEnclaveMachineState *nems, Error **errp)
         error_setg(errp, "pit=off: the guest needs its timer");
     } else if (x86ms->pic == ON_OFF_AUTO_OFF) {
         error_setg(errp, "pic=off: the guest needs its interrupt controller");
+    } else if (last_apic_id > 254) {
+        error_setg(errp, "-smp: the APIC id %" PRIu32 " of CPU %u is above 254,"
+                   " the highest that an MP table can name: use powers of two"
+                   " for dies, cores and threads, or fewer CPUs", last_apic_id,
+                   last_cpu);
     } else if (machine->firmware) {
         error_setg(errp, "-bios %s: a nitro-enclave machine has no firmware",
                    machine->firmware);

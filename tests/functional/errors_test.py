@@ -208,6 +208,15 @@ class Errors(harness.Case):
     def test_too_many_cpus(self):
         self.refuses(["129", "128"], "-smp", "129", vsock=self.back)
 
+    def test_apic_ids(self):
+        """Three bits for the five threads, and three for the five cores"""
+        for cpu in ((), ("-cpu", "max")):
+            self.refuses(["-smp", "CPU 124", " 292 ", "254"], *cpu, "-smp",
+                         "125,sockets=5,cores=5,threads=5", vsock=self.back)
+            self.refuses(["-smp", "CPU 100", " 256 ", "254"], *cpu, "-smp",
+                         "101,maxcpus=125,sockets=5,cores=5,threads=5",
+                         vsock=self.back)
+
 
 if __name__ == "__main__":
     harness.main()
