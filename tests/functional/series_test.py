@@ -2,11 +2,41 @@
 """
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import re
 import shutil
 import subprocess
 
 import harness
 from series import Series, tree
+
+# What a page of the manual refers to: another page, a file, or a list of pages
+PAGE = re.compile(r":doc:`(?:[^`<]*<)?([^`<>]+)>?`")
+INCLUDED = re.compile(r"^ *\.\. (?:literal)?include:: (\S+)", re.M)
+TOCTREE = re.compile(r"^( *)\.\. toctree::.*\n((?:\1 +\S.*\n|\s*\n)+)", re.M)
+
+
+def missing_documents(docs):
+    """References in the manual to what is not there: (page, reference)"""
+    missing = set()
+
+    def check(page, reference, suffix=""):
+        path = docs / reference[1:] if reference.startswith("/") \
+            else page.parent / reference
+        if not (path.exists() or path.with_name(path.name + suffix).exists()):
+            missing.add((page.relative_to(docs).as_posix(), reference))
+
+    for page in docs.rglob("*.rst"):
+        text = page.read_text(encoding="utf-8")
+        for name in PAGE.findall(text):
+            check(page, name, ".rst")
+        for name in INCLUDED.findall(text):
+            check(page, name)
+        for _, lines in TOCTREE.findall(text):
+            for line in lines.splitlines():
+                name = re.sub(r"^.*<(.*)>$", r"\1", line.strip())
+                if name and not name.startswith(":"):
+                    check(page, name, ".rst")
+    return missing
 
 
 class Applied(Series):
@@ -35,6 +65,19 @@ class Applied(Series):
         for patch in patches:
             self.assertIn("\nSigned-off-by: A <a@example.org>\n",
                           patch.read_text(), patch.name)
+
+    def test_documents(self):
+        """After each patch, the manual refers only to what is there."""
+        where, patches = self.applied("upstream")
+        last = self.run_ok("git", "rev-parse", "HEAD", cwd=where).strip()
+        found = None
+        for left in range(len(patches), -1, -1):
+            self.run_ok("git", "checkout", "-q", f"{last}~{left}", cwd=where)
+            missing = missing_documents(where / "docs")
+            if found is None:
+                found = missing         # of QEMU's own
+            self.assertEqual(missing - found, set(),
+                             patches[len(patches) - left - 1].name)
 
     def test_without_programs(self):
         """The series for upstream does not contain the programs beside QEMU.
