@@ -17,6 +17,7 @@
 #include "hw/core/nitro.h"
 
 #define NSM_NUM_PCRS                32
+#define NSM_MODULE_ID_MAX           50      /* characters */
 #define NSM_CERTIFICATE_MAX         1024    /* bytes of DER */
 #define NSM_PAYLOAD_MAX             16384   /* bytes */
 

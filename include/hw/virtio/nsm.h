@@ -18,7 +18,6 @@
 
 #define NSM_REQUEST_MAX     0x1000      /* bytes */
 #define NSM_RESPONSE_MAX    0x3000      /* bytes */
-#define NSM_MODULE_ID_MAX   50          /* characters */
 
 /* The guest can never extend these registers: they describe the image. */
 #define NSM_LOCKED_AT_START 0xffff      /* bit i: register i */
