@@ -64,7 +64,7 @@ static int eif_open_file(const char *path, uint64_t *size, Error **errp)
 
 /* The file may have been truncated since eif_open_file(). */
 bool eif_read_fully(int fd, const char *path, void *buf, size_t size,
-                           uint64_t offset, Error **errp)
+                    uint64_t offset, Error **errp)
 {
     size_t done = 0;
 

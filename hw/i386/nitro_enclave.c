@@ -116,8 +116,8 @@ static bool ne_load_image(NitroEnclaveMachineState *nems, EifResult *result,
     EifSink sink = { .data = ne_load_piece, .opaque = nems };
 
     if (nems->image->cmdline_size >= NE_BOOT_CMDLINE_MAX) {
-        error_setg(errp, "%s: a command line of %" PRIu64 " bytes is too long:"
-                   " the limit is %d", nems->image->path,
+        error_setg(errp, "'%s' has a command line of %" PRIu64 " bytes: the"
+                   " limit is %d", nems->image->path,
                    nems->image->cmdline_size, NE_BOOT_CMDLINE_MAX - 1);
         return false;
     }
@@ -163,9 +163,9 @@ static bool ne_load_image_first(NitroEnclaveMachineState *nems, Error **errp)
     return true;
 }
 
-/* microvm calls this after it created guest memory, if there is -kernel. */
+/* microvm calls this after it created guest memory, if -kernel is given. */
 static void ne_x86_load_linux(X86MachineState *x86ms, FWCfgState *fw_cfg,
-                                int acpi_data_size, bool pvh_enabled)
+                              int acpi_data_size, bool pvh_enabled)
 {
     ne_load_image_first(NITRO_ENCLAVE_MACHINE(x86ms), &error_fatal);
 }
@@ -183,8 +183,8 @@ static bool ne_reload_image(NitroEnclaveMachineState *nems, Error **errp)
     }
     if (again.crc32 != nems->measured.crc32 ||
         memcmp(again.pcr0, nems->measured.pcr0, NITRO_PCR_SIZE) != 0) {
-        error_setg(errp, "%s: the image has changed since it was first booted"
-                   " (CRC 0x%08" PRIx32 ", was 0x%08" PRIx32 ")",
+        error_setg(errp, "'%s' has changed since it was first booted (CRC"
+                   " 0x%08" PRIx32 ", was 0x%08" PRIx32 ")",
                    nems->image->path, again.crc32, nems->measured.crc32);
         return false;
     }
@@ -421,8 +421,8 @@ static bool ne_check_shared(HostMemoryBackend *backend, Error **errp)
     if (!memory_region_is_ram(mr) || !qemu_ram_is_shared(mr->ram_block) ||
         memory_region_get_fd(mr) < 0) {
         error_setg(errp, "the memory backend '%s' is not shared, and the vsock"
-                   " back end is another process: use memory-backend-memfd or"
-                   " memory-backend-file with share=on",
+                   " back end is another process: use memory-backend-memfd,"
+                   " memory-backend-file or memory-backend-ram with share=on",
                    object_get_canonical_path_component(OBJECT(backend)));
         return false;
     }
@@ -724,7 +724,7 @@ static char *ne_measurement(Object *obj, size_t offset)
 #define MEASUREMENT(name)                                               \
     static char *nitro_enclave_get_##name(Object *obj, Error **errp)    \
     {                                                                   \
-        return ne_measurement(obj, offsetof(EifResult, name));             \
+        return ne_measurement(obj, offsetof(EifResult, name));          \
     }
 
 MEASUREMENT(pcr0)
