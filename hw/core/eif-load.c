@@ -15,6 +15,7 @@
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "qemu/units.h"
+#include "hw/core/eif-load.h"
 #include "eif-internal.h"
 
 #include <gnutls/crypto.h>

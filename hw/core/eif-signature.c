@@ -13,6 +13,7 @@
 #include "qapi/error.h"
 #include "qemu/cbor.h"
 #include "qemu/cose.h"
+#include "hw/core/eif-signature.h"
 #include "eif-internal.h"
 
 #include <gnutls/abstract.h>

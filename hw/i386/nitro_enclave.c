@@ -23,6 +23,7 @@
 #include "chardev/char-socket.h"
 #include "exec/address-spaces.h"
 #include "exec/ramblock.h"
+#include "hw/core/eif-signature.h"
 #include "hw/i386/nitro_enclave.h"
 #include "hw/i386/x86.h"
 #include "hw/loader.h"

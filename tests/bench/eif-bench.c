@@ -16,7 +16,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/units.h"
-#include "hw/core/eif.h"
+#include "hw/core/eif-load.h"
 #include "../unit/eif-image.h"
 
 #include <gnutls/crypto.h>

@@ -7,7 +7,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/core/eif.h"
+#include "hw/core/eif-signature.h"
 #include "target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,7 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/memfd.h"
 #include "qapi/error.h"
-#include "hw/core/eif.h"
+#include "hw/core/eif-signature.h"
 #include "target.h"
 
 #define NOW 1700000000      /* seconds since 1970 */

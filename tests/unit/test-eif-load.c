@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include <sys/resource.h>
+#include "hw/core/eif-load.h"
 #include "eif-test.h"
 
 static const uint8_t zero_pcr[NITRO_PCR_SIZE];

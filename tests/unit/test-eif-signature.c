@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "hw/core/eif-signature.h"
 #include "eif-test.h"
 
 /* The validity of the certificates, in seconds since 1970 */

@@ -9,7 +9,7 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_EIF_READER_H
 #define QEMU_NITRO_CLI_IMAGE_EIF_READER_H
 
-#include "hw/core/eif.h"
+#include "hw/core/eif-signature.h"
 
 G_BEGIN_DECLS
 
@@ -21,8 +21,8 @@ typedef bool EifReaderSink(void *opaque, const EifSection *section,
                            uint64_t offset, const void *data, size_t size);
 
 /*
- * These call the functions of eif.h with the same names.  On failure, @error is
- * set to the reason; the caller frees it with g_free().
+ * These call the functions of eif*.h with the same names.  On failure, @error
+ * is set to the reason; the caller frees it with g_free().
  */
 EifImage *eif_reader_open(const char *path, char **error);
 bool eif_reader_load(EifImage *image, EifReaderSink *sink, void *opaque,

@@ -6,7 +6,7 @@
 #ifndef HW_I386_NITRO_ENCLAVE_H
 #define HW_I386_NITRO_ENCLAVE_H
 
-#include "hw/core/eif.h"
+#include "hw/core/eif-load.h"
 #include "hw/i386/microvm.h"
 #include "hw/i386/nitro_enclave_boot.h"
 #include "hw/virtio/virtio-nsm.h"
