@@ -90,9 +90,9 @@ class All(Qemu):
         left_out = {f"qtest-x86_64/{n}" for n in OTHER_FIRMWARE}
         self.assertTrue(left_out < names)
         passed = self.passes(self.build, "qtest-x86_64", names - left_out)
-        self.assertTrue({"nitro-enclave-test", "virtio-nsm-test", "qos-test",
-                         "qom-test", "test-hmp", "migration-test",
-                         "device-introspect-test"} <= passed)
+        self.assertTrue({"nitro-enclave-test", "vhost-user-vsock-test",
+                         "virtio-nsm-test", "qos-test", "qom-test", "test-hmp",
+                         "migration-test", "device-introspect-test"} <= passed)
 
 
 if __name__ == "__main__":
