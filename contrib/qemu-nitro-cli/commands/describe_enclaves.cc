@@ -9,7 +9,9 @@
 
 #include "descriptor.hh"
 #include "enclave/runtime.hh"
+#include "image/description.hh"
 #include "support/arguments.hh"
+#include "support/files.hh"
 #include "support/json.hh"
 
 namespace {
@@ -22,6 +24,23 @@ const char *const usage =
     "\n"
     "  --metadata             add the images' names, versions and metadata\n";
 
+std::vector<Enclave> running(const Runtime &runtime)
+{
+    Descriptor lock = runtime.lock();
+
+    return runtime.enclaves();
+}
+
+/* Add the metadata of an enclave's image.  It may be large, so the caller does
+ * not hold the lock; there is none if the enclave has ended meanwhile. */
+void add_metadata(nlohmann::ordered_json &description,
+                  const EnclaveDirectory &directory)
+{
+    if (auto section = read_optional_file(directory.metadata())) {
+        description.update(describe_metadata(*section));
+    }
+}
+
 } // namespace
 
 void describe_enclaves_command(int argc, char **argv)
@@ -33,11 +52,13 @@ void describe_enclaves_command(int argc, char **argv)
         return;
     }
     Runtime runtime;
-    Descriptor lock = runtime.lock();
     auto list = nlohmann::ordered_json::array();
 
-    for (const Enclave &enclave : runtime.enclaves()) {
-        list.push_back(enclave.description(arguments.has("metadata")));
+    for (const Enclave &enclave : running(runtime)) {
+        list.push_back(enclave.description());
+        if (arguments.has("metadata")) {
+            add_metadata(list.back(), runtime.directory(enclave.id));
+        }
     }
     print_json(list);
 }

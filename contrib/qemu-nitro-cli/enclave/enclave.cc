@@ -81,7 +81,7 @@ ordered_json Enclave::run_info() const
     };
 }
 
-ordered_json Enclave::description(bool with_metadata) const
+ordered_json Enclave::description() const
 {
     ordered_json json = run_info();
 
@@ -99,9 +99,6 @@ ordered_json Enclave::description(bool with_metadata) const
     if (!messages.empty()) {
         json[messages_key] = messages;
     }
-    if (with_metadata) {
-        json.update(metadata);
-    }
     return json;
 }
 
@@ -116,8 +113,7 @@ ordered_json Enclave::end_info(bool terminated) const
 
 std::string Enclave::to_file() const
 {
-    ordered_json json = {{"description", description(false)},
-                         {"metadata", metadata}};
+    ordered_json json = {{"description", description()}};
 
     for (auto [key, member] : processes) {
         const ProcessId &process = this->*member;
@@ -152,14 +148,13 @@ std::optional<Enclave> Enclave::from_file(const std::string &text)
         if (d.contains(messages_key)) {
             d[messages_key].get_to(e.messages);
         }
-        e.metadata = std::move(json.at("metadata"));
         for (auto [key, member] : processes) {
             const ordered_json &process = json.at("processes").at(key);
 
             process.at("pid").get_to((e.*member).pid);
             process.at("start").get_to((e.*member).start);
         }
-        if (!is_enclave_id(e.id) || !e.metadata.is_object()) {
+        if (!is_enclave_id(e.id)) {
             return {};
         }
     } catch (const std::exception &) {

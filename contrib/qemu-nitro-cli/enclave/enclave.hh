@@ -2,7 +2,7 @@
  * An enclave, as in its state file
  *
  * The file has the JSON that describe-enclaves prints, and the enclave's
- * processes.
+ * processes.  The image's metadata has a file of its own (runtime.hh).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -29,14 +29,13 @@ struct Enclave {
     bool debug_mode = false;
     nlohmann::ordered_json measurements;    /* null until they are known */
     nlohmann::ordered_json vsock;           /* null, or its other addresses */
-    nlohmann::ordered_json metadata;    /* for --metadata; an object */
     std::vector<std::string> messages;      /* to the user */
     ProcessId supervisor, qemu, backend;
 
     /* The output of run-enclave */
     nlohmann::ordered_json run_info() const;
     /* The output of describe-enclaves */
-    nlohmann::ordered_json description(bool with_metadata) const;
+    nlohmann::ordered_json description() const;
     /* The output of terminate-enclave */
     nlohmann::ordered_json end_info(bool terminated) const;
 

@@ -178,7 +178,10 @@ LaunchPlan make_plan(const RunOptions &options)
                     "Only images for x86_64 run here.  Build it for that, or"
                     " run it on an EC2 instance with a Graviton CPU.");
     }
-    plan.enclave.metadata = describe_metadata_of(image);
+    plan.metadata = metadata_of(image);
+    if (plan.metadata) {
+        describe_metadata(*plan.metadata);      /* throws if it is damaged */
+    }
     return plan;
 }
 

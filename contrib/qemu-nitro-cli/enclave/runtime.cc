@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
+#include <iostream>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,14 +70,65 @@ bool is_free(const Descriptor &lock)
     return take_lock(lock, LOCK_SH, 0);
 }
 
-/* Read a state file.  Returns nothing if it does not exist or is invalid.
- * Throws Error if it cannot be read. */
-std::optional<Enclave> read_state(const EnclaveDirectory &directory)
-{
-    std::optional<Bytes> text = read_optional_file(directory.state());
+/*
+ * A state file: either the enclave, or why there is none.  `problem` is empty
+ * if there is no file: an enclave that is just starting has none.
+ */
+struct StateFile {
+    std::optional<Enclave> enclave;
+    std::string problem;
+};
 
-    return text ? Enclave::from_file({text->begin(), text->end()})
-                : std::nullopt;
+/* Does a file with this error of open() or read() stay unusable?  Otherwise,
+ * the next attempt may find the enclave. */
+bool is_lasting(int error)
+{
+    constexpr int lasting[] = {EACCES, EISDIR, ELOOP, ENOTDIR, ENXIO, EPERM};
+
+    return std::ranges::find(lasting, error) != std::end(lasting);
+}
+
+/*
+ * Read a state file.  One enclave with an unusable file must not keep the user
+ * from all others, so that is not an Error.  Throws Error if the file may be
+ * usable, but cannot be read now.
+ */
+StateFile read_state(const EnclaveDirectory &directory)
+{
+    /* More than the options that one command line can have */
+    constexpr size_t max_state = 4 << 20;
+    std::string path = directory.state();
+    Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    std::string text;
+    struct stat st = {};
+    int error = 0;
+
+    if (!file && errno == ENOENT) {
+        return {};
+    }
+    if (!file || fstat(file.get(), &st)) {
+        error = errno;
+    } else if (st.st_size > static_cast<off_t>(max_state)) {
+        return {{}, std::to_string(st.st_size) + " bytes, more than "
+                    + std::to_string(max_state)};
+    } else {
+        text.resize(st.st_size);
+        ssize_t n = read_fully(file.get(), text.data(), text.size());
+        error = n < 0 ? errno : 0;
+        text.resize(std::max<ssize_t>(n, 0));
+    }
+    if (is_lasting(error)) {
+        return {{}, error_text(error)};
+    }
+    if (error) {
+        throw Error(Code::file, path + ": " + error_text(error),
+                    "It is not known which enclaves run; try again.");
+    }
+    StateFile state = {Enclave::from_file(text), ""};
+    if (!state.enclave) {
+        state.problem = "not the state of an enclave";
+    }
+    return state;
 }
 
 } // namespace
@@ -130,9 +182,15 @@ std::optional<Enclave> Runtime::find_running(const std::string &id) const
         remove(id);
         return {};
     }
-    /* An enclave that is just starting has no state file. */
-    std::optional<Enclave> enclave = read_state(directory(id));
-    return enclave && enclave->id == id ? enclave : std::nullopt;
+    StateFile state = read_state(directory(id));
+    if (state.enclave && state.enclave->id != id) {
+        state = {{}, "the state of " + state.enclave->id};
+    }
+    if (!state.problem.empty()) {
+        std::cerr << "warning: " << printable(directory(id).state()) << ": "
+                  << state.problem << "; this enclave runs, but is left out.\n";
+    }
+    return std::move(state.enclave);
 }
 
 std::vector<Enclave> Runtime::enclaves() const
@@ -173,7 +231,7 @@ std::vector<Enclave> Runtime::recorded() const
             continue;
         }
         try {
-            std::optional<Enclave> enclave = read_state(directory(id));
+            std::optional<Enclave> enclave = read_state(directory(id)).enclave;
 
             if (enclave && enclave->id == id) {
                 all.push_back(*std::move(enclave));
@@ -203,7 +261,7 @@ void Runtime::remove(const std::string &id) const
     std::error_code error;
 
     /* Without a state file, the enclave had not started any process. */
-    if (std::optional<Enclave> enclave = read_state(f)) {
+    if (std::optional<Enclave> enclave = read_state(f).enclave) {
         /* The kernel kills them with the supervisor: wait for their end. */
         kill_and_wait(enclave->qemu);
         kill_and_wait(enclave->backend);

@@ -6,6 +6,8 @@
  *
  *   lock            locked by the enclave's supervisor as long as it runs
  *   enclave.json    the state of the enclave (enclave.hh)
+ *   metadata.json   the metadata section of its image, if it has one.  It may
+ *                   be large, and only describe-enclaves --metadata reads it.
  *   console.log     the output of its console, in debug mode
  *   qmp.sock        QEMU's monitor
  *   vhost.sock      the socket of the vsock back end for QEMU
@@ -38,6 +40,7 @@ struct EnclaveDirectory {
 
     std::string lock() const { return path + "/lock"; }
     std::string state() const { return path + "/enclave.json"; }
+    std::string metadata() const { return path + "/metadata.json"; }
     std::string console() const { return path + "/console.log"; }
     std::string monitor() const { return path + "/qmp.sock"; }
     std::string vhost() const { return path + "/vhost.sock"; }
@@ -69,9 +72,12 @@ public:
      */
     Descriptor lock() const;
 
-    /* The running enclaves, oldest first.  Removes the directories of the
-     * others.  Throws Error if it is not known whether one runs.  The caller
-     * holds the lock. */
+    /*
+     * The running enclaves, oldest first.  Removes the directories of those
+     * that have ended.  An enclave whose state file is unusable is left out,
+     * with a warning.  Throws Error if it is not known whether one runs, for
+     * example without a free descriptor.  The caller holds the lock.
+     */
     std::vector<Enclave> enclaves() const;
 
     /*

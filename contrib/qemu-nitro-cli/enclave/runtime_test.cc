@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <fcntl.h>
+#include <functional>
 #include <sys/wait.h>
 
 #include "support/files.hh"
@@ -39,7 +40,6 @@ protected:
         e.id = id;
         e.name = name;
         e.supervisor.start = start;
-        e.metadata = nlohmann::ordered_json::object();
         return e;
     }
 };
@@ -216,10 +216,6 @@ TEST_F(RuntimeDirectory, FilesThatCannotBeRead)
     Runtime runtime;
     Descriptor lives = add(runtime, enclave(one, "lives"));
 
-    std::filesystem::remove(runtime.directory(one).state());
-    std::filesystem::create_symlink("enclave.json",
-                                    runtime.directory(one).state());
-    EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
     std::filesystem::remove(runtime.directory(one).lock());
     std::filesystem::create_symlink("lock", runtime.directory(one).lock());
     EXPECT_EQ(code_of([&] { runtime.enclaves(); }), 19);
@@ -231,21 +227,54 @@ TEST_F(RuntimeDirectory, FilesThatCannotBeRead)
     EXPECT_TRUE(std::filesystem::exists(runtime.directory(one).path));
 }
 
-/* A damaged state file does not affect the search for another id. */
-TEST_F(RuntimeDirectory, OneIsFoundAlone)
+/* An unusable state file does not keep the user from other enclaves. */
+TEST_F(RuntimeDirectory, UnusableStateOfAnother)
 {
+    const size_t largest = 4 << 20;
     Runtime runtime;
-    Descriptor good = add(runtime, enclave(one, "good"));
-    Descriptor bad = add(runtime, enclave(two, "bad"));
+    const std::string state = runtime.directory(two).state();
+    std::string padding = enclave(two, "bad").to_file();
+    std::function<void()> spoil[] = {
+        [&] { std::filesystem::create_symlink("enclave.json", state); },
+        [&] { std::filesystem::create_directory(state); },
+        [&] { std::ofstream(state) << padding << std::string(
+                  largest + 1 - padding.size(), ' '); },
+        [&] { std::ofstream{state} << "{"; },
+    };
 
-    std::filesystem::remove(runtime.directory(two).state());
-    std::filesystem::create_symlink("enclave.json",
-                                    runtime.directory(two).state());
-    EXPECT_EQ(runtime.find(one, {}).name, "good");
-    EXPECT_EQ(code_of([&] { runtime.find({}, "good"); }), 19);
-    good.reset();
-    EXPECT_EQ(code_of([&] { runtime.find(one, {}); }), 11);
-    EXPECT_FALSE(std::filesystem::exists(runtime.directory(one).path));
+    for (const auto &make : spoil) {
+        Descriptor good = add(runtime, enclave(one, "good"));
+        Descriptor bad = runtime.add(two);
+        make();
+
+        EXPECT_EQ(runtime.find(one, {}).name, "good");
+        EXPECT_EQ(runtime.find({}, "good").id, one);
+        testing::internal::CaptureStderr();
+        EXPECT_EQ(runtime.enclaves().size(), 1u);
+        EXPECT_NE(testing::internal::GetCapturedStderr().find(
+            "warning: " + state + ": "), std::string::npos);
+        EXPECT_EQ(runtime.recorded().size(), 1u);
+        /* It lives, so it is not removed before its end. */
+        EXPECT_TRUE(std::filesystem::exists(runtime.directory(two).path));
+        bad.reset();
+        EXPECT_EQ(runtime.enclaves().size(), 1u);
+        EXPECT_FALSE(std::filesystem::exists(runtime.directory(two).path));
+        good.reset();
+        EXPECT_EQ(code_of([&] { runtime.find(one, {}); }), 11);
+        EXPECT_FALSE(std::filesystem::exists(runtime.directory(one).path));
+    }
+}
+
+TEST_F(RuntimeDirectory, LargestStateFile)
+{
+    const size_t largest = 4 << 20;
+    Runtime runtime;
+    Descriptor lock = add(runtime, enclave(one, "large"));
+    std::string text = enclave(one, "large").to_file();
+
+    write("qemu-nitro/" + one + "/enclave.json",
+          text + std::string(largest - text.size(), ' '));
+    EXPECT_EQ(runtime.find(one, {}).name, "large");
 }
 
 } // namespace

@@ -149,15 +149,21 @@ private:
     std::optional<Error> error_;                /* the same, if it has advice */
 };
 
+void write_file(const std::string &path, const void *data, size_t size)
+{
+    AtomicFile file(path);
+
+    file.write(data, size);
+    file.commit();
+}
+
 /* Starting */
 
 void Supervisor::save_or_throw() const
 {
     std::string text = enclave_.to_file();
-    AtomicFile file(directory_.state());
 
-    file.write(text.data(), text.size());
-    file.commit();
+    write_file(directory_.state(), text.data(), text.size());
 }
 
 /* Has a user removed the directory, or started to remove it? */
@@ -755,12 +761,17 @@ void Supervisor::finish()
     send_progress(failure);
 }
 
-/* Write the state file for other commands, before any process is started. */
+/* Write the files for other commands, before any process is started. */
 void Supervisor::announce()
 {
     umask(077);
     enclave_.supervisor = process_id(getpid());
     try {
+        if (plan_.metadata) {
+            write_file(directory_.metadata(), plan_.metadata->data(),
+                       plan_.metadata->size());
+            plan_.metadata.reset();
+        }
         save_or_throw();
     } catch (const Error &e) {
         end(e);

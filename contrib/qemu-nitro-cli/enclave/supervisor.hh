@@ -28,15 +28,18 @@
 #ifndef QEMU_NITRO_CLI_ENCLAVE_SUPERVISOR_HH
 #define QEMU_NITRO_CLI_ENCLAVE_SUPERVISOR_HH
 
+#include <optional>
 #include <string>
 
 #include "descriptor.hh"
 #include "enclave/enclave.hh"
 #include "enclave/runtime.hh"
 #include "enclave/vsock_options.hh"
+#include "support/bytes.hh"
 
 struct LaunchPlan {
     Enclave enclave;
+    std::optional<Bytes> metadata;  /* the section of the image */
     std::string image;              /* absolute path */
     std::string qemu, backend;      /* paths of the programs */
     std::string accelerator;        /* kvm or tcg */

@@ -176,7 +176,6 @@ protected:
         plan.enclave.name = "one";
         plan.enclave.cid = 16;
         plan.enclave.cpu_ids = {1};
-        plan.enclave.metadata = json::object();
         plan.qemu = plan.backend = "/proc/self/exe";
         plan.accelerator = "tcg";
         plan.boot_seconds = 60;
@@ -313,6 +312,20 @@ TEST_F(Supervision, BootsAndIsTerminated)
     ended();
     EXPECT_FALSE(process_id(e.qemu.pid).start);
     EXPECT_FALSE(process_id(e.backend.pid).start);
+}
+
+/* The state file is read by each command, so it does not have them. */
+TEST_F(Supervision, MetadataHasItsOwnFile)
+{
+    std::string text = R"({"CustomMetadata": {"Key": [1, 2]}})";
+
+    plan.metadata = Bytes(text.begin(), text.end());
+    boot();
+    EXPECT_EQ(read("qemu-nitro/" + id + "/metadata.json"), text);
+    EXPECT_EQ(read("qemu-nitro/" + id + "/enclave.json").find("Key"),
+              std::string::npos);
+    kill(pid, SIGTERM);
+    ended();
 }
 
 /* The supervisor in its sandbox still does all of its work. */

@@ -79,17 +79,17 @@ ordered_json describe_metadata(const Bytes &section)
     return out;
 }
 
-ordered_json describe_metadata_of(const EifFile &file)
+std::optional<Bytes> metadata_of(const EifFile &file)
 {
     const EifImage &image = file.image();
 
     check_metadata_size(image);
     for (unsigned i = 0; i < image.num_sections; i++) {
         if (image.sections[i].type == EIF_SECTION_METADATA) {
-            return describe_metadata(file.section(image.sections[i]));
+            return file.section(image.sections[i]);
         }
     }
-    return ordered_json::object();
+    return {};
 }
 
 ordered_json describe_eif(const std::string &path)

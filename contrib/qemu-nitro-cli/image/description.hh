@@ -7,6 +7,7 @@
 #define QEMU_NITRO_CLI_IMAGE_DESCRIPTION_HH
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "image/eif_file.hh"
@@ -20,9 +21,9 @@
  */
 nlohmann::ordered_json describe_eif(const std::string &path);
 
-/* Read only the metadata section.  Returns an empty object if the image has
- * none. */
-nlohmann::ordered_json describe_metadata_of(const EifFile &file);
+/* Read only the metadata section.  Returns nothing if the image has none.
+ * Throws Error if the section is too large. */
+std::optional<Bytes> metadata_of(const EifFile &file);
 
 /*
  * ImageName, ImageVersion and Metadata of an image's metadata section (JSON),
