@@ -569,12 +569,27 @@ archive_entry *ArchiveReader::next()
         std::string_view(name).ends_with('/')) {
         archive_entry_set_filetype(entry_, AE_IFDIR);
     }
-    if (!limit_.entries--) {
-        limit_.entries = 0;
-        fail("the archives have more than 1000000 entries", make_smaller);
-    }
+    count_entry();
     check_names();
     return entry_;
+}
+
+void ArchiveReader::count_entry() const
+{
+    if (!limit_.entries) {
+        fail("the archives have more than 1000000 entries, with the"
+             " directories that they imply", make_smaller);
+    }
+    limit_.entries--;
+}
+
+void ArchiveReader::count_name(uint64_t bytes) const
+{
+    if (bytes > limit_.names) {
+        limit_.names = 0;
+        fail("the names in the archives have more than 256 MiB", make_smaller);
+    }
+    limit_.names -= bytes;
 }
 
 /*

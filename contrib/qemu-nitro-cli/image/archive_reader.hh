@@ -33,6 +33,8 @@ struct Blob {
 struct UnpackLimit {
     uint64_t bytes = uint64_t{16} << 30;
     uint64_t entries = 1000000;
+    /* bytes of all names that are kept in memory */
+    uint64_t names = uint64_t{256} << 20;
 };
 
 class ArchiveReader {
@@ -55,6 +57,11 @@ public:
      * damaged.  Names are the bytes in the archive, without conversion.
      */
     archive_entry *next();
+
+    /* Count an entry, and the bytes of a name that the caller keeps.  Throws
+     * Error if there are too many.  next() counts the archive's own entries. */
+    void count_entry() const;
+    void count_name(uint64_t bytes) const;
 
     /* The data of the entry: in the archive, or unpacked to the spool */
     Blob data(const std::shared_ptr<Spool> &spool);

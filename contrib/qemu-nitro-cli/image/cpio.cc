@@ -150,13 +150,14 @@ private:
 
 void Cpio::add_parents(const std::string &name)
 {
-    for (size_t at = name.find('/'); at != std::string::npos;
-         at = name.find('/', at + 1)) {
-        Entry &directory = entries_[name.substr(0, at)];
+    for (size_t at = name.rfind('/'); at != std::string::npos;
+         at = name.rfind('/', at - 1)) {
+        auto [directory, is_new] = entries_.try_emplace(name.substr(0, at));
 
-        if (!directory.mode) {
-            directory.mode = S_IFDIR | 0755;
+        if (!is_new) {
+            return;         /* Its own parents are there too. */
         }
+        directory->second.mode = S_IFDIR | 0755;
     }
 }
 

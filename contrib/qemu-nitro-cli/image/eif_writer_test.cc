@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
+#include <utility>
 #include <zlib.h>
 
 namespace {
@@ -219,16 +220,16 @@ TEST_F(Build, Reproducible)
 
 TEST_F(Build, Refused)
 {
-    BuildOptions wrong = options;
+    std::string rootfs = std::exchange(options.rootfs, dir + "/none");
+    EXPECT_THROW(build_parts(options), Error);
+    options.rootfs = rootfs;
 
-    wrong.rootfs = dir + "/none";
-    EXPECT_THROW(build_parts(wrong), Error);
-    wrong = options;
-    wrong.blobs = dir + "/root";
-    EXPECT_THROW(build_parts(wrong), Error);
-    wrong = options;
-    wrong.cmd = {"", "word"};
-    EXPECT_THROW(build_parts(wrong), Error);
+    std::string blobs = std::exchange(options.blobs, dir + "/root");
+    EXPECT_THROW(build_parts(options), Error);
+    options.blobs = blobs;
+
+    options.cmd = {"", "word"};
+    EXPECT_THROW(build_parts(options), Error);
 }
 
 } // namespace

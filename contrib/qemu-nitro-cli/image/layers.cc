@@ -8,7 +8,8 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
-#include <list>
+#include <deque>
+#include <string_view>
 #include <sys/stat.h>
 
 #include "support/bytes.hh"
@@ -17,16 +18,20 @@
 namespace {
 
 constexpr int max_links = 40;           /* in a path, as in Linux */
+/* Linux skips an entry of a ramdisk whose name has more than PATH_MAX bytes,
+ * with "rootfs/" and the zero byte (init/initramfs.c, do_header()). */
+constexpr size_t max_path = PATH_MAX - sizeof("rootfs/");
 constexpr char whiteout_mark[] = ".wh.";
 constexpr char opaque_mark[] = ".wh..wh..opq";
+constexpr char aufs_links[] = ".wh..wh.plnk/";
 
-std::list<std::string> split(const std::string &path)
+std::vector<std::string_view> split(std::string_view path)
 {
-    std::list<std::string> parts;
+    std::vector<std::string_view> parts;
 
     for (size_t at = 0; at <= path.size();) {
         size_t end = std::min(path.find('/', at), path.size());
-        std::string part = path.substr(at, end - at);
+        std::string_view part = path.substr(at, end - at);
 
         if (!part.empty() && part != ".") {
             parts.push_back(part);
@@ -49,6 +54,14 @@ std::string parent(const std::string &path)
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
+/* A long path in a message */
+std::string shortened(const std::string &path)
+{
+    constexpr size_t shown = 100;
+
+    return path.size() <= shown ? path : path.substr(0, shown) + "...";
+}
+
 /*
  * The path of an entry, or of the target of a hard link; messages call it
  * `what`.  As in docker, ".." removes the name before it, even if that is a
@@ -67,16 +80,16 @@ std::string path_of(const ArchiveReader &reader, const char *name,
                     + " bytes, more than " + std::to_string(PATH_MAX - 1),
                     fix_layer);
     }
-    for (const std::string &part : split(name)) {
+    for (std::string_view part : split(name)) {
         if (part.size() > NAME_MAX) {
             reader.fail(what + " " + name + " has a name of "
                         + std::to_string(part.size()) + " bytes in it, more"
                         " than " + std::to_string(NAME_MAX), fix_layer);
         }
         if (part != "..") {
-            path = join(path, part);
+            path.append(path.empty() ? "" : "/").append(part);
         } else if (!path.empty()) {
-            path = parent(path);
+            path.resize(parent(path).size());
         } else if (*name != '/') {      /* the root's parent is the root */
             reader.fail(what + " " + name + " leads out of the image",
                         fix_layer);
@@ -135,6 +148,21 @@ mode_t mode_without_list(archive_entry *entry)
     return mode;
 }
 
+/*
+ * Does an entry belong to AUFS and not to the image?  Docker leaves out such
+ * entries, too; hard links may lead to files in the directory `aufs_links`.
+ */
+bool is_of_aufs(const std::string &path)
+{
+    constexpr std::string_view prefix = ".wh..wh.";
+    auto parts = split(path);
+
+    return std::ranges::any_of(parts, [&](std::string_view part) {
+        return part.starts_with(prefix) &&
+            (part != opaque_mark || part.data() != &parts.back()[0]);
+    });
+}
+
 uint32_t id_of(const ArchiveReader &reader, const std::string &path,
                int64_t id)
 {
@@ -147,125 +175,164 @@ uint32_t id_of(const ArchiveReader &reader, const std::string &path,
 
 } // namespace
 
+/* Without this limit, an image of a few MB would take hours. */
+void LayeredTree::count_step(const std::string &path) const
+{
+    if (!steps_left_) {
+        throw Error(Code::building, shortened(path) + ": the paths, symbolic"
+                    " links and whiteouts in the layers have too many names",
+                    "Make a container image with fewer files, links or"
+                    " layers.");
+    }
+    steps_left_--;
+}
+
+LayeredTree::Node *LayeredTree::node_at(const Place &place) const
+{
+    return place.empty() ? root_.get() : place.back().node;
+}
+
+/* Null if there is no such node, or no directory */
+LayeredTree::Node *LayeredTree::child_of(const Node *directory,
+                                         const std::string &name)
+{
+    if (!directory) {
+        return nullptr;
+    }
+    auto child = directory->children.find(name);
+    return child == directory->children.end() ? nullptr : child->second.get();
+}
+
 /*
  * Follow the symbolic links of a path in the tree, and with `last` also a link
  * at its end.  Throws if there are too many.
  */
-std::string LayeredTree::resolve(const std::string &path, bool last) const
+LayeredTree::Place LayeredTree::resolve(const std::string &path,
+                                        bool last) const
 {
-    std::list<std::string> parts = split(path);
-    std::string at;
-    int links = 0;
+    std::deque<std::string> targets;    /* of links; `parts` refers to them */
+    std::vector<std::string_view> parts = split(path);
+    Place place;
 
+    std::ranges::reverse(parts);                /* the next one is the last */
     while (!parts.empty()) {
-        std::string part = parts.front();
+        std::string part(parts.back());
 
-        parts.pop_front();
+        count_step(path);
+        parts.pop_back();
         if (part == "..") {
-            at = parent(at);
+            if (!place.empty()) {
+                place.pop_back();
+            }
             continue;
         }
-        std::string next = join(at, part);
-        auto node = nodes_.find(next);
-        if (node == nodes_.end() || !S_ISLNK(node->second.entry.mode) ||
-            (parts.empty() && !last)) {
-            at = next;
+        Node *next = child_of(node_at(place), part);
+        if (!next || !S_ISLNK(next->entry.mode) || (parts.empty() && !last)) {
+            place.push_back({std::move(part), next});
             continue;
         }
-        if (++links > max_links) {
-            throw Error(Code::building, path + ": more than "
+        if (targets.size() == max_links) {
+            throw Error(Code::building, shortened(path) + ": more than "
                         + std::to_string(max_links) + " symbolic links",
                         "Mend the links in the container image.");
         }
-        Bytes target = read_all(*node->second.entry.data);
-        std::string text(target.begin(), target.end());
-        if (text.starts_with('/')) {
-            at.clear();
+        Bytes target = read_all(*next->entry.data);
+        targets.emplace_back(target.begin(), target.end());
+        if (targets.back().starts_with('/')) {
+            place.clear();
         }
-        parts.splice(parts.begin(), split(text));
+        auto more = split(targets.back());
+        parts.insert(parts.end(), more.rbegin(), more.rend());
     }
-    return at;
+    return place;
 }
 
-/* Remove the entries of lower layers at or below a path. */
-void LayeredTree::remove_lower(const std::string &path)
+/* Remove what lower layers have below a node.  Returns whether anything is
+ * left. */
+bool LayeredTree::remove_lower_children(Node &node, const std::string &path)
 {
-    auto remove = [this](auto from, auto to) {
-        bool kept = false;
-
-        while (from != to) {
-            if (from->second.layer < layer_) {
-                from = nodes_.erase(from);
-            } else {
-                kept = true;
-                ++from;
-            }
-        }
-        return kept;
-    };
-    /* '0' is the next character after '/'. */
-    bool kept = remove(nodes_.lower_bound(path + "/"),
-                       nodes_.lower_bound(path + "0"));
-    if (!kept) {
-        auto node = nodes_.find(path);
-
-        if (node != nodes_.end() && node->second.layer < layer_) {
-            nodes_.erase(node);
-        }
-    }
+    std::erase_if(node.children, [&](const auto &child) {
+        return !remove_lower(*child.second, path);
+    });
+    return !node.children.empty();
 }
 
-void LayeredTree::whiteout(const std::string &directory,
-                           const std::string &name)
+/* The same for the node itself, which the caller removes if false is returned.
+ * A directory stays if this layer has something in it. */
+bool LayeredTree::remove_lower(Node &node, const std::string &path)
 {
+    count_step(path);
+    return remove_lower_children(node, path) || node.layer == layer_;
+}
+
+void LayeredTree::whiteout(const Place &directory, const std::string &name)
+{
+    Node *node = node_at(directory);
+
+    if (!node) {
+        return;
+    }
     if (name == opaque_mark) {
-        std::string prefix = directory.empty() ? "" : directory + "/";
-        auto from = nodes_.lower_bound(prefix);
-
-        std::vector<std::string> children;
-        for (; from != nodes_.end() && from->first.starts_with(prefix);
-             ++from) {
-            children.push_back(from->first);
-        }
-        /* from the bottom up: a directory that still has an entry stays */
-        std::reverse(children.begin(), children.end());
-        for (const std::string &child : children) {
-            if (!child.empty()) {
-                remove_lower(child);
-            }
-        }
-    } else if (!name.starts_with(".wh..wh.")) {
-        remove_lower(join(directory, name.substr(strlen(whiteout_mark))));
+        remove_lower_children(*node, name);
+        return;
     }
-    /* Other names with two prefixes belong to AUFS and not to the image. */
+    auto child = node->children.find(name.substr(strlen(whiteout_mark)));
+    if (child != node->children.end() && !remove_lower(*child->second, name)) {
+        node->children.erase(child);
+    }
+}
+
+/* The node of a directory.  It is made if a layer only implies it. */
+LayeredTree::Node *LayeredTree::directory_at(ArchiveReader &reader,
+                                             const Place &place,
+                                             const std::string &path)
+{
+    Node *node = root_.get();
+    size_t size = 0;
+
+    for (const Step &step : place) {
+        std::unique_ptr<Node> &child = node->children[step.name];
+
+        size += step.name.size() + 1;
+        if (!child) {
+            reader.count_entry();
+            reader.count_name(size - 1);
+            child = std::make_unique<Node>();
+            child->entry.mode = S_IFDIR | 0755;
+            child->layer = layer_;
+        } else if (!S_ISDIR(child->entry.mode)) {
+            reader.fail(shortened(path) + ": " + path.substr(0, size - 1)
+                        + " is not a directory", fix_layer);
+        }
+        node = child.get();
+    }
+    return node;
 }
 
 /* Add a node.  A directory replaces a lower layer's, and keeps its entries. */
-void LayeredTree::put(ArchiveReader &reader, const std::string &path,
+void LayeredTree::put(ArchiveReader &reader, const Place &directory,
+                      const std::string &name, const std::string &path,
                       Cpio::Entry entry)
 {
-    for (std::string directory = parent(path); !directory.empty();
-         directory = parent(directory)) {
-        auto node = nodes_.find(directory);
+    Node *node = root_.get();
 
-        if (node == nodes_.end()) {
-            Cpio::Entry made;
+    if (path.empty() && !S_ISDIR(entry.mode)) {
+        reader.fail("the root is not a directory", fix_layer);
+    }
+    if (!path.empty()) {
+        auto &child = directory_at(reader, directory, path)->children[name];
 
-            made.mode = S_IFDIR | 0755;
-            nodes_[directory] = {made, layer_};
-        } else if (!S_ISDIR(node->second.entry.mode)) {
-            reader.fail(path + ": " + directory + " is not a directory",
-                        fix_layer);
+        if (!child) {
+            reader.count_name(path.size());
+            child = std::make_unique<Node>();
         }
+        node = child.get();
     }
     if (!S_ISDIR(entry.mode)) {
-        if (path.empty()) {
-            reader.fail("the root is not a directory", fix_layer);
-        }
-        nodes_.erase(nodes_.lower_bound(path + "/"),
-                     nodes_.lower_bound(path + "0"));
+        node->children.clear();
     }
-    nodes_[path] = {std::move(entry), layer_};
+    node->entry = std::move(entry);
+    node->layer = layer_;
 }
 
 /* A hard link: another name for an existing entry */
@@ -273,16 +340,18 @@ Cpio::Entry LayeredTree::hard_link(ArchiveReader &reader,
                                    const std::string &path,
                                    const std::string &target)
 {
-    auto node = nodes_.find(resolve(target, false));
+    Node *node = target.starts_with(aufs_links)
+        ? child_of(&hidden_, target.substr(target.rfind('/') + 1))
+        : node_at(resolve(target, false));
 
-    if (node == nodes_.end() || S_ISDIR(node->second.entry.mode)) {
+    if (!node || S_ISDIR(node->entry.mode)) {
         reader.fail("the hard link " + path + " leads to " + target
                     + ", which is no file of the image", fix_layer);
     }
-    if (!node->second.entry.link) {
-        node->second.entry.link = {UINT64_MAX, links_++};
+    if (!node->entry.link) {
+        node->entry.link = {UINT64_MAX, links_++};
     }
-    return node->second.entry;
+    return node->entry;
 }
 
 /* An entry that is not a hard link, with its data unpacked */
@@ -337,7 +406,17 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
     std::string path = path_of(reader, archive_entry_pathname(entry),
                                "the entry");
     std::string name = path.substr(path.rfind('/') + 1);
-    std::string directory = resolve(parent(path), true);
+
+    if (is_of_aufs(path)) {
+        if (path.starts_with(aufs_links) && !archive_entry_hardlink(entry) &&
+            archive_entry_filetype(entry) == AE_IFREG) {
+            reader.count_name(name.size());
+            hidden_.children[name] = std::make_unique<Node>(
+                Node{entry_of(reader, entry, path), layer_, {}});
+        }
+        return;
+    }
+    Place directory = resolve(parent(path), true);
 
     if (name.starts_with(whiteout_mark)) {
         std::string rest = name.substr(strlen(whiteout_mark));
@@ -347,20 +426,31 @@ void LayeredTree::apply_entry(ArchiveReader &reader, archive_entry *entry)
         }
         return whiteout(directory, name);
     }
-    if (path.empty()) {
-        directory.clear();
+    if (!path.empty()) {
+        path.clear();
+        for (const Step &step : directory) {
+            path += step.name + "/";
+        }
+        path += name;
     }
-    path = join(directory, name);
+    if (path.size() > max_path) {
+        reader.fail(shortened(path) + " has a path of "
+                    + std::to_string(path.size()) + " bytes, and the kernel"
+                    " leaves out of a ramdisk what has more than "
+                    + std::to_string(max_path), fix_layer);
+    }
     if (const char *target = archive_entry_hardlink(entry)) {
         std::string to = path_of(reader, target,
                                  "the target of the hard link " + path + ",");
+        Node *old = node_at(resolve(to, false));
 
-        if (resolve(to, false) != path || !nodes_.contains(path)) {
-            put(reader, path, hard_link(reader, path, to));
+        if (!old || old != (path.empty() ? root_.get()
+                            : child_of(node_at(directory), name))) {
+            put(reader, directory, name, path, hard_link(reader, path, to));
         }
         return;
     }
-    put(reader, path, entry_of(reader, entry, path));
+    put(reader, directory, name, path, entry_of(reader, entry, path));
 }
 
 ArchiveReader::Digests LayeredTree::apply(const Blob &layer,
@@ -368,6 +458,7 @@ ArchiveReader::Digests LayeredTree::apply(const Blob &layer,
                                           UnpackLimit &limit)
 {
     layer_++;
+    hidden_.children.clear();
     if (!layer.size) {      /* some builders' form of an archive of nothing */
         std::string digest = sha256_of(layer);
 
@@ -383,15 +474,22 @@ ArchiveReader::Digests LayeredTree::apply(const Blob &layer,
 
 ContentPtr LayeredTree::file(const std::string &path) const
 {
-    auto node = nodes_.find(resolve(path, true));
+    const Node *node = node_at(resolve(path, true));
 
-    return node != nodes_.end() && S_ISREG(node->second.entry.mode)
-        ? node->second.entry.data : nullptr;
+    return node && S_ISREG(node->entry.mode) ? node->entry.data : nullptr;
+}
+
+void LayeredTree::add_to(Cpio &cpio, const std::string &path, const Node &node)
+{
+    if (node.entry.mode) {
+        cpio.add(path, node.entry);
+    }
+    for (const auto &[name, child] : node.children) {
+        add_to(cpio, join(path, name), *child);
+    }
 }
 
 void LayeredTree::add_to(Cpio &cpio, const std::string &prefix) const
 {
-    for (const auto &[path, node] : nodes_) {
-        cpio.add(join(prefix, path), node.entry);
-    }
+    add_to(cpio, prefix, *root_);
 }

@@ -58,6 +58,52 @@ protected:
         return keep(out.data(), used);
     }
 
+    /* A tar archive of empty files, and links: "NAME -> TARGET" is a symbolic
+     * link, "NAME = TARGET" a hard link */
+    Blob tar_of(const std::vector<std::string> &entries)
+    {
+        Bytes out(1 << 22);
+        size_t used = 0;
+        Maker a(archive_write_new(), archive_write_free);
+
+        archive_write_set_format_pax(a.get());
+        archive_write_open_memory(a.get(), out.data(), out.size(), &used);
+        for (const std::string &text : entries) {
+            archive_entry *e = archive_entry_new();
+            size_t symlink = text.find(" -> "), link = text.find(" = ");
+
+            archive_entry_set_mode(e, S_IFREG | 0644);
+            archive_entry_set_size(e, 0);
+            archive_entry_set_pathname(
+                e, text.substr(0, std::min(symlink, link)).c_str());
+            if (symlink != text.npos) {
+                archive_entry_set_mode(e, S_IFLNK | 0777);
+                archive_entry_set_symlink(e, text.substr(symlink + 4).c_str());
+            } else if (link != text.npos) {
+                archive_entry_set_hardlink(e, text.substr(link + 3).c_str());
+            }
+            EXPECT_EQ(archive_write_header(a.get(), e), ARCHIVE_OK);
+            archive_entry_free(e);
+        }
+        EXPECT_EQ(archive_write_close(a.get()), ARCHIVE_OK);
+        return keep(out.data(), used);
+    }
+
+    /* Is a layer with these entries accepted? */
+    bool accepts(const std::vector<std::string> &entries,
+                 UnpackLimit limit = {}, uint64_t max_steps = 1000)
+    {
+        LayeredTree tree(spool, max_steps);
+        Blob layer = tar_of(entries);
+
+        try {
+            tree.apply(layer, "layer", limit);
+            return true;
+        } catch (const Error &) {
+            return false;
+        }
+    }
+
     /* One file with 512 bytes at 4096, and holes */
     Blob sparse_tar(size_t size)
     {
@@ -134,6 +180,70 @@ TEST_F(Unpack, EntriesAreBounded)
     LayeredTree tree(spool);
 
     EXPECT_THROW(tree.apply(tar(3, 1000), "layer", entries), Error);
+}
+
+/* With "rootfs/" and a zero byte, 4088 bytes become Linux's PATH_MAX. */
+TEST_F(Unpack, LongestPath)
+{
+    std::string directory;
+
+    for (int i = 0; i < 19; i++) {
+        directory += std::string(199, 'd') + "/";
+    }
+    ASSERT_EQ(directory.size(), 3800u);
+    EXPECT_TRUE(accepts({directory + std::string(144, 'd') + "/"
+                         + std::string(143, 'f')}));
+    EXPECT_FALSE(accepts({directory + std::string(144, 'd') + "/"
+                          + std::string(144, 'f')}));
+    /* as long, with a link in the path */
+    EXPECT_TRUE(accepts({"l -> " + directory, directory + "f",
+                         "l/" + std::string(144, 'd') + "/"
+                         + std::string(143, 'f')}));
+    EXPECT_FALSE(accepts({"l -> " + directory, directory + "f",
+                          "l/" + std::string(144, 'd') + "/"
+                          + std::string(144, 'f')}));
+}
+
+TEST_F(Unpack, ImpliedDirectoriesAreBounded)
+{
+    /* The names are "a", "a/b" and "a/b/c". */
+    EXPECT_TRUE(accepts({"a/b/c"}, {.entries = 3}));
+    EXPECT_FALSE(accepts({"a/b/c"}, {.entries = 2}));
+    EXPECT_TRUE(accepts({"a/b/c"}, {.names = 9}));
+    EXPECT_FALSE(accepts({"a/b/c"}, {.names = 8}));
+    EXPECT_TRUE(accepts({"a/b/c", "a/b/c"}, {.names = 9}));
+}
+
+TEST_F(Unpack, StepsAreBounded)
+{
+    EXPECT_TRUE(accepts({"a/b/c"}, {}, 2));
+    EXPECT_FALSE(accepts({"a/b/c"}, {}, 1));
+    /* each link leads through one more name */
+    EXPECT_TRUE(accepts({"l -> a", "m -> l", "a/c", "m/c"}, {}, 4));
+    EXPECT_FALSE(accepts({"l -> a", "m -> l", "a/c", "m/c"}, {}, 3));
+    /* what a whiteout may remove */
+    EXPECT_TRUE(accepts({"b", "c", ".wh..wh..opq", ".wh..wh..opq"}, {}, 4));
+    EXPECT_FALSE(accepts({"b", "c", ".wh..wh..opq", ".wh..wh..opq"}, {}, 3));
+}
+
+/* Docker leaves them out, too. */
+TEST_F(Unpack, EntriesOfAufs)
+{
+    UnpackLimit limit;
+    LayeredTree tree(spool);
+
+    tree.apply(tar_of({"old/a", "c"}), "layer", limit);
+    tree.apply(tar_of({".wh..wh.aufs", ".wh..wh.plnk/1.2", "b/.wh..wh.x/y",
+                       "d = .wh..wh.plnk/1.2", "old/.wh..wh..opq",
+                       ".wh..wh..opq/e"}), "layer", limit);
+    EXPECT_TRUE(tree.file("c"));
+    EXPECT_TRUE(tree.file("d"));
+    for (const char *name : {".wh..wh.aufs", ".wh..wh.plnk/1.2",
+                             "b/.wh..wh.x/y", "old/a", ".wh..wh..opq/e"}) {
+        EXPECT_FALSE(tree.file(name)) << name;
+    }
+    EXPECT_THROW(tree.apply(tar_of({"d = .wh..wh.plnk/1.2"}), "layer", limit),
+                 Error);
 }
 
 /* A hole takes no space in the archive, but it does in the image. */
