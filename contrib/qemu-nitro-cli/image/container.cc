@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
+#include <cstring>
 #include <iostream>
 #include <iterator>
 #include <set>
@@ -62,11 +64,17 @@ public:
 
 private:
     const Blob *find(std::string name) const;
+    static std::string bounded(const ArchiveReader &reader, const char *given);
 
     std::map<std::string, Blob> files_;
     std::map<std::string, std::string> links_;
-    std::set<std::string> tops_;        /* the first parts of all names */
+    std::string top_;                   /* the first part of the first name */
+    bool has_one_top_ = true;           /* of all names */
+    std::set<std::string> root_tops_;   /* those that a root has */
 };
+
+/* Directories at the top of a root */
+const char *const directories_of_roots[] = {"bin", "dev", "etc", "lib", "usr"};
 
 std::string clean(const std::string &name)
 {
@@ -122,21 +130,40 @@ Files::Files(const Descriptor &file, const std::string &path,
     Progress progress("reading " + path, 0);
 
     while (archive_entry *entry = reader->next()) {
-        const char *given = archive_entry_pathname(entry);
-        std::string name = clean(given ? given : "");
+        std::string name = clean(bounded(*reader,
+                                         archive_entry_pathname(entry)));
+        std::string top = name.substr(0, name.find('/'));
 
-        if (!name.empty()) {
-            tops_.insert(name.substr(0, name.find('/')));
+        if (!top.empty()) {
+            top_ = top_.empty() ? top : top_;
+            has_one_top_ = has_one_top_ && top == top_;
+            if (std::ranges::count(directories_of_roots, top)) {
+                root_tops_.insert(top);
+            }
         }
         if (const char *target = archive_entry_hardlink(entry)) {
-            links_[name] = clean(target);
+            links_[name] = clean(bounded(*reader, target));
         } else if (const char *to = archive_entry_symlink(entry)) {
-            links_[name] = clean(name + "/../" + to);
+            links_[name] = clean(name + "/../" + bounded(*reader, to));
         } else if (archive_entry_filetype(entry) == AE_IFREG) {
             files_[name] = reader->data(this->spool);
             progress.add(files_[name].size);
         }
     }
+}
+
+/* A name or a target, which is kept in memory */
+std::string Files::bounded(const ArchiveReader &reader, const char *given)
+{
+    size_t size = given ? strlen(given) : 0;
+
+    if (size >= PATH_MAX) {
+        reader.fail("the archive has a name of " + std::to_string(size)
+                    + " bytes, more than " + std::to_string(PATH_MAX - 1),
+                    fix_layer);
+    }
+    reader.count_name(size);
+    return given ? given : "";
 }
 
 const Blob *Files::find(std::string name) const
@@ -174,7 +201,7 @@ void Files::fail(const std::string &why, const char *advice) const
 
 void Files::check_top() const
 {
-    std::string top = tops_.size() == 1 ? *tops_.begin() : "";
+    std::string top = has_one_top_ ? top_ : "";
 
     for (const char *file : {"/manifest.json", "/index.json"}) {
         if (has(top + file)) {
@@ -189,11 +216,7 @@ void Files::check_top() const
 
 bool Files::looks_like_root_filesystem() const
 {
-    static const char *const usual[] = {"bin", "dev", "etc", "lib", "usr"};
-
-    return std::ranges::count_if(usual, [this](const char *name) {
-        return tops_.contains(name);
-    }) > 1;
+    return root_tops_.size() > 1;
 }
 
 json Files::read_json(const std::string &name) const

@@ -30,7 +30,7 @@ std::string tar(const Files &files)
     std::string out(1 << 20, '\0');
     size_t used = 0;
 
-    archive_write_set_format_ustar(a.get());
+    archive_write_set_format_pax_restricted(a.get());
     archive_write_open_memory(a.get(), out.data(), out.size(), &used);
     for (const auto &[name, data] : files) {
         archive_entry *e = archive_entry_new();
@@ -110,12 +110,12 @@ protected:
     }
 
     Container read(const std::string &archive,
-                   const ImageSelector &selector = {})
+                   const ImageSelector &selector = {}, UnpackLimit limit = {})
     {
         std::string name = write("archive.tar", archive);
         Descriptor file(open(name.c_str(), O_RDONLY | O_CLOEXEC));
 
-        return read_container(file, name, selector, dir);
+        return read_container(file, name, selector, dir, limit);
     }
     Container read(const Files &files, const ImageSelector &selector = {})
     {
@@ -153,6 +153,34 @@ TEST_F(Containers, DockerArchive)
     EXPECT_EQ(read_all(*program), Bytes({'p', 'r', 'o', 'g', 'r', 'a', 'm'}));
     /* The directory has only the archive. */
     EXPECT_EQ(count(), 1U);
+}
+
+/* All names are kept in memory, so they are bounded as in layers. */
+TEST_F(Containers, LongestNameInTheArchive)
+{
+    for (size_t size : {4095u, 4096u}) {
+        Files files = docker_archive(config_for("amd64"));
+
+        files.emplace_back(std::string(size, 'n'), "");
+        EXPECT_EQ(refusal(files), size == 4095 ? 0 : 48);
+    }
+}
+
+TEST_F(Containers, NamesInTheArchiveAreBounded)
+{
+    Files files = docker_archive(config_for("amd64"));
+    uint64_t names = 0;
+    std::string in_layer = "etcetc/passwdetc/groupbinbin/app";
+
+    for (const auto &[name, data] : files) {
+        names += name.size();
+    }
+    names += in_layer.size();
+    for (uint64_t less : {0, 1}) {
+        EXPECT_EQ(code_of([&] {
+            read(tar(files), {}, {.names = names - less});
+        }), less ? 48 : 0);
+    }
 }
 
 TEST_F(Containers, ImageForThisArchitecture)
