@@ -26,6 +26,7 @@ namespace {
 
 constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
 constexpr size_t max_layers = 1000;
+constexpr size_t max_images = 1000;         /* and other entries of indexes */
 constexpr int max_nesting = 4;              /* nesting depth of indexes */
 const std::string id_kind = "sha256:";      /* of all digests */
 const char *const build_again = "Build the container image again, or with"
@@ -41,6 +42,8 @@ public:
 
     bool has(const std::string &name) const { return find(name); }
     Blob get(const std::string &name) const;
+    /* Throws if it has too many bytes. */
+    Blob get_json(const std::string &name) const;
     json read_json(const std::string &name) const;
     [[noreturn]] void fail(const std::string &why,
                            const char *advice = save_again) const;
@@ -53,7 +56,7 @@ public:
 
     /* The path of an OCI digest; the content of the file may differ */
     std::string name_of(const std::string &digest) const;
-    /* The same, but throws if the content of the file differs */
+    /* The same for a file of JSON, but throws if its content differs */
     std::string by_digest(const std::string &digest) const;
     void check_digest(const std::string &name, const std::string &digest,
                       const std::string &found) const;
@@ -219,7 +222,7 @@ bool Files::looks_like_root_filesystem() const
     return root_tops_.size() > 1;
 }
 
-json Files::read_json(const std::string &name) const
+Blob Files::get_json(const std::string &name) const
 {
     Blob blob = get(name);
 
@@ -227,7 +230,12 @@ json Files::read_json(const std::string &name) const
         fail(name + " has " + std::to_string(blob.size)
              + " bytes, more than " + std::to_string(max_json), build_again);
     }
-    return parse_any_json(blob.read(), path + ": " + name,
+    return blob;
+}
+
+json Files::read_json(const std::string &name) const
+{
+    return parse_any_json(get_json(name).read(), path + ": " + name,
                           Code::building, save_again);
 }
 
@@ -255,7 +263,7 @@ std::string Files::by_digest(const std::string &digest) const
 {
     std::string name = name_of(digest);
 
-    check_digest(name, digest, sha256_of(get(name)));
+    check_digest(name, digest, sha256_of(get_json(name)));
     return name;
 }
 
@@ -344,10 +352,38 @@ private:
     const json &value_;
 };
 
+/* Strings in the order of their addition, each once */
+class Strings {
+public:
+    void add(const std::string &text)
+    {
+        if (known_.insert(text).second) {
+            all_.push_back(text);
+        }
+    }
+    void add(const Strings &other)
+    {
+        for (const std::string &text : other.all_) {
+            add(text);
+        }
+    }
+    const std::vector<std::string> &all() const { return all_; }
+
+private:
+    std::vector<std::string> all_;
+    std::set<std::string> known_;
+};
+
 /* The names of an image, and the digests of its manifest and of the indexes
  * that list it */
 struct Labels {
-    std::vector<std::string> names, digests;
+    Strings names, digests;
+
+    void add(const Labels &other)
+    {
+        names.add(other.names);
+        digests.add(other.digests);
+    }
 };
 
 /* An entry of the archive: an image and its parts, or something else */
@@ -382,28 +418,74 @@ std::string platform_of(const Files &files, const json &value,
     return (os.empty() ? "linux" : os) + "/" + architecture;
 }
 
-/* Read the platform and the variant from an image's configuration. */
-void add_config(const Files &files, Candidate *c)
+void check_number_of_images(const Files &files, size_t number)
 {
-    json config = files.read_json(c->config);
-
-    c->id = sha256_of(files.get(c->config));
-    c->platform = platform_of(files, config, c->config);
-    c->variant = Fields(files, c->config, config).text("variant");
-}
-
-void add_missing(std::vector<std::string> &all,
-                 const std::vector<std::string> &more)
-{
-    for (const std::string &item : more) {
-        if (std::ranges::find(all, item) == all.end()) {
-            all.push_back(item);
-        }
+    if (number > max_images) {
+        files.fail("the archive lists more than " + std::to_string(max_images)
+                   + " images", "Save only the image that is wanted.");
     }
 }
 
-/* One image may occur several times with different names. */
-void add_candidate(std::vector<Candidate> &found, Candidate added)
+/*
+ * The images that were found.  Neither a configuration, nor a manifest, nor an
+ * index is read twice, because an archive may refer to one many times.
+ */
+class Candidates {
+public:
+    explicit Candidates(const Files &files) : files_(files) {}
+
+    void add_docker(const json &list);
+    /* The images of index.json */
+    void add_oci() { add_index("index.json", 1, {}); }
+
+    std::vector<Candidate> found;
+
+private:
+    /* What a configuration has, for the choice of the image */
+    struct Config {
+        std::string id, platform, variant;
+    };
+
+    void add_config(Candidate &c);
+    size_t add(Candidate added);
+    std::vector<size_t> add_index(const std::string &name, int depth,
+                                  const Labels &labels);
+    std::vector<size_t> add_descriptor(const json &descriptor, int depth,
+                                       Labels labels);
+    const Candidate &manifest(const std::string &digest);
+    Candidate read_manifest(const std::string &digest);
+
+    const Files &files_;
+    /* by the place of the file: several names may lead to it */
+    std::map<std::pair<const Store *, uint64_t>, Config> configs_;
+    /* by the digest */
+    std::map<std::string, Candidate> manifests_;
+    std::map<std::string, std::vector<size_t>> indexes_;
+    size_t descriptors_ = 0;
+};
+
+/* Read the platform and the variant from an image's configuration. */
+void Candidates::add_config(Candidate &c)
+{
+    Blob blob = files_.get(c.config);
+    auto [known, is_new] = configs_.try_emplace({blob.store.get(),
+                                                 blob.position});
+
+    if (is_new) {
+        json config = files_.read_json(c.config);
+
+        known->second = {sha256_of(blob),
+                         platform_of(files_, config, c.config),
+                         Fields(files_, c.config, config).text("variant")};
+    }
+    c.id = known->second.id;
+    c.platform = known->second.platform;
+    c.variant = known->second.variant;
+}
+
+/* One image may occur several times with different names.  Returns its index
+ * in `found`. */
+size_t Candidates::add(Candidate added)
 {
     auto same = std::ranges::find_if(found, [&](const Candidate &c) {
         return !added.id.empty() && c.id == added.id;
@@ -411,69 +493,73 @@ void add_candidate(std::vector<Candidate> &found, Candidate added)
 
     if (same == found.end()) {
         found.push_back(std::move(added));
-        return;
+        return found.size() - 1;
     }
-    add_missing(same->labels.names, added.labels.names);
-    add_missing(same->labels.digests, added.labels.digests);
+    same->labels.add(added.labels);
+    return same - found.begin();
 }
 
-std::vector<Candidate> docker_candidates(const Files &files, const json &list)
+void Candidates::add_docker(const json &list)
 {
-    std::vector<Candidate> found;
-
     if (!list.is_array()) {
-        files.fail("manifest.json is not a list", build_again);
+        files_.fail("manifest.json is not a list", build_again);
     }
+    check_number_of_images(files_, list.size());
     for (const json &item : list) {
-        Fields fields(files, "manifest.json", item);
+        Fields fields(files_, "manifest.json", item);
         Candidate c;
 
-        c.labels.names = fields.texts("RepoTags");
+        for (const std::string &name : fields.texts("RepoTags")) {
+            c.labels.names.add(name);
+        }
         c.config = fields.needed_text("Config");
         c.layers = fields.texts("Layers");
         if (std::ranges::count(c.layers, "")) {
-            files.fail("manifest.json: Layers has an empty name",
-                       build_again);
+            files_.fail("manifest.json: Layers has an empty name",
+                        build_again);
         }
-        add_config(files, &c);
-        add_candidate(found, std::move(c));
+        add_config(c);
+        add(std::move(c));
     }
-    return found;
 }
 
-void add_descriptor(const Files &files, const json &descriptor, int depth,
-                    Labels labels, std::vector<Candidate> &found);
-
-void add_index(const Files &files, const std::string &name, int depth,
-               const Labels &labels, std::vector<Candidate> &found)
+/* Returns the candidates that an index leads to. */
+std::vector<size_t> Candidates::add_index(const std::string &name, int depth,
+                                          const Labels &labels)
 {
-    json index = files.read_json(name);
+    json index = files_.read_json(name);
+    std::vector<size_t> all;
 
     if (depth > max_nesting) {
-        files.fail("an index within an index, " + std::to_string(depth)
-                   + " deep, with at most " + std::to_string(max_nesting),
-                   build_again);
+        files_.fail("an index within an index, " + std::to_string(depth)
+                    + " deep, with at most " + std::to_string(max_nesting),
+                    build_again);
     }
-    for (const json &d : Fields(files, name, index).items("manifests")) {
-        add_descriptor(files, d, depth, labels, found);
+    for (const json &d : Fields(files_, name, index).items("manifests")) {
+        check_number_of_images(files_, ++descriptors_);
+        std::vector<size_t> more = add_descriptor(d, depth, labels);
+        all.insert(all.end(), more.begin(), more.end());
     }
+    std::ranges::sort(all);
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    return all;
 }
 
 /*
  * The names of an image in its descriptor.  One of them may be only a tag,
  * in addition to the full name.
  */
-void add_names(const Fields &notes, std::vector<std::string> &names)
+void add_names(const Fields &notes, Strings &names)
 {
     std::string whole = notes.text("io.containerd.image.name");
     std::string name = notes.text("org.opencontainers.image.ref.name");
 
     if (!whole.empty()) {
-        names.push_back(whole);
+        names.add(whole);
     }
     if (!name.empty() && (whole.empty() ||
                           name.find(':') != std::string::npos)) {
-        names.push_back(name);
+        names.add(name);
     }
 }
 
@@ -505,6 +591,15 @@ std::string describe_non_image(const Files &files, const std::string &name,
     return "";
 }
 
+void check_number_of_layers(const Files &files, size_t number)
+{
+    if (number > max_layers) {
+        files.fail("the image has " + std::to_string(number)
+                   + " layers, more than " + std::to_string(max_layers),
+                   "Build the container image with fewer layers.");
+    }
+}
+
 /* An entry that cannot be chosen: it is only listed in messages. */
 Candidate only_listed(Labels labels, const std::string &platform,
                       const std::string &other)
@@ -518,54 +613,77 @@ Candidate only_listed(Labels labels, const std::string &platform,
 }
 
 /* The archive may have only some of the platforms that it lists. */
-void add_descriptor(const Files &files, const json &descriptor, int depth,
-                    Labels labels, std::vector<Candidate> &found)
+std::vector<size_t> Candidates::add_descriptor(const json &descriptor,
+                                               int depth, Labels labels)
 {
-    Fields fields(files, "a descriptor", descriptor);
+    Fields fields(files_, "a descriptor", descriptor);
     json notes = fields.object("annotations");
     std::string digest = fields.needed_text("digest");
     std::string type = fields.text("mediaType");
 
-    add_names(Fields(files, "annotations", notes), labels.names);
-    labels.digests.push_back(digest);
+    add_names(Fields(files_, "annotations", notes), labels.names);
+    labels.digests.add(digest);
     if (type.ends_with(".index.v1+json") ||
         type.ends_with(".manifest.list.v2+json")) {
-        return add_index(files, files.by_digest(digest), depth + 1, labels,
-                         found);
+        auto known = indexes_.find(digest);
+
+        if (known == indexes_.end()) {
+            return indexes_[digest] = add_index(files_.by_digest(digest),
+                                                depth + 1, labels);
+        }
+        for (size_t i : known->second) {
+            found[i].labels.add(labels);
+        }
+        return known->second;
     }
     json platform = fields.object("platform");
-    std::string platform_name = platform_of(files, platform, "platform");
+    std::string platform_name = platform_of(files_, platform, "platform");
     if (platform_name == "unknown/unknown") {   /* BuildKit's attestations */
-        return add_candidate(found, only_listed(labels, "", "an attestation"));
+        return {add(only_listed(labels, "", "an attestation"))};
     }
-    if (!platform_name.empty() && platform_name != files.platform) {
-        return add_candidate(found, only_listed(labels, platform_name, ""));
+    if (!platform_name.empty() && platform_name != files_.platform) {
+        return {add(only_listed(labels, platform_name, ""))};
     }
-    std::string name = files.by_digest(digest);
-    json manifest = files.read_json(name);
-    Fields parts(files, name, manifest);
-    std::string other = describe_non_image(files, name, parts);
-    if (!other.empty()) {
-        return add_candidate(found, only_listed(labels, "", other));
-    }
-    json config = parts.object("config");
-    Fields configuration(files, name + ": config", config);
-    Candidate c;
+    Candidate c = manifest(digest);
     c.labels = labels;
-    c.config = files.by_digest(configuration.needed_text("digest"));
-    json layers = parts.items("layers");
-
-    for (const json &layer : layers) {
-        c.digests.push_back(Fields(files, name + ": a layer", layer)
-                            .needed_text("digest"));
-        c.layers.push_back(files.name_of(c.digests.back()));
-    }
-    add_config(files, &c);
     /* Not all builders repeat it in the configuration. */
-    if (c.variant.empty()) {
-        c.variant = Fields(files, "platform", platform).text("variant");
+    if (c.other.empty() && c.variant.empty()) {
+        c.variant = Fields(files_, "platform", platform).text("variant");
     }
-    add_candidate(found, std::move(c));
+    return {add(std::move(c))};
+}
+
+const Candidate &Candidates::manifest(const std::string &digest)
+{
+    auto known = manifests_.find(digest);
+
+    return known != manifests_.end() ? known->second
+        : manifests_.emplace(digest, read_manifest(digest)).first->second;
+}
+
+/* The image of a manifest, without what its descriptor has */
+Candidate Candidates::read_manifest(const std::string &digest)
+{
+    std::string name = files_.by_digest(digest);
+    json manifest = files_.read_json(name);
+    Fields parts(files_, name, manifest);
+    std::string other = describe_non_image(files_, name, parts);
+    if (!other.empty()) {
+        return only_listed({}, "", other);
+    }
+    json config = parts.object("config"), layers = parts.items("layers");
+    Fields configuration(files_, name + ": config", config);
+    Candidate c;
+
+    check_number_of_layers(files_, layers.size());
+    c.config = files_.by_digest(configuration.needed_text("digest"));
+    for (const json &layer : layers) {
+        c.digests.push_back(Fields(files_, name + ": a layer", layer)
+                            .needed_text("digest"));
+        c.layers.push_back(files_.name_of(c.digests.back()));
+    }
+    add_config(c);
+    return c;
 }
 
 /*
@@ -574,13 +692,13 @@ void add_descriptor(const Files &files, const json &descriptor, int depth,
  */
 void add_digests(const Files &files, std::vector<Candidate> &found)
 {
-    std::vector<Candidate> described;
+    Candidates described(files);
 
-    add_index(files, "index.json", 1, {}, described);
+    described.add_oci();
     for (Candidate &c : found) {
-        for (const Candidate &same : described) {
+        for (const Candidate &same : described.found) {
             if (same.id == c.id) {
-                add_missing(c.labels.digests, same.labels.digests);
+                c.labels.digests.add(same.labels.digests);
             }
         }
     }
@@ -588,7 +706,7 @@ void add_digests(const Files &files, std::vector<Candidate> &found)
 
 std::vector<Candidate> candidates(const Files &files, bool with_digests)
 {
-    std::vector<Candidate> found;
+    Candidates all(files);
     json list;
 
     if (files.has("manifest.json")) {
@@ -596,15 +714,15 @@ std::vector<Candidate> candidates(const Files &files, bool with_digests)
     }
     /* It may be empty, in addition to an index that lists images. */
     if (!list.empty()) {
-        found = docker_candidates(files, list);
+        all.add_docker(list);
         if (with_digests && files.has("index.json")) {
-            add_digests(files, found);
+            add_digests(files, all.found);
         }
-        return found;
+        return std::move(all.found);
     }
     if (files.has("index.json")) {
-        add_index(files, "index.json", 1, {}, found);
-        return found;
+        all.add_oci();
+        return std::move(all.found);
     }
     if (files.has("manifest.json")) {
         files.fail("manifest.json lists no image", "Name the images to save"
@@ -621,24 +739,47 @@ std::vector<Candidate> candidates(const Files &files, bool with_digests)
                " archive.");
 }
 
-std::string listed(const std::vector<Candidate> &all)
+/* A string of the archive in a message */
+std::string shortened(const std::string &text)
 {
+    constexpr size_t shown = 256;
+
+    return text.size() <= shown ? text : text.substr(0, shown) + "...";
+}
+
+std::string listed_names(const std::vector<std::string> &all)
+{
+    constexpr size_t shown = 5;
     std::string text;
 
-    for (const Candidate &c : all) {
-        std::string names;
+    for (size_t i = 0; i < std::min(all.size(), shown); i++) {
+        text += (i ? " or " : "") + shortened(all[i]);
+    }
+    return all.empty() ? "one without a name"
+        : all.size() <= shown ? text
+        : text + " or " + std::to_string(all.size() - shown) + " other names";
+}
 
-        for (const std::string &name : c.labels.names) {
-            names += (names.empty() ? "" : " or ") + name;
-        }
+/* The list of images for a message, which can be read */
+std::string listed(const std::vector<Candidate> &all)
+{
+    constexpr size_t shown = 20;
+    std::string text;
+
+    for (size_t i = 0; i < std::min(all.size(), shown); i++) {
+        const Candidate &c = all[i];
+
         text += text.empty() ? "" : ", ";
-        text += names.empty() ? "one without a name" : names;
-        text += !c.other.empty() ? " (no image: " + c.other + ")"
+        text += listed_names(c.labels.names.all());
+        text += !c.other.empty() ? " (no image: " + shortened(c.other) + ")"
             : c.platform.empty() ? " for an architecture that it does not name"
-                                 : " for " + c.platform;
-        text += c.variant.empty() ? "" : "/" + c.variant;
+                                 : " for " + shortened(c.platform);
+        text += c.variant.empty() ? "" : "/" + shortened(c.variant);
         text += c.id.empty() ? "" : " (id " + c.id.substr(id_kind.size(), 12)
             + ")";
+    }
+    if (all.size() > shown) {
+        text += ", and " + std::to_string(all.size() - shown) + " more";
     }
     return text.empty() ? "none" : text;
 }
@@ -711,19 +852,21 @@ std::vector<Candidate> images_named(const std::vector<Candidate> &all,
 
     if (!digest.empty()) {
         find([&](const Candidate &c) {
-            return std::ranges::count(c.labels.digests, digest);
+            return std::ranges::count(c.labels.digests.all(), digest);
         });
         return found;
     }
     find([&, full = full_name(name)](const Candidate &c) {
-        return std::ranges::any_of(c.labels.names, [&](const auto &other) {
+        return std::ranges::any_of(c.labels.names.all(),
+                                   [&](const std::string &other) {
             return full_name(other) == full;
         });
     });
     if (found.empty() && !id.empty()) {
         find([&](const Candidate &c) {
             return c.id.starts_with(id) ||
-                std::ranges::any_of(c.labels.digests, [&](const auto &other) {
+                std::ranges::any_of(c.labels.digests.all(),
+                                    [&](const std::string &other) {
                     return other.starts_with(id);
                 });
         });
@@ -746,7 +889,7 @@ std::vector<Candidate> images_named(const std::vector<Candidate> &all,
                    "Write NAME@sha256: and 64 digits in hex.");
     }
     bool has_digests = std::ranges::any_of(all, [](const Candidate &c) {
-        return !c.labels.digests.empty();
+        return !c.labels.digests.all().empty();
     });
     if (!digest.empty() && !has_digests) {
         files.fail("the archive does not have the digests of manifests, and"
@@ -787,7 +930,7 @@ Candidate choose(const Files &files, const ImageSelector &selector)
         auto is_other = [](const Candidate &c) { return !c.other.empty(); };
         if (!left.empty() && std::ranges::all_of(left, is_other)) {
             files.fail(*selector.name + " is not an image, but "
-                       + left[0].other,
+                       + shortened(left[0].other),
                        ("Name another with --docker-uri; the archive has: "
                         + listed(all) + ".").c_str());
         }
@@ -942,11 +1085,7 @@ void apply_layers(const Files &files, const Candidate &image,
                    + std::to_string(diff_ids.size()) + " diff_ids",
                    build_again);
     }
-    if (diff_ids.size() > max_layers) {
-        files.fail("the image has " + std::to_string(diff_ids.size())
-                   + " layers, more than " + std::to_string(max_layers),
-                   "Build the container image with fewer layers.");
-    }
+    check_number_of_layers(files, diff_ids.size());
     for (const std::string &digest : diff_ids) {
         files.name_of(digest);          /* throws if it is not SHA-256 */
     }
@@ -982,12 +1121,13 @@ Container read_container(const Descriptor &file, const std::string &archive,
     json rootfs = config.object("rootfs"), inner = config.object("config");
     Fields options(files, image.config, inner);
     std::string digest = sha256_of(files.get(image.config));
+    const std::vector<std::string> &names = image.labels.names.all();
     Container container = {
-        image.labels.names.empty() ? "" : image.labels.names[0],
+        names.empty() ? "" : names[0],
         digest.substr(digest.find(':') + 1),
         options.texts("Entrypoint"), options.texts("Cmd"),
         options.texts("Env"), options.text("WorkingDir"), {},
-        {{"Id", digest}, {"RepoTags", image.labels.names},
+        {{"Id", digest}, {"RepoTags", names},
          {"Created", config.text("created")},
          {"Os", config.text("os")},
          {"Architecture", config.text("architecture")},

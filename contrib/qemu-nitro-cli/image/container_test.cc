@@ -27,8 +27,12 @@ std::string tar(const Files &files)
 {
     std::unique_ptr<archive, int (*)(archive *)> a(archive_write_new(),
                                                    archive_write_free);
-    std::string out(1 << 20, '\0');
-    size_t used = 0;
+    size_t size = 1 << 20, used = 0;
+
+    for (const auto &[name, data] : files) {
+        size += data.size();
+    }
+    std::string out(size, '\0');
 
     archive_write_set_format_pax_restricted(a.get());
     archive_write_open_memory(a.get(), out.data(), out.size(), &used);
@@ -126,6 +130,16 @@ protected:
     {
         return code_of([&] { read(archive, selector); });
     }
+    /* What is said of an archive that is refused */
+    std::string message(const Files &files)
+    {
+        try {
+            read(files);
+        } catch (const Error &e) {
+            return std::string(e.what()) + " " + e.advice;
+        }
+        return "";
+    }
     /* The ids of User=`text` */
     ContainerUser user(const std::string &text)
     {
@@ -192,6 +206,99 @@ TEST_F(Containers, ImageForThisArchitecture)
     EXPECT_EQ(refusal(oci_archive({{"a:1", config_for("arm64")}})), 48);
     EXPECT_EQ(refusal(files, {"a:1", false}), 48);
     EXPECT_EQ(read(oci_archive({{"c", config_for("x86_64")}})).name, "c");
+}
+
+/* Neither is read more than once, whatever refers to it. */
+TEST_F(Containers, NumberOfImagesIsBounded)
+{
+    for (size_t number : {1000u, 1001u}) {
+        int expected = number == 1000 ? 0 : 48;
+        Files docker = docker_archive(config_for("amd64"));
+        json one = json::parse(docker[0].second)[0], list;
+        Files oci = oci_archive({{"a:1", config_for("amd64")}});
+        json index = json::parse(oci.back().second);
+
+        for (size_t i = 0; i < number; i++) {
+            one["RepoTags"] = {"app:" + std::to_string(i)};
+            list.push_back(one);
+        }
+        docker[0].second = list.dump();
+        EXPECT_EQ(refusal(docker), expected);
+        EXPECT_EQ(refusal(docker, {"app:999", false}), expected);
+        index["manifests"] = std::vector<json>(number, index["manifests"][0]);
+        oci.back().second = index.dump();
+        EXPECT_EQ(refusal(oci), expected);
+    }
+}
+
+/* Each index has the next one twice, with another name each time. */
+TEST_F(Containers, IndexesInIndexes)
+{
+    Files files = oci_archive({{"a:1", config_for("amd64")}});
+
+    for (int i = 0; i < 3; i++) {
+        std::string inner = files.back().second, digest = sha256(inner);
+        json index = {{"manifests", json::array()}};
+
+        files.back().first = "blobs/sha256/" + digest;
+        for (const char *name : {"b", "c"}) {
+            index["manifests"].push_back(
+                {{"digest", "sha256:" + digest},
+                 {"mediaType", "application/vnd.oci.image.index.v1+json"},
+                 {"annotations", {{"org.opencontainers.image.ref.name",
+                                   name + std::to_string(i)}}}});
+        }
+        files.emplace_back("index.json", index.dump());
+    }
+    std::vector<std::string> names = read(files).info["RepoTags"];
+    std::ranges::sort(names);
+    EXPECT_EQ(names, (std::vector<std::string>{"a:1", "b0", "b1", "b2", "c0",
+                                               "c1", "c2"}));
+}
+
+TEST_F(Containers, ListOfImagesIsShort)
+{
+    std::vector<std::pair<std::string, json>> images;
+
+    for (int i = 0; i < 30; i++) {
+        json config = config_for("arm64");
+
+        config["number"] = i;
+        images.emplace_back("n" + std::to_string(i) + std::string(1000, 'x'),
+                            config);
+    }
+    std::string text = message(oci_archive(images));
+    EXPECT_LT(text.size(), 20 * 350u);
+    EXPECT_NE(text.find(", and 10 more"), text.npos) << text;
+    EXPECT_NE(text.find("n19xxx"), text.npos) << text;
+    EXPECT_EQ(text.find("n20xxx"), text.npos) << text;
+}
+
+TEST_F(Containers, LargestManifest)
+{
+    constexpr size_t largest = 4 << 20;
+    Files files = docker_archive(config_for("amd64"));
+    std::string &manifest = files[0].second;
+
+    manifest.resize(largest, ' ');
+    EXPECT_EQ(refusal(files), 0);
+    manifest += ' ';
+    EXPECT_EQ(refusal(files), 48);
+}
+
+TEST_F(Containers, NumberOfLayersIsBounded)
+{
+    for (size_t number : {1000u, 1001u}) {
+        json config = config_for("amd64");
+        config["rootfs"]["diff_ids"] = std::vector<std::string>(
+            number, "sha256:" + sha256(layer));
+        Files docker = docker_archive(config);
+        json manifest = json::parse(docker[0].second);
+
+        manifest[0]["Layers"] = std::vector<std::string>(number, "layer.tar");
+        docker[0].second = manifest.dump();
+        EXPECT_EQ(refusal(docker), number == 1000 ? 0 : 48);
+    }
 }
 
 TEST_F(Containers, ImageByName)
