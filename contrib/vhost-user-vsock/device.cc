@@ -121,7 +121,7 @@ Device::Device(Loop &loop, Sockets &sockets, Siblings &siblings,
           loop, options.guest_cid, options.buffer_size,
           [this](const PacketHeader &request) { return connect(request); },
           [this](const ConnectionReport &r) { events_.connection(r); }),
-      reader_(options.queue_size), holder_{}
+      reader_(options.queue_size), holder_{}, messages_(options.guest_cid)
 {
     holder_.self = this;
     siblings_.add(options_.guest_cid, options_.groups, loop_, share_,
@@ -146,8 +146,8 @@ bool Device::listen(std::string *error)
 
 void Device::log_error(const char *message)
 {
-    fprintf(stderr, "vhost-user-vsock: guest %llu: %s\n",
-            static_cast<unsigned long long>(options_.guest_cid), message);
+    fputs(messages_.lines(message, std::chrono::steady_clock::now()).c_str(),
+          stderr);
 }
 
 /* Each heartbeat calls it, and a guest can send many; the first counts. */

@@ -24,6 +24,7 @@
 #include "events.hh"
 #include "host.hh"
 #include "message.hh"
+#include "rate_limit.hh"
 #include "siblings.hh"
 
 struct VmOptions {
@@ -92,6 +93,7 @@ private:
         VuDev dev;
         Device *self;
     } holder_;
+    MessageLimit messages_;         /* on standard error */
     bool connected_ = false, booted_ = false;
     uint64_t messages_seen_ = 0;    /* changes when a message makes progress */
 };

@@ -29,7 +29,7 @@ std::string failure(const std::string &where)
         + std::generic_category().message(errno);
 }
 
-/* Write as much as is possible without waiting.  Returns how many bytes. */
+/* Write what is possible without waiting.  Returns the number of bytes. */
 size_t write_now(int fd, const std::string &text)
 {
     pollfd p = {fd, POLLOUT, 0};
@@ -56,10 +56,37 @@ bool Events::write_or_keep(const std::string &line)
     return n != 0;
 }
 
-void Events::write_line(const std::string &line)
+void Events::write_to(Descriptor fd)
+{
+    struct stat st;
+
+    is_limited_ = fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode);
+    fd_ = std::move(fd);
+}
+
+/* May this guest have one more line now? */
+bool Events::allows(uint64_t guest_cid)
+{
+    constexpr RateLimit usual(1000, 100);
+
+    return !is_limited_ ||
+        limits_.try_emplace(guest_cid, usual).first->second.take(now_());
+}
+
+void Events::write_line_of(uint64_t guest_cid, const std::string &line)
 {
     std::scoped_lock lock(mutex_);
 
+    if (allows(guest_cid)) {
+        write_line(line);
+    } else {
+        lost_++;
+    }
+}
+
+/* The caller holds the mutex. */
+void Events::write_line(const std::string &line)
+{
     if (!rest_.empty()) {
         rest_.erase(0, write_now(fd_.get(), rest_));
     }
@@ -75,8 +102,8 @@ void Events::write_line(const std::string &line)
 void Events::guest(const char *event, uint64_t guest_cid)
 {
     if (fd_) {
-        write_line(Json{{"event", event},
-                        {"guest_cid", guest_cid}}.dump() + "\n");
+        write_line_of(guest_cid, Json{{"event", event},
+                                      {"guest_cid", guest_cid}}.dump() + "\n");
     }
 }
 
@@ -100,7 +127,7 @@ void Events::connection(const ConnectionReport &r)
         json["bytes_from_guest"] = r.bytes_from_guest;
         json["bytes_to_guest"] = r.bytes_to_guest;
     }
-    write_line(json.dump() + "\n");
+    write_line_of(r.address.guest_cid, json.dump() + "\n");
 }
 
 void Events::counters(const Counters &c, uint64_t guest_cid)
@@ -130,12 +157,11 @@ void Events::counters(const Counters &c, uint64_t guest_cid)
             {"to_guest", c.stalls_to_guest}}},
     };
     std::string line = json.dump() + "\n";
+    std::scoped_lock lock(mutex_);
 
     if (fd_) {
         write_line(line);
     } else {
-        std::scoped_lock lock(mutex_);
-
         write_now(STDOUT_FILENO, line);
     }
 }

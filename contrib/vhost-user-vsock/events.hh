@@ -35,23 +35,37 @@
  * are dropped, and {"event":"lost","count":N} comes before the next one.  Every
  * line is complete: if a part of it was written, the rest comes first.
  *
+ * A regular file takes all, so a guest that connects again and again could fill
+ * the disk.  There, each guest has 1000 events at once and then 100 each
+ * second; the others are dropped.  A pipe or a socket has no such limit: its
+ * reader is one.  counters are never dropped for this.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef VHOST_USER_VSOCK_EVENTS_HH
 #define VHOST_USER_VSOCK_EVENTS_HH
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <utility>
 
 #include "descriptor.hh"
 #include "multiplexer.hh"
+#include "rate_limit.hh"
 
 class Events {
 public:
+    using Now = std::function<RateLimit::Time()>;
+
+    explicit Events(Now now = std::chrono::steady_clock::now)
+        : now_(std::move(now)) {}
+
     /* Set where to write, before any thread runs.  Until then, nowhere. */
-    void write_to(Descriptor fd) { fd_ = std::move(fd); }
+    void write_to(Descriptor fd);
 
     /* An event of a guest.  Any thread may call these two. */
     void guest(const char *event, uint64_t guest_cid);
@@ -60,10 +74,15 @@ public:
     void counters(const Counters &counters, uint64_t guest_cid);
 
 private:
+    bool allows(uint64_t guest_cid);
     void write_line(const std::string &line);
+    void write_line_of(uint64_t guest_cid, const std::string &line);
     bool write_or_keep(const std::string &line);
 
+    const Now now_;
     Descriptor fd_;
+    bool is_limited_ = false;   /* writes to a regular file */
+    std::map<uint64_t, RateLimit> limits_;      /* by the guest's CID */
     std::string rest_;          /* of a line that was written in part */
     std::mutex mutex_;
     uint64_t lost_ = 0;

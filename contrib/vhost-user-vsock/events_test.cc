@@ -45,7 +45,8 @@ protected:
     }
 
     TemporaryDirectory directory;
-    Events events;
+    RateLimit::Time now;
+    Events events{[this] { return now; }};
     Descriptor reader;
     std::string error;
 };
@@ -134,6 +135,36 @@ TEST_F(EventsTest, ToAFileBehindWhatItHas)
 
     Descriptor file(open((directory / "e").c_str(), O_RDONLY | O_CLOEXEC));
     EXPECT_EQ(lines(file.get()).size(), 2U);
+}
+
+/* A guest cannot fill the disk, and does not take the events of another. */
+TEST_F(EventsTest, AFileHasALimitForEachGuest)
+{
+    constexpr size_t most = 1000;
+
+    events.write_to(open_events(directory / "e", &error));
+    Descriptor file(open((directory / "e").c_str(), O_RDONLY | O_CLOEXEC));
+    for (size_t i = 0; i < most; i++) {
+        events.guest("booted", 16);
+    }
+    EXPECT_EQ(lines(file.get()).size(), most);
+    events.guest("booted", 16);
+    events.connection({ConnectionReport::Event::refused, true, {3, 5, 16, 7},
+                       type_stream, 0, 0});
+    EXPECT_EQ(lines(file.get()).size(), 0U);
+
+    events.guest("booted", 17);
+    std::vector<Json> all = lines(file.get());
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0], Json::parse(R"({"event": "lost", "count": 2})"));
+    EXPECT_EQ(all[1]["guest_cid"], 17);
+    /* These are asked for. */
+    events.counters({}, 16);
+    EXPECT_EQ(lines(file.get()).size(), 1U);
+    now += std::chrono::milliseconds(10);
+    events.guest("booted", 16);
+    events.guest("booted", 16);
+    EXPECT_EQ(lines(file.get()).size(), 1U);
 }
 
 TEST_F(EventsTest, ToADescriptorASocketAndAFifo)
