@@ -79,6 +79,14 @@ private:
 /* Directories at the top of a root */
 const char *const directories_of_roots[] = {"bin", "dev", "etc", "lib", "usr"};
 
+/* A string of the archive in a message */
+std::string shortened(const std::string &text)
+{
+    constexpr size_t shown = 256;
+
+    return text.size() <= shown ? text : text.substr(0, shown) + "...";
+}
+
 std::string clean(const std::string &name)
 {
     std::vector<std::string> parts;
@@ -244,9 +252,15 @@ std::string Files::name_of(const std::string &digest) const
     const std::string kind = "sha256:";
     std::string hex = digest.substr(std::min(kind.size(), digest.size()));
 
+    if (digest.starts_with("sha512:")) {
+        fail("the digest " + shortened(digest) + " is SHA-512, which is not"
+             " supported", "Build or copy the container image with SHA-256"
+             " digests, which are the default of all common tools.");
+    }
     if (!digest.starts_with(kind) || hex.size() != 64 ||
         hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
-        fail("the digest " + digest + " is not SHA-256 in hex", build_again);
+        fail("the digest " + shortened(digest) + " is not SHA-256 in hex",
+             build_again);
     }
     return "blobs/sha256/" + hex;
 }
@@ -396,6 +410,7 @@ struct Candidate {
     /* files, and their digests if the files are named after them */
     std::vector<std::string> layers, digests;
     std::string variant;                /* of the architecture, such as v3 */
+    std::string encrypted;              /* the type of a layer that is */
 };
 
 /* OS and architecture, which some builders omit or spell in another way */
@@ -678,9 +693,14 @@ Candidate Candidates::read_manifest(const std::string &digest)
     check_number_of_layers(files_, layers.size());
     c.config = files_.by_digest(configuration.needed_text("digest"));
     for (const json &layer : layers) {
-        c.digests.push_back(Fields(files_, name + ": a layer", layer)
-                            .needed_text("digest"));
+        Fields description(files_, name + ": a layer", layer);
+        std::string type = description.text("mediaType");
+
+        c.digests.push_back(description.needed_text("digest"));
         c.layers.push_back(files_.name_of(c.digests.back()));
+        if (type.ends_with("+encrypted")) {
+            c.encrypted = type;
+        }
     }
     add_config(c);
     return c;
@@ -737,14 +757,6 @@ std::vector<Candidate> candidates(const Files &files, bool with_digests)
     files.fail("no container image: it has neither manifest.json nor"
                " index.json", "Give what docker save writes, or an OCI"
                " archive.");
-}
-
-/* A string of the archive in a message */
-std::string shortened(const std::string &text)
-{
-    constexpr size_t shown = 256;
-
-    return text.size() <= shown ? text : text.substr(0, shown) + "...";
 }
 
 std::string listed_names(const std::vector<std::string> &all)
@@ -1116,6 +1128,11 @@ Container read_container(const Descriptor &file, const std::string &archive,
     Files files(file, archive, spool, limit,
                 selector.architecture.platform);
     Candidate image = choose(files, selector);
+    if (!image.encrypted.empty()) {
+        files.fail("the image has an encrypted layer: "
+                   + shortened(image.encrypted), "Decrypt it first, for example"
+                   " with skopeo copy --decryption-key.");
+    }
     json parsed = files.read_json(image.config);
     Fields config(files, image.config, parsed);
     json rootfs = config.object("rootfs"), inner = config.object("config");

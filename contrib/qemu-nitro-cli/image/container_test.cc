@@ -274,6 +274,27 @@ TEST_F(Containers, ListOfImagesIsShort)
     EXPECT_EQ(text.find("n20xxx"), text.npos) << text;
 }
 
+TEST_F(Containers, DigestsAndLayersThatAreNotSupported)
+{
+    Files files = oci_archive({{"a:1", config_for("amd64")}});
+    json index = json::parse(files.back().second);
+    std::string &manifest = files[files.size() - 2].second;
+    json parsed = json::parse(manifest);
+
+    parsed["layers"][0]["mediaType"] =
+        "application/vnd.oci.image.layer.v1.tar+gzip+encrypted";
+    manifest = parsed.dump();
+    files[files.size() - 2].first = "blobs/sha256/" + sha256(manifest);
+    index["manifests"][0]["digest"] = "sha256:" + sha256(manifest);
+    files.back().second = index.dump();
+    EXPECT_NE(message(files).find("encrypted layer"), std::string::npos)
+        << message(files);
+    index["manifests"][0]["digest"] = "sha512:" + std::string(128, 'a');
+    files.back().second = index.dump();
+    EXPECT_NE(message(files).find("SHA-512, which is not supported"),
+              std::string::npos) << message(files);
+}
+
 TEST_F(Containers, LargestManifest)
 {
     constexpr size_t largest = 4 << 20;
