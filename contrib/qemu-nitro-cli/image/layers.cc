@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstring>
 #include <deque>
+#include <set>
 #include <string_view>
 #include <sys/stat.h>
 
@@ -99,9 +100,10 @@ std::string path_of(const ArchiveReader &reader, const char *name,
 }
 
 /* Add each name once: a header may have an attribute in two forms. */
-std::vector<std::string> attributes_of(archive_entry *entry)
+std::vector<std::string> attributes_of(const ArchiveReader &reader,
+                                       archive_entry *entry)
 {
-    std::vector<std::string> found;
+    std::set<std::string> found;        /* libarchive does not order them */
     const char *name;
     const void *value;
     size_t size;
@@ -109,9 +111,8 @@ std::vector<std::string> attributes_of(archive_entry *entry)
     archive_entry_xattr_reset(entry);
     while (archive_entry_xattr_next(entry, &name, &value, &size)
            == ARCHIVE_OK) {
-        if (is_worth_a_warning(name) &&
-            std::ranges::find(found, name) == found.end()) {
-            found.emplace_back(name);
+        if (is_worth_a_warning(name)) {
+            found.insert(name);
         }
     }
     for (auto [type, list] : {
@@ -119,11 +120,13 @@ std::vector<std::string> attributes_of(archive_entry *entry)
                        ARCHIVE_ENTRY_ACL_TYPE_NFS4, "system.posix_acl_access"},
              {ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default"}}) {
         if (archive_entry_acl_count(entry, type)) {
-            found.emplace_back(list);
+            found.insert(list);
         }
     }
-    std::ranges::sort(found);       /* libarchive does not order them */
-    return found;
+    for (const std::string &attribute : found) {
+        reader.count_name(attribute.size());
+    }
+    return {found.begin(), found.end()};
 }
 
 /*
@@ -361,7 +364,7 @@ Cpio::Entry LayeredTree::entry_of(ArchiveReader &reader, archive_entry *entry,
     Cpio::Entry made;
 
     made.mode = mode_without_list(entry);
-    made.attributes = attributes_of(entry);
+    made.attributes = attributes_of(reader, entry);
     made.uid = id_of(reader, path, archive_entry_uid(entry));
     made.gid = id_of(reader, path, archive_entry_gid(entry));
     switch (archive_entry_filetype(entry)) {

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "support/errors.hh"
+#include "support/test_support.hh"
 
 namespace {
 
@@ -212,6 +213,35 @@ TEST_F(Unpack, ImpliedDirectoriesAreBounded)
     EXPECT_TRUE(accepts({"a/b/c"}, {.names = 9}));
     EXPECT_FALSE(accepts({"a/b/c"}, {.names = 8}));
     EXPECT_TRUE(accepts({"a/b/c", "a/b/c"}, {.names = 9}));
+}
+
+/* The names of extended attributes are kept, each once. */
+TEST_F(Unpack, AttributesAreBounded)
+{
+    Bytes out(1 << 20);
+    size_t used = 0;
+    Maker a(archive_write_new(), archive_write_free);
+    archive_entry *e = archive_entry_new();
+
+    archive_write_set_format_pax(a.get());
+    archive_write_open_memory(a.get(), out.data(), out.size(), &used);
+    archive_entry_set_pathname(e, "f");
+    archive_entry_set_mode(e, S_IFREG | 0644);
+    archive_entry_set_size(e, 0);
+    archive_entry_xattr_add_entry(e, "user.a", "1", 1);
+    archive_entry_xattr_add_entry(e, "user.b", "1", 1);
+    EXPECT_EQ(archive_write_header(a.get(), e), ARCHIVE_OK);
+    archive_entry_free(e);
+    EXPECT_EQ(archive_write_close(a.get()), ARCHIVE_OK);
+
+    Blob layer = keep(out.data(), used);
+    for (uint64_t names : {13, 12}) {
+        UnpackLimit limit{.names = names};
+        LayeredTree tree(spool);
+
+        EXPECT_EQ(code_of([&] { tree.apply(layer, "layer", limit); }),
+                  names == 13 ? 0 : 48);
+    }
 }
 
 TEST_F(Unpack, StepsAreBounded)
