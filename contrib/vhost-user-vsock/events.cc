@@ -29,7 +29,7 @@ std::string failure(const std::string &where)
         + std::generic_category().message(errno);
 }
 
-/* Write what is possible without waiting.  Returns the number of bytes. */
+/* Write as much as is possible without waiting.  Returns how many bytes. */
 size_t write_now(int fd, const std::string &text)
 {
     pollfd p = {fd, POLLOUT, 0};

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -308,6 +309,31 @@ TEST_F(HostTest, WhatIsNoCommandIsClosed)
         EXPECT_EQ(read(p), "(end)") << text;
     }
     EXPECT_EQ(m.size(), 0U);
+}
+
+TEST_F(HostTest, ProgramsThatHaveNotAskedYetAreBounded)
+{
+    std::vector<Descriptor> waiting;
+    rlimit descriptors;
+
+    /* The test must not end because of too few descriptors. */
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    descriptors.rlim_cur = descriptors.rlim_max;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    options.uds_path = directory / "v";
+    start();
+    for (size_t i = 0; i < max_pending_commands; i++) {
+        waiting.push_back(program(endpoint(directory / "v")));
+    }
+    EXPECT_EQ(share.used(), max_pending_commands);
+    EXPECT_EQ(read(program(endpoint(directory / "v"))), "(end)");
+    EXPECT_EQ(share.used(), max_pending_commands);
+    /* Those that wait are served, and make room for others. */
+    write(waiting[0], "CONNECT 7\n");
+    expect_request(7);
+    Descriptor another = program(endpoint(directory / "v"));
+    write(another, "CONNECT 8\n");
+    expect_request(8);
 }
 
 /* When the share is used up, both kinds are refused, and others continue. */

@@ -112,6 +112,27 @@ TEST_F(MultiplexerTest, NobodyListens)
     EXPECT_EQ(m.size(), 0u);
 }
 
+/* Connections of the guest and of the host count together. */
+TEST_F(MultiplexerTest, NumberOfConnections)
+{
+    auto stream = [] { return std::make_unique<HeartbeatStream>([] {}); };
+
+    for (uint32_t i = 0; i < max_connections - 2; i++) {
+        ASSERT_TRUE(m.open_from(40, i, 1, type_stream, stream()));
+        sent();
+    }
+    EXPECT_TRUE(m.open(1, type_stream, stream()));
+    sent();
+    packet(Op::request, heartbeat_port, 51);
+    expect_sent(Op::response);
+    EXPECT_EQ(m.size(), max_connections);
+    packet(Op::request, heartbeat_port, 52);
+    expect_sent(Op::rst);
+    EXPECT_FALSE(m.open(1, type_stream, stream()));
+    EXPECT_FALSE(m.open_from(41, 1, 1, type_stream, stream()));
+    EXPECT_EQ(m.size(), max_connections);
+}
+
 TEST_F(MultiplexerTest, NoSuchConnection)
 {
     packet(Op::rw, 1, 50, "text");

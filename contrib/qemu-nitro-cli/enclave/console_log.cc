@@ -18,7 +18,6 @@
 namespace {
 
 constexpr uint64_t page = 4096;
-constexpr uint64_t full_size = 64 << 20;    /* on file systems without holes */
 
 Error file_error(const std::string &path)
 {
@@ -70,7 +69,7 @@ Descriptor open_user_log(const std::string &path, const std::string &image)
 
 bool ConsoleLog::write(const char *data, size_t size)
 {
-    if (!has_holes_ && size_ >= full_size) {
+    if (!has_holes_ && size_ >= limits_.all) {
         errno = EFBIG;
         return false;
     }

@@ -25,6 +25,7 @@ struct LogLimits {
     uint64_t head = 1 << 20;            /* at the start */
     uint64_t tail = 4 << 20;            /* at the end, at least */
     uint64_t slack = 1 << 20;           /* the end may be longer by so much */
+    uint64_t all = 64 << 20;            /* on file systems without holes */
 };
 
 class ConsoleLog {

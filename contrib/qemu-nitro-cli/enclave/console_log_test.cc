@@ -76,6 +76,21 @@ TEST_F(Console, MiddleIsGivenUp)
               begin.size() + middle.size() + end.size());
 }
 
+/* A hole of no bytes fails, as each hole does on some file systems. */
+TEST_F(Console, FileSystemWithoutHoles)
+{
+    ConsoleLog log(path("log"), {.head = 4096, .tail = 4096, .slack = 0,
+                                 .all = 20000});
+    const std::string first(8193, 'a'), rest(20000 - 8193, 'b');
+
+    EXPECT_TRUE(log.write(first.data(), first.size()));
+    EXPECT_TRUE(log.write(rest.data(), rest.size() - 1));
+    EXPECT_TRUE(log.write("b", 1));
+    EXPECT_FALSE(log.write("c", 1));
+    EXPECT_EQ(errno, EFBIG);
+    EXPECT_EQ(read("log"), first + rest);
+}
+
 TEST_F(Console, ReaderThatIsLate)
 {
     ConsoleLog log(path("log"), small);

@@ -137,6 +137,13 @@ TEST_F(MonitorTest, Ignored)
     }
 }
 
+TEST_F(MonitorTest, LongestLine)
+{
+    EXPECT_EQ(after(std::string(65534, ' ') + "{}\n"), State::asking);
+    EXPECT_EQ(after(std::string(65536, ' ')), State::asking);
+    EXPECT_EQ(after("\n"), State::failed);      /* no JSON */
+}
+
 class BadAnswers : public MonitorTest,
                    public testing::WithParamInterface<std::string> {};
 
@@ -157,6 +164,6 @@ INSTANTIATE_TEST_SUITE_P(All, BadAnswers, testing::Values(
     answer("PCR0", pcr('a')) + "{\"id\": \"PCR1\"}\n"
         + answer("PCR2", pcr('b')),
     std::string(65537, 'x'), std::string(70000, ' '),
-    std::string(65537, ' ') + "{}\n"));
+    std::string(65535, ' ') + "{}\n"));
 
 } // namespace
