@@ -314,6 +314,15 @@ class Rootfs(Case):
                        self.file("metadata", data))
         self.fails(19, ["gone"], *self.options, "--metadata",
                    self.dir / "gone")
+        # The image's metadata has one level more, and 64 are read.
+        for levels in (63, 64):
+            data = b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+            path = self.file("metadata", data)
+            if levels == 63:
+                self.build(*self.options, "--metadata", path)
+            else:
+                self.fails(48, ["metadata", "64 levels"], *self.options,
+                           "--metadata", path)
 
     def test_signed(self):
         signer = Signer()

@@ -16,6 +16,7 @@
 
 #include "image/blobs.hh"
 #include "image/cpio.hh"
+#include "image/description.hh"
 #include "support/errors.hh"
 #include "support/files.hh"
 
@@ -125,7 +126,10 @@ std::string make_metadata(const BuildOptions &options)
     if (options.container) {
         json["DockerInfo"] = options.container->info;
     }
-    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string text = json.dump(-1, ' ', false,
+                                 nlohmann::json::error_handler_t::replace);
+    check_metadata(text);
+    return text;
 }
 
 /*

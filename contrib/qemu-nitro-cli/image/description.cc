@@ -52,6 +52,20 @@ void check_metadata_size(const EifImage &image)
 
 } // namespace
 
+void check_metadata(const std::string &section)
+{
+    const char *advice = "Use a file of --metadata, or a container image with a"
+        " configuration, that is smaller or nested less deeply.";
+
+    if (section.size() > max_metadata) {
+        throw Error(Code::building, "the image's metadata would have "
+                    + std::to_string(section.size()) + " bytes, and at most "
+                    + std::to_string(max_metadata) + " are read", advice);
+    }
+    parse_json({section.begin(), section.end()}, "the image's metadata",
+               Code::building, advice);
+}
+
 ordered_json describe_metadata(const Bytes &section)
 {
     json metadata = parse_json(section, "the image's metadata", Code::eif,

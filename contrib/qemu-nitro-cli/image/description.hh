@@ -26,6 +26,13 @@ nlohmann::ordered_json describe_eif(const std::string &path);
 std::optional<Bytes> metadata_of(const EifFile &file);
 
 /*
+ * Check the metadata section of an image that is built.  Throws Error if
+ * describe_metadata() would refuse it: the section is larger than what it was
+ * made from, and nested deeper.
+ */
+void check_metadata(const std::string &section);
+
+/*
  * ImageName, ImageVersion and Metadata of an image's metadata section (JSON),
  * without missing fields.  Custom keys are added to the builder's keys, and
  * cannot replace them.

@@ -50,6 +50,26 @@ TEST(Metadata, CustomKeysReplaceNothing)
         R"("DockerInfo":2}})");
 }
 
+/* An image is not built if describe-eif would refuse it. */
+TEST(Metadata, ThatIsTooLarge)
+{
+    constexpr size_t largest = 16 << 20;
+    std::string text = "{}";
+
+    text.resize(largest, ' ');
+    EXPECT_EQ(code_of([&] { check_metadata(text); }), 0);
+    text += ' ';
+    EXPECT_EQ(code_of([&] { check_metadata(text); }), 48);
+    for (size_t levels : {64, 65}) {
+        std::string nested = "{\"a\":" + std::string(levels - 1, '[')
+            + std::string(levels - 1, ']') + "}";
+
+        EXPECT_EQ(code_of([&] { check_metadata(nested); }),
+                  levels == 64 ? 0 : 48);
+        EXPECT_EQ(code_of([&] { described(nested); }), levels == 64 ? 0 : 35);
+    }
+}
+
 TEST(Metadata, WrongTypes)
 {
     for (const char *other : {"7", "[]", "null", "\"x\"", "true"}) {

@@ -29,8 +29,12 @@ json parse_any_json(const Bytes &text, const std::string &origin, Code code,
     }
     try {
         parsed = json::parse(text.begin(), text.end(),
-                             [&](int depth, json::parse_event_t, json &) {
-            if (depth > max_depth) {
+                             [&](int outer, json::parse_event_t event, json &) {
+            using Event = json::parse_event_t;
+
+            /* `outer` is the number of levels around this value. */
+            if (outer >= max_depth && (event == Event::object_start ||
+                                       event == Event::array_start)) {
                 throw Error(code, origin + ": the JSON is nested deeper than "
                             + std::to_string(max_depth) + " levels", advice);
             }

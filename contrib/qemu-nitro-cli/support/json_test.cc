@@ -52,8 +52,11 @@ TEST(Json, Depth)
             + std::string(depth - 1, ']') + "}";
     };
 
-    EXPECT_EQ(code_of([&] { parse(nested(60)); }), 0);
-    EXPECT_EQ(code_of([&] { parse(nested(70)); }), 35);
+    EXPECT_EQ(code_of([&] { parse(nested(64)); }), 0);
+    EXPECT_EQ(code_of([&] { parse(nested(65)); }), 35);
+    /* A number is no level. */
+    EXPECT_EQ(code_of([] { parse("{\"a\":" + std::string(63, '[') + "1"
+                                 + std::string(63, ']') + "}"); }), 0);
     EXPECT_EQ(code_of([&] { parse(nested(1000000)); }), 35);
     EXPECT_EQ(code_of([] { parse("{\"a\":" + std::string(1000000, '[')); }),
               35);
