@@ -188,7 +188,8 @@ std::optional<Enclave> Runtime::find_running(const std::string &id) const
     }
     if (!state.problem.empty()) {
         std::cerr << "warning: " << printable(directory(id).state()) << ": "
-                  << state.problem << "; this enclave runs, but is left out.\n";
+                  << state.problem << "; this enclave runs, but is left out"
+                     " (it ends if its directory is removed).\n";
     }
     return std::move(state.enclave);
 }
