@@ -71,9 +71,10 @@ class Case(harness.Case):
         # leaks needs.
         options = ":detect_leaks=0"
         self.passes(self.build / BACK_END_TEST, options=options)
+        # Left out are transfers of 4 GiB, until the counters of credit wrap.
         self.passes(self.build / CONFORMANCE,
                     self.build / configure.PROGRAMS["vhost-user-vsock"],
-                    options=options)
+                    "--gtest_filter=-Credit.Wraps*", options=options)
 
 
 class Addresses(Case):

@@ -117,15 +117,15 @@ class Closed(Case):
 
 
 class Full(Case):
-    def refuses(self, *options):
+    def refuses(self, *options, code=19):
         result = self.cli("> /dev/full", *options)
-        self.explained(result, 19, ["standard output"])
+        self.explained(result, code, ["standard output"])
         return result.stderr
 
     def test_console(self):
         enclave = self.start("--debug-mode")
         self.refuses("console", "--enclave-id", enclave["EnclaveID"],
-                     "--disconnect-timeout", 1)
+                     "--disconnect-timeout", 1, code=46)
 
     def test_help(self):
         self.refuses("--help")

@@ -28,7 +28,8 @@ void write_out(const char *data, size_t size)
         ssize_t n = write(STDOUT_FILENO, data, size);
 
         if (n < 0 && errno != EINTR) {
-            throw output_error();
+            throw Error(Code::console_output, output_error().what(),
+                        output_error().advice);
         }
         data += std::max(n, ssize_t{0});
         size -= std::max(n, ssize_t{0});

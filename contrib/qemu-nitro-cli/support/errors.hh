@@ -30,6 +30,7 @@ enum class Code {
     eif = 35,
     boot = 36,
     console = 44,
+    console_output = 46,
     building = 48,
     docker_build = 49,
     docker_pull = 50,
