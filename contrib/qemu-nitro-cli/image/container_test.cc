@@ -7,6 +7,7 @@
  */
 #include "image/container.hh"
 
+#include <algorithm>
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
