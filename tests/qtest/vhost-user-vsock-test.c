@@ -14,6 +14,9 @@
 #include "libqtest.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "standard-headers/linux/virtio_mmio.h"
+#include "standard-headers/linux/virtio_ring.h"
 
 #include <sys/un.h>
 
@@ -40,7 +43,7 @@ static char *path;
 
 #define VERSION_AND_REPLY       5
 #define PROTOCOL_FEATURES       (1ull << 30)
-#define VERSION_1               (1ull << 32)
+#define VERSION_1               (1ull << VIRTIO_F_VERSION_1)
 #define PROTOCOL_CONFIG         (1ull << 9)
 #define CONFIG_HEAD             12      /* bytes before the configuration */
 
@@ -157,25 +160,6 @@ static void wait_for(const bool *flag)
 /* The driver */
 
 #define REGISTERS       0xfeb00000
-#define REG_ACKED       0x020
-#define REG_ACKED_SEL   0x024
-#define REG_QUEUE_SEL   0x030
-#define REG_QUEUE_NUM   0x038
-#define REG_QUEUE_READY 0x044
-#define REG_ISR         0x060
-#define REG_ISR_ACK     0x064
-#define REG_STATUS      0x070
-#define REG_DESC        0x080
-#define REG_AVAIL       0x090
-#define REG_USED        0x0a0
-#define REG_CONFIG      0x100
-
-#define ACKNOWLEDGE     1
-#define DRIVER          2
-#define DRIVER_OK       4
-#define FEATURES_OK     8
-
-#define D_WRITE         2
 
 #define QUEUES          3
 #define EVENT_QUEUE     2
@@ -194,23 +178,25 @@ static void write_reg(QTestState *qts, unsigned reg, uint32_t value)
 
 static void start_driver(QTestState *qts)
 {
-    unsigned status = ACKNOWLEDGE | DRIVER | FEATURES_OK;
+    unsigned status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
     int i;
 
-    write_reg(qts, REG_STATUS, 0);
-    write_reg(qts, REG_STATUS, ACKNOWLEDGE | DRIVER);
-    write_reg(qts, REG_ACKED_SEL, 1);
-    write_reg(qts, REG_ACKED, VERSION_1 >> 32);
-    write_reg(qts, REG_STATUS, status);
-    g_assert_cmphex(qtest_readl(qts, REGISTERS + REG_STATUS), ==, status);
+    write_reg(qts, VIRTIO_MMIO_STATUS, 0);
+    write_reg(qts, VIRTIO_MMIO_STATUS, status);
+    status |= VIRTIO_CONFIG_S_FEATURES_OK;
+    write_reg(qts, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+    write_reg(qts, VIRTIO_MMIO_DRIVER_FEATURES, VERSION_1 >> 32);
+    write_reg(qts, VIRTIO_MMIO_STATUS, status);
+    g_assert_cmphex(qtest_readl(qts, REGISTERS + VIRTIO_MMIO_STATUS), ==,
+                    status);
     for (i = 0; i < QUEUES; i++) {
         qtest_memset(qts, DESCRIPTORS(i), 0, 0x3000);
-        write_reg(qts, REG_QUEUE_SEL, i);
-        write_reg(qts, REG_QUEUE_NUM, QUEUE_SIZE);
-        write_reg(qts, REG_DESC, DESCRIPTORS(i));
-        write_reg(qts, REG_AVAIL, AVAIL(i));
-        write_reg(qts, REG_USED, USED(i));
-        write_reg(qts, REG_QUEUE_READY, 1);
+        write_reg(qts, VIRTIO_MMIO_QUEUE_SEL, i);
+        write_reg(qts, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
+        write_reg(qts, VIRTIO_MMIO_QUEUE_DESC_LOW, DESCRIPTORS(i));
+        write_reg(qts, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL(i));
+        write_reg(qts, VIRTIO_MMIO_QUEUE_USED_LOW, USED(i));
+        write_reg(qts, VIRTIO_MMIO_QUEUE_READY, 1);
     }
     /* Buffers for events */
     for (i = 0; i < QUEUE_SIZE; i++) {
@@ -219,11 +205,11 @@ static void start_driver(QTestState *qts)
         qtest_memset(qts, EVENT(i), 0xee, 4);
         qtest_writeq(qts, desc, EVENT(i));
         qtest_writel(qts, desc + 8, 4);
-        qtest_writew(qts, desc + 12, D_WRITE);
+        qtest_writew(qts, desc + 12, VRING_DESC_F_WRITE);
         qtest_writew(qts, AVAIL(EVENT_QUEUE) + 4 + 2 * i, i);
     }
     qtest_writew(qts, AVAIL(EVENT_QUEUE) + 2, QUEUE_SIZE);
-    write_reg(qts, REG_STATUS, status | DRIVER_OK);
+    write_reg(qts, VIRTIO_MMIO_STATUS, status | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 static unsigned events(QTestState *qts)
@@ -245,9 +231,9 @@ static void expect_events(QTestState *qts, unsigned count)
 
 static bool take_interrupt(QTestState *qts)
 {
-    uint32_t isr = qtest_readl(qts, REGISTERS + REG_ISR);
+    uint32_t isr = qtest_readl(qts, REGISTERS + VIRTIO_MMIO_INTERRUPT_STATUS);
 
-    write_reg(qts, REG_ISR_ACK, isr);
+    write_reg(qts, VIRTIO_MMIO_INTERRUPT_ACK, isr);
     return isr & 1;
 }
 
@@ -322,7 +308,7 @@ static void test_reconnect(void)
     start_back_end(&b, 6);
     wait_for(&b.started);
     expect_events(qts, 3);
-    g_assert_cmpuint(qtest_readl(qts, REGISTERS + REG_CONFIG), ==, 6);
+    g_assert_cmpuint(qtest_readl(qts, REGISTERS + VIRTIO_MMIO_CONFIG), ==, 6);
     qtest_quit(qts);
     stop_back_end(&b);
 }

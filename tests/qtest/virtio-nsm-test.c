@@ -13,6 +13,10 @@
 #include "hw/pci/pci_regs.h"
 #include "libqtest.h"
 #include "qobject/qdict.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "standard-headers/linux/virtio_mmio.h"
+#include "standard-headers/linux/virtio_pci.h"
+#include "standard-headers/linux/virtio_ring.h"
 #include "../unit/nsm-bytes.h"
 
 /* A file in place of the firmware, which never runs */
@@ -23,53 +27,19 @@ static char *firmware;
                         " -device virtio-nsm-device,bus=virtio-mmio-bus.0"
 
 #define REGISTERS       0xfeb00000
-#define REG_MAGIC       0x000
-#define REG_VERSION     0x004
-#define REG_DEVICE_ID   0x008
-#define REG_FEATURES    0x010
-#define REG_FEAT_SEL    0x014
-#define REG_ACKED       0x020
-#define REG_ACKED_SEL   0x024
-#define REG_QUEUE_SEL   0x030
-#define REG_QUEUE_MAX   0x034
-#define REG_QUEUE_NUM   0x038
-#define REG_QUEUE_READY 0x044
-#define REG_NOTIFY      0x050
-#define REG_ISR         0x060
-#define REG_ISR_ACK     0x064
-#define REG_STATUS      0x070
-#define REG_DESC        0x080
-#define REG_AVAIL       0x090
-#define REG_USED        0x0a0
 
 /* The same over PCI: where QEMU has the structures in BAR 4 */
 #define BAR             0xe0000000
-#define VPCI_ACKED_SEL  0x008
-#define VPCI_ACKED      0x00c
-#define VPCI_STATUS     0x014
-#define VPCI_QUEUE_SEL  0x016
-#define VPCI_QUEUE_NUM  0x018
-#define VPCI_QUEUE_READY 0x01c
-#define VPCI_DESC       0x020
-#define VPCI_AVAIL      0x028
-#define VPCI_USED       0x030
-#define VPCI_QUEUE_RESET 0x03a
 #define VPCI_ISR        0x1000
 #define VPCI_NOTIFY     0x3000
 
-#define ACKNOWLEDGE     1
-#define DRIVER          2
-#define DRIVER_OK       4
-#define FEATURES_OK     8
-#define NEEDS_RESET     64
+#define F_INDIRECT      (1u << VIRTIO_RING_F_INDIRECT_DESC)
+#define F_VERSION_1     (1u << (VIRTIO_F_VERSION_1 - 32))   /* upper half */
+#define F_RING_RESET    (1u << (VIRTIO_F_RING_RESET - 32))
 
-#define F_INDIRECT      (1u << 28)
-#define F_VERSION_1     (1u << 0)   /* in the upper half */
-#define F_RING_RESET    (1u << 8)
-
-#define D_NEXT          1
-#define D_WRITE         2
-#define D_INDIRECT      4
+#define D_NEXT          VRING_DESC_F_NEXT
+#define D_WRITE         VRING_DESC_F_WRITE
+#define D_INDIRECT      VRING_DESC_F_INDIRECT
 
 #define QUEUE_SIZE      64
 
@@ -103,25 +73,25 @@ static uint32_t read_reg(Driver *d, unsigned reg)
 
 static void start_driver(Driver *d)
 {
-    unsigned status = ACKNOWLEDGE | DRIVER;
+    unsigned status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
     d->offered = d->seen = 0;
     qtest_memset(d->qts, DESCRIPTORS, 0, 0x4000);
-    write_reg(d, REG_STATUS, 0);
-    write_reg(d, REG_STATUS, status);
-    write_reg(d, REG_ACKED_SEL, 0);
-    write_reg(d, REG_ACKED, F_INDIRECT);
-    write_reg(d, REG_ACKED_SEL, 1);
-    write_reg(d, REG_ACKED, F_VERSION_1);
-    write_reg(d, REG_STATUS, status |= FEATURES_OK);
-    g_assert_cmphex(read_reg(d, REG_STATUS), ==, status);
-    write_reg(d, REG_QUEUE_SEL, 0);
-    write_reg(d, REG_QUEUE_NUM, QUEUE_SIZE);
-    write_reg(d, REG_DESC, DESCRIPTORS);
-    write_reg(d, REG_AVAIL, AVAIL);
-    write_reg(d, REG_USED, USED);
-    write_reg(d, REG_QUEUE_READY, 1);
-    write_reg(d, REG_STATUS, status | DRIVER_OK);
+    write_reg(d, VIRTIO_MMIO_STATUS, 0);
+    write_reg(d, VIRTIO_MMIO_STATUS, status);
+    write_reg(d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+    write_reg(d, VIRTIO_MMIO_DRIVER_FEATURES, F_INDIRECT);
+    write_reg(d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+    write_reg(d, VIRTIO_MMIO_DRIVER_FEATURES, F_VERSION_1);
+    write_reg(d, VIRTIO_MMIO_STATUS, status |= VIRTIO_CONFIG_S_FEATURES_OK);
+    g_assert_cmphex(read_reg(d, VIRTIO_MMIO_STATUS), ==, status);
+    write_reg(d, VIRTIO_MMIO_QUEUE_SEL, 0);
+    write_reg(d, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
+    write_reg(d, VIRTIO_MMIO_QUEUE_DESC_LOW, DESCRIPTORS);
+    write_reg(d, VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL);
+    write_reg(d, VIRTIO_MMIO_QUEUE_USED_LOW, USED);
+    write_reg(d, VIRTIO_MMIO_QUEUE_READY, 1);
+    write_reg(d, VIRTIO_MMIO_STATUS, status | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 static void start_with(Driver *d, const char *options)
@@ -169,25 +139,29 @@ static void start_pci_queue(Driver *d)
 {
     d->offered = d->seen = 0;
     qtest_memset(d->qts, DESCRIPTORS, 0, 0x4000);
-    qtest_writew(d->qts, BAR + VPCI_QUEUE_NUM, QUEUE_SIZE);
-    qtest_writel(d->qts, BAR + VPCI_DESC, DESCRIPTORS);
-    qtest_writel(d->qts, BAR + VPCI_AVAIL, AVAIL);
-    qtest_writel(d->qts, BAR + VPCI_USED, USED);
-    qtest_writew(d->qts, BAR + VPCI_QUEUE_READY, 1);
+    qtest_writew(d->qts, BAR + VIRTIO_PCI_COMMON_Q_SIZE, QUEUE_SIZE);
+    qtest_writel(d->qts, BAR + VIRTIO_PCI_COMMON_Q_DESCLO, DESCRIPTORS);
+    qtest_writel(d->qts, BAR + VIRTIO_PCI_COMMON_Q_AVAILLO, AVAIL);
+    qtest_writel(d->qts, BAR + VIRTIO_PCI_COMMON_Q_USEDLO, USED);
+    qtest_writew(d->qts, BAR + VIRTIO_PCI_COMMON_Q_ENABLE, 1);
 }
 
 static void start_pci_driver(Driver *d)
 {
-    unsigned status = ACKNOWLEDGE | DRIVER;
+    unsigned status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
-    qtest_writeb(d->qts, BAR + VPCI_STATUS, 0);
-    qtest_writeb(d->qts, BAR + VPCI_STATUS, status);
-    qtest_writel(d->qts, BAR + VPCI_ACKED_SEL, 1);
-    qtest_writel(d->qts, BAR + VPCI_ACKED, F_VERSION_1 | F_RING_RESET);
-    qtest_writeb(d->qts, BAR + VPCI_STATUS, status |= FEATURES_OK);
-    g_assert_cmphex(qtest_readb(d->qts, BAR + VPCI_STATUS), ==, status);
+    qtest_writeb(d->qts, BAR + VIRTIO_PCI_COMMON_STATUS, 0);
+    qtest_writeb(d->qts, BAR + VIRTIO_PCI_COMMON_STATUS, status);
+    qtest_writel(d->qts, BAR + VIRTIO_PCI_COMMON_GFSELECT, 1);
+    qtest_writel(d->qts, BAR + VIRTIO_PCI_COMMON_GF,
+                 F_VERSION_1 | F_RING_RESET);
+    status |= VIRTIO_CONFIG_S_FEATURES_OK;
+    qtest_writeb(d->qts, BAR + VIRTIO_PCI_COMMON_STATUS, status);
+    g_assert_cmphex(qtest_readb(d->qts, BAR + VIRTIO_PCI_COMMON_STATUS), ==,
+                    status);
     start_pci_queue(d);
-    qtest_writeb(d->qts, BAR + VPCI_STATUS, status | DRIVER_OK);
+    qtest_writeb(d->qts, BAR + VIRTIO_PCI_COMMON_STATUS,
+                 status | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 /* Returns false, after it skipped the test, if QEMU has no such machine. */
@@ -241,7 +215,7 @@ static void kick(Driver *d)
     if (d->pci) {
         qtest_writew(d->qts, BAR + VPCI_NOTIFY, 0);
     } else {
-        write_reg(d, REG_NOTIFY, 0);
+        write_reg(d, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
     }
 }
 
@@ -274,8 +248,8 @@ static bool take_interrupt(Driver *d)
     if (d->pci) {
         return qtest_readb(d->qts, BAR + VPCI_ISR) & 1;
     }
-    isr = read_reg(d, REG_ISR);
-    write_reg(d, REG_ISR_ACK, isr);
+    isr = read_reg(d, VIRTIO_MMIO_INTERRUPT_STATUS);
+    write_reg(d, VIRTIO_MMIO_INTERRUPT_ACK, isr);
     return isr & 1;
 }
 
@@ -341,9 +315,11 @@ static void expect_alive(Driver *d)
 
 static void expect_broken(Driver *d)
 {
-    g_assert_cmphex(read_reg(d, REG_STATUS) & NEEDS_RESET, ==, NEEDS_RESET);
+    g_assert_true(read_reg(d, VIRTIO_MMIO_STATUS) &
+                  VIRTIO_CONFIG_S_NEEDS_RESET);
     start_driver(d);
-    g_assert_cmphex(read_reg(d, REG_STATUS) & NEEDS_RESET, ==, 0);
+    g_assert_false(read_reg(d, VIRTIO_MMIO_STATUS) &
+                   VIRTIO_CONFIG_S_NEEDS_RESET);
     expect_alive(d);
 }
 
@@ -379,14 +355,15 @@ static void test_registers(void)
     Driver d;
 
     start(&d);
-    g_assert_cmphex(read_reg(&d, REG_MAGIC), ==, 0x74726976);
-    g_assert_cmpuint(read_reg(&d, REG_VERSION), ==, 2);
-    g_assert_cmpuint(read_reg(&d, REG_DEVICE_ID), ==, 33);
-    g_assert_cmpuint(read_reg(&d, REG_QUEUE_MAX), >=, 2);
-    write_reg(&d, REG_FEAT_SEL, 0);
-    g_assert_cmphex(read_reg(&d, REG_FEATURES) & 0xffffff, ==, 0);
-    write_reg(&d, REG_QUEUE_SEL, 1);
-    g_assert_cmpuint(read_reg(&d, REG_QUEUE_MAX), ==, 0);
+    g_assert_cmphex(read_reg(&d, VIRTIO_MMIO_MAGIC_VALUE), ==, 0x74726976);
+    g_assert_cmpuint(read_reg(&d, VIRTIO_MMIO_VERSION), ==, 2);
+    g_assert_cmpuint(read_reg(&d, VIRTIO_MMIO_DEVICE_ID), ==, 33);
+    g_assert_cmpuint(read_reg(&d, VIRTIO_MMIO_QUEUE_NUM_MAX), >=, 2);
+    write_reg(&d, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+    g_assert_cmphex(read_reg(&d, VIRTIO_MMIO_DEVICE_FEATURES) & 0xffffff, ==,
+                    0);
+    write_reg(&d, VIRTIO_MMIO_QUEUE_SEL, 1);
+    g_assert_cmpuint(read_reg(&d, VIRTIO_MMIO_QUEUE_NUM_MAX), ==, 0);
     qtest_quit(d.qts);
 }
 
@@ -716,27 +693,44 @@ static void system_reset(QTestState *qts)
     qtest_qmp_eventwait(qts, "RESET");
 }
 
+/* Extend and lock PCR16, and leave a request without a buffer.  Returns what
+ * the register is then. */
+static char *change_registers(Driver *d)
+{
+    char *extended;
+
+    send_large(d, 100, true);
+    send_request(d, LOCK_16, LOCKED);
+    extended = get_string(d->qts, "pcr16");
+    put_two_chains(d, 0, LOCK_17);
+    offer(d, 0);
+    kick(d);
+    return extended;
+}
+
+/* Reset the machine: the registers are as at the start. */
+static void reset_registers(Driver *d)
+{
+    g_autofree char *zero = g_strnfill(96, '0');
+    g_autofree char *after = NULL;
+
+    system_reset(d->qts);
+    after = get_string(d->qts, "pcr16");
+    g_assert_cmpstr(after, ==, zero);
+    g_assert_cmphex(get_locked(d->qts), ==, 0xffff);
+}
+
 /* The machine is reset while a request waits: registers are reset, too. */
 static void test_system_reset(void)
 {
     g_autofree char *zero = g_strnfill(96, '0');
     g_autofree char *extended = NULL;
-    g_autofree char *after = NULL;
     Driver d;
 
     start(&d);
-    send_large(&d, 100, true);
-    send_request(&d, LOCK_16, LOCKED);
-    extended = get_string(d.qts, "pcr16");
+    extended = change_registers(&d);
     g_assert_cmpstr(extended, !=, zero);
-    put_two_chains(&d, 0, LOCK_17);
-    offer(&d, 0);
-    kick(&d);
-
-    system_reset(d.qts);
-    after = get_string(d.qts, "pcr16");
-    g_assert_cmpstr(after, ==, zero);
-    g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
+    reset_registers(&d);
     start_driver(&d);
     expect_alive(&d);
     qtest_quit(d.qts);
@@ -966,13 +960,9 @@ static void test_pci(void)
     qtest_quit(qts);
 }
 
-/*
- * Extend and lock PCR16, and leave a request without a buffer.  Then neither
- * @reset nor the device's next driver changes the register.
- */
+/* Neither @reset nor the device's next driver changes a register. */
 static void check_pci_reset(void (*reset)(Driver *d))
 {
-    g_autofree char *zero = g_strnfill(96, '0');
     g_autofree char *extended = NULL;
     g_autofree char *after = NULL;
     Driver d;
@@ -980,29 +970,18 @@ static void check_pci_reset(void (*reset)(Driver *d))
     if (!start_pci(&d)) {
         return;
     }
-    send_large(&d, 100, true);
+    extended = change_registers(&d);
     g_assert_true(take_interrupt(&d));
-    send_request(&d, LOCK_16, LOCKED);
-    extended = get_string(d.qts, "pcr16");
-    g_assert_cmpstr(extended, !=, zero);
-    put_two_chains(&d, 0, LOCK_17);
-    offer(&d, 0);
-    kick(&d);
 
     reset(&d);
     configure_pci(&d);
-    g_assert_cmphex(qtest_readb(d.qts, BAR + VPCI_STATUS), ==, 0);
+    g_assert_cmphex(qtest_readb(d.qts, BAR + VIRTIO_PCI_COMMON_STATUS), ==, 0);
     start_pci_driver(&d);
     expect_alive(&d);
     after = get_string(d.qts, "pcr16");
     g_assert_cmpstr(after, ==, extended);
     g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
-
-    g_free(after);
-    system_reset(d.qts);
-    after = get_string(d.qts, "pcr16");
-    g_assert_cmpstr(after, ==, zero);
-    g_assert_cmphex(get_locked(d.qts), ==, 0xffff);
+    reset_registers(&d);
     qtest_quit(d.qts);
 }
 
@@ -1042,9 +1021,9 @@ static void test_pci_bus_reset(void)
 
 static void reset_queue(Driver *d, unsigned index)
 {
-    qtest_writew(d->qts, BAR + VPCI_QUEUE_SEL, index);
-    qtest_writew(d->qts, BAR + VPCI_QUEUE_RESET, 1);
-    qtest_writew(d->qts, BAR + VPCI_QUEUE_SEL, 0);
+    qtest_writew(d->qts, BAR + VIRTIO_PCI_COMMON_Q_SELECT, index);
+    qtest_writew(d->qts, BAR + VIRTIO_PCI_COMMON_Q_RESET, 1);
+    qtest_writew(d->qts, BAR + VIRTIO_PCI_COMMON_Q_SELECT, 0);
 }
 
 /* The driver resets the queue while a request waits: it is discarded. */
@@ -1075,8 +1054,8 @@ static void test_pci_queue_reset(void)
     offer(&d, 1);
     kick(&d);
     expect_nothing_used(&d);
-    g_assert_cmphex(qtest_readb(d.qts, BAR + VPCI_STATUS) & NEEDS_RESET, ==,
-                    NEEDS_RESET);
+    g_assert_true(qtest_readb(d.qts, BAR + VIRTIO_PCI_COMMON_STATUS) &
+                  VIRTIO_CONFIG_S_NEEDS_RESET);
     g_assert_cmphex(get_locked(d.qts), ==, 0x1ffff);
     start_pci_driver(&d);
     expect_alive(&d);
