@@ -30,15 +30,19 @@ inline bool occupy_standard_descriptors()
 /*
  * Beyond RLIMIT_FSIZE, let write() fail with EFBIG: by default, the signal
  * SIGXFSZ ends the process.  The signal gets a handler, because execve() resets
- * that to the default: programs that are started later do not notice it.
+ * that to the default; if it is ignored, it stays so.  So programs that are
+ * started later get the disposition that this one got.
  */
 inline void catch_file_size_signal()
 {
-    struct sigaction action = {};
+    struct sigaction action = {}, before;
 
     action.sa_handler = [](int) {};
     action.sa_flags = SA_RESTART;
-    sigaction(SIGXFSZ, &action, nullptr);
+    if (sigaction(SIGXFSZ, nullptr, &before) == 0 &&
+        before.sa_handler == SIG_DFL) {
+        sigaction(SIGXFSZ, &action, nullptr);
+    }
 }
 
 #endif

@@ -36,9 +36,9 @@
  * line is complete: if a part of it was written, the rest comes first.
  *
  * A regular file takes all, so a guest that connects again and again could fill
- * the disk.  There, each guest has 1000 events at once and then 100 each
- * second; the others are dropped.  A pipe or a socket has no such limit: its
- * reader is one.  counters are never dropped for this.
+ * the disk.  A file gets at most 1000 events of each guest at once, and then
+ * 100 each second.  More are dropped, but not counters, which a user asked for.
+ * A pipe or a socket takes only what its reader reads, and has no such limit.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

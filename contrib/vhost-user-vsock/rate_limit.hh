@@ -2,8 +2,8 @@
  * A limit on how often something happens, and the lines on standard error that
  * one guest causes
  *
- * A guest, or a program in place of QEMU, can repeat what causes a line for
- * ever.  So that it cannot fill the disk, lines are left out and counted.
+ * A guest, or a program in place of QEMU, can cause a line again and again.  So
+ * that it cannot fill the disk, lines are left out and counted.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

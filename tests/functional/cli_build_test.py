@@ -422,6 +422,23 @@ class Rootfs(Case):
         self.assertTrue(self.output.is_symlink())
         self.assertTrue((self.dir / "target").is_file())
 
+    def test_paths_that_cannot_be_followed(self):
+        """A loop of links, too long a name, a removed working directory"""
+        loop = self.dir / "loop"
+        loop.symlink_to("loop")
+        for root in (loop, self.dir / ("x" * 300)):
+            self.fails(19, [root], "--rootfs", root, "--cmd", "/bin/run")
+        gone = self.dir / "gone"
+        gone.mkdir()
+        self.output = pathlib.Path("image.eif")
+        result = subprocess.run(
+            ["sh", "-c", 'cd "$1" && rmdir "$1" && shift && "$@"', "sh", gone,
+             harness.NITRO_CLI, "build-enclave", *self.options,
+             "--output-file", self.output], check=False, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+            env={**os.environ, "NITRO_CLI_BLOBS": str(self.blobs)})
+        self.explained(result, 19, [self.output])
+
     def test_blobs(self):
         for name in "bzImage", "cmdline", "init":
             (self.blobs / name).rename(self.dir / "kept")
@@ -1318,12 +1335,9 @@ class Guest(Case):
 
     def boot(self, words, variables, *more, **options):
         """Boot the image.  Returns the output of its program, by keyword."""
-        program = self.dir / "show"
-        subprocess.run(["cc", "-static", "-Os", "-o", program, "-x", "c", "-"],
-                       input=SHOW.encode(), check=True)
         self.blobs = harness.BUILD / "images/blobs"
         self.found = self.archive(docker([tar([
-            entry("bin/show", program.read_bytes(), mode=0o755),
+            entry("bin/show", self.program(SHOW), mode=0o755),
             entry("etc/passwd", b"me:x:1000:100::/:/bin/sh\n"),
             entry("etc/group", b"kvm:x:5:me\n")])],
             {"Cmd": ["show", *words], "Env": variables, **options}), *more)
@@ -1367,13 +1381,13 @@ class Guest(Case):
     def program(self, text):
         program = self.dir / "program"
         subprocess.run(["cc", "-static", "-Os", "-o", program, "-x", "c", "-"],
-                       input=text, check=True)
+                       input=text.encode(), check=True)
         return program.read_bytes()
 
     def test_not_unpacked_whole(self):
         """Without room for all files, the program does not start.  It would
         run as root: /user comes last in the ramdisk."""
-        show = entry("show", self.program(SHOW.encode()), mode=0o755)
+        show = entry("show", self.program(SHOW), mode=0o755)
         # Too many bytes, and too many files
         for more in ([entry(f"many/{i}", b"x" * 4097) for i in range(3500)],
                      [entry(f"many/{i}") for i in range(9000)]):
@@ -1388,7 +1402,7 @@ class Guest(Case):
 
     def test_output_of_a_user(self):
         """Programs of a user can open the console by these names."""
-        program = self.program(b"""
+        program = self.program(r"""
 #include <stdio.h>
 int main(void)
 {
@@ -1396,7 +1410,7 @@ int main(void)
              "/proc/self/fd/1", "/log", NULL}; *name; name++) {
         FILE *file = fopen(*name, "a");
         if (file) {
-            fprintf(file, "opened %s.\\n", *name);
+            fprintf(file, "opened %s.\n", *name);
             fclose(file);
         }
     }
@@ -1411,7 +1425,7 @@ int main(void)
 
     def test_search(self):
         """Where the program is searched, and what it is"""
-        show = self.program(SHOW.encode())
+        show = self.program(SHOW)
         for place, env in (("usr/local/sbin/show", []), ("sbin/show", []),
                            ("one/show", ["PATH=/none:/one"]),
                            ("show", ["PATH=/none:"])):
@@ -1430,7 +1444,7 @@ int main(void)
 
     def test_links_in_the_place_of_directories(self):
         """/tmp and /run may be links to a directory that is not there."""
-        show = self.program(SHOW.encode())
+        show = self.program(SHOW)
         console = self.boot_files(
             [entry("show", show, mode=0o755),
              symlink("run", "var/none/run"),

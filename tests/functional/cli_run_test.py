@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import pty
+import pwd
 import random
 import re
 import resource
@@ -1127,14 +1128,21 @@ class Users(Case):
                      harness.HELLO):
             shutil.copy(path, self.dir)
 
-        def as_other(*options, runtime=theirs):
+        def as_other(*options, runtime=theirs, **env):
             return subprocess.run(
                 ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
                  "--clear-groups", self.dir / "qemu-nitro-cli", *options],
                 check=False, text=True, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE, timeout=240,
                 env={**self.env, "XDG_RUNTIME_DIR": str(runtime),
-                     "XDG_DATA_HOME": str(theirs)})
+                     "XDG_DATA_HOME": str(theirs), **env})
+
+        # Without HOME, it is the directory in the user database.
+        home = pwd.getpwuid(NOBODY).pw_dir
+        self.assertFalse(os.path.exists(home))
+        self.env.pop("HOME", None)
+        result = as_other("attestation-root", XDG_DATA_HOME="")
+        self.explained(result, 19, [f"{home}/.local/share/qemu-nitro"])
 
         result = as_other("describe-enclaves")
         self.assertEqual((result.returncode, result.stdout), (0, "[]\n"))

@@ -7,7 +7,6 @@
 
 #include <csignal>
 #include <ctime>
-#include <pwd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -119,27 +118,6 @@ TEST_F(Root, Renewal)
     EXPECT_EQ(without_room(), 19);
     EXPECT_EQ(read(pem), soon);
     EXPECT_EQ(read(key), secret);
-}
-
-/* The user database has the home directory, too. */
-TEST_F(Root, WithoutHome)
-{
-    const passwd *user = getpwuid(geteuid());
-    const char *home = getenv("HOME");
-    std::string saved = home ? home : "";
-
-    ASSERT_NE(user, nullptr);
-    unsetenv("XDG_DATA_HOME");
-    unsetenv("HOME");
-    std::string expected = std::string(user->pw_dir)
-        + "/.local/share/qemu-nitro/attestation-root.pem";
-    try {
-        EXPECT_EQ(attestation_root().certificate, expected);
-    } catch (const Error &e) {
-        /* It may not be writable here. */
-        EXPECT_EQ(std::string(e.what()).find("HOME"), std::string::npos);
-    }
-    setenv("HOME", saved.c_str(), 1);
 }
 
 /* Of several processes, the first makes the root and all get the same one. */

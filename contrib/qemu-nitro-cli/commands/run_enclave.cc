@@ -95,7 +95,7 @@ void run_enclave_command(int argc, char **argv)
     RunOptions options = run_options(arguments);
     Runtime runtime;
     /* Without a reader of its output, this command has to end the enclave. */
-    signal(SIGPIPE, SIG_IGN);
+    auto before = signal(SIGPIPE, SIG_IGN);
     Enclave enclave = run_enclave(options, runtime);
 
     print_start(enclave, runtime.directory(enclave.id),
@@ -107,7 +107,7 @@ void run_enclave_command(int argc, char **argv)
         send_signal(enclave.supervisor, SIGTERM);
         throw;
     }
-    signal(SIGPIPE, SIG_DFL);
+    signal(SIGPIPE, before);
     if (options.attach_console) {
         show_console(enclave, runtime, {});
     }

@@ -128,6 +128,8 @@ void send_heartbeat(std::span<char *> words)
 
 [[noreturn]] void be_qemu(std::span<char *> words)
 {
+    /* Like QEMU, this ends with status 0 at SIGTERM. */
+    signal(SIGTERM, [](int) { _exit(0); });
     if (is_enabled("qemu-refuses")) {
         fprintf(stderr, "qemu: bad image\n");
         _exit(1);
@@ -204,10 +206,17 @@ protected:
         ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
         progress.reset(ends[0]);
         files.progress.reset(ends[1]);
+        if (!console_log.empty()) {
+            files.console_log.reset(open(console_log.c_str(), O_RDWR));
+            ASSERT_TRUE(files.console_log);
+        }
         {
             Descriptor held = runtime->lock();
 
             files.lock = runtime->add(id);
+        }
+        if (state_is_directory) {
+            std::filesystem::create_directory(runtime->directory(id).state());
         }
         pid = fork();
         if (pid == 0) {
@@ -291,6 +300,8 @@ protected:
 
     std::optional<Runtime> runtime;
     LaunchPlan plan;
+    std::string console_log;
+    bool state_is_directory = false;
     Descriptor progress;
     pid_t pid = 0;
 };
@@ -455,6 +466,7 @@ TEST_F(Supervision, PartsThatAreKilledWhileItBoots)
         }
         EXPECT_NE(last["failed"].get<std::string>().find("signal 9"),
                   std::string::npos);
+        EXPECT_EQ(last["silent"], false);
         ended();
     }
 }
@@ -527,6 +539,35 @@ TEST_F(Supervision, BackEndComesBackAfterFailures)
     }));
     EXPECT_TRUE(connect_unix(runtime->directory(id).vsock()));
     EXPECT_TRUE(is_running());
+}
+
+/* The user is told once, and still of other things. */
+TEST_F(Supervision, ConsoleLogIsFull)
+{
+    console_log = "/dev/full";
+    enable("kernel-prints");
+    boot();
+    ASSERT_TRUE(wait_for([](const Enclave &e) {
+        return e.messages.size() == 1;
+    }));
+    EXPECT_NE(state().messages[0].find("--console-log: No space left"),
+              std::string::npos);
+    replace_backend();
+    EXPECT_TRUE(wait_for([](const Enclave &e) {
+        return e.messages.size() == 2;
+    }));
+    EXPECT_NE(state().messages[1].find("back end"), std::string::npos);
+}
+
+/* The error and the advice are those of the file. */
+TEST_F(Supervision, StateThatCannotBeSavedAtTheStart)
+{
+    state_is_directory = true;
+    json last = failure();
+    EXPECT_EQ(last["code"], 19);
+    EXPECT_NE(last["failed"].get<std::string>().find("enclave.json"),
+              std::string::npos);
+    EXPECT_NE(last["advice"], "");
 }
 
 /* The state file cannot be written where no file can be made. */

@@ -79,14 +79,6 @@ private:
 /* Directories at the top of a root */
 const char *const directories_of_roots[] = {"bin", "dev", "etc", "lib", "usr"};
 
-/* A string of the archive in a message */
-std::string shortened(const std::string &text)
-{
-    constexpr size_t shown = 256;
-
-    return text.size() <= shown ? text : text.substr(0, shown) + "...";
-}
-
 std::string clean(const std::string &name)
 {
     std::vector<std::string> parts;

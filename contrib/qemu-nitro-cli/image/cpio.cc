@@ -102,8 +102,8 @@ void check_lengths(const std::string &name, const Cpio::Entry &entry)
     constexpr size_t limit = PATH_MAX;      /* with the NUL byte of a name */
     size_t target = S_ISLNK(entry.mode) && entry.data ? entry.data->size() : 0;
     auto refuse = [&](const char *what, size_t size, size_t most) {
-        throw Error(Code::building, printable(name.substr(0, 200)) + ": its "
-                    + what + " in the ramdisk has " + std::to_string(size)
+        throw Error(Code::building, shortened(name) + ": its " + what
+                    + " in the ramdisk has " + std::to_string(size)
                     + " bytes, more than " + std::to_string(most),
                     "Use shorter names.");
     };

@@ -55,14 +55,6 @@ std::string parent(const std::string &path)
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-/* A long path in a message */
-std::string shortened(const std::string &path)
-{
-    constexpr size_t shown = 100;
-
-    return path.size() <= shown ? path : path.substr(0, shown) + "...";
-}
-
 /*
  * The path of an entry, or of the target of a hard link; messages call it
  * `what`.  As in docker, ".." removes the name before it, even if that is a

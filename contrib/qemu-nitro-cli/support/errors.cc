@@ -27,6 +27,13 @@ std::string printable(const std::string &text)
     return out;
 }
 
+std::string shortened(const std::string &text)
+{
+    constexpr size_t shown = 200;
+
+    return text.size() <= shown ? text : text.substr(0, shown) + "...";
+}
+
 Error output_error()
 {
     return Error(Code::file, "the result cannot be written to standard output",

@@ -57,6 +57,9 @@ std::string error_text(int error);
  */
 std::string printable(const std::string &text);
 
+/* A string of untrusted input for a message: not more than its first part */
+std::string shortened(const std::string &text);
+
 /* The result could not be written to stdout. */
 Error output_error();
 
