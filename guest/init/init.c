@@ -44,6 +44,9 @@
 #define DEFAULT_PATH \
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+/* Linux follows as many links in a path. */
+#define MAX_LINKS       40
+
 /* With less than this left, in blocks, the root file system counts as full. */
 #define LITTLE_ROOM     16
 
@@ -62,26 +65,45 @@ static void fail(const char *what)
     end();
 }
 
-/* Create a directory and its parents. */
-static void make_directories(char *path)
+/*
+ * Change to a directory.  Create it and its parents if they do not exist.  A
+ * link in the path may name a directory that does not exist; this is created
+ * too.  Such links may be nested `links` times.  Returns -1 with errno set on
+ * failure.
+ */
+static int make_and_enter(char *path, int links)
 {
-    for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
-        *at = '\0';
-        mkdir(path, 0755);
-        *at = '/';
+    if (path[0] == '/' && chdir("/")) {
+        return -1;
     }
-    mkdir(path, 0755);
+    for (char *name; (name = strsep(&path, "/"));) {
+        char target[PATH_MAX] = "";
+
+        if (!name[0]) {
+            continue;
+        }
+        mkdir(name, 0755);
+        if (!chdir(name)) {
+            continue;
+        }
+        if (errno != ENOENT || !links ||
+            readlink(name, target, sizeof(target) - 1) < 0 ||
+            make_and_enter(target, links - 1)) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static void mount_one(const char *type, const char *where, unsigned long flags,
                       const char *options)
 {
-    char target[PATH_MAX] = "";
+    char path[PATH_MAX];
 
-    mkdir(where, 0755);
-    /* It may be a link to a directory that the image does not have. */
-    if (readlink(where, target, sizeof(target) - 1) > 0) {
-        make_directories(target);
+    snprintf(path, sizeof(path), "%s", where);
+    make_and_enter(path, MAX_LINKS);
+    if (chdir("/")) {
+        fail("/");
     }
     /* The kernel may lack a file system: the command may not need it. */
     if (mount(type, where, type, flags, options) && errno != EBUSY &&
@@ -308,11 +330,9 @@ static void become(char **user)
 /* Create the directory if it does not exist, as container engines do. */
 static void enter_directory(char *path)
 {
-    if (!path || !path[0]) {
-        return;
-    }
-    make_directories(path);
-    if (chdir(path)) {
+    char *rest = path ? strdup(path) : NULL;
+
+    if (rest && make_and_enter(rest, MAX_LINKS)) {
         fprintf(stderr, "init: %s: %s\n", path, strerror(errno));
         _exit(126);
     }

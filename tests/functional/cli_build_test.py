@@ -1443,14 +1443,20 @@ int main(void)
         self.assertIn("init: what: Permission denied", console)
 
     def test_links_in_the_place_of_directories(self):
-        """/tmp and /run may be links to a directory that is not there."""
+        """Links may name a directory that is not there."""
         show = self.program(SHOW)
-        console = self.boot_files(
-            [entry("show", show, mode=0o755),
-             symlink("run", "var/none/run"),
-             symlink("tmp", "/private/tmp")],
-            Cmd=["/show"])
+        files = [entry("show", show, mode=0o755),
+                 symlink("run", "var/none/run"),
+                 symlink("tmp", "/private/tmp"),
+                 symlink("one", "two/2"),
+                 symlink("two", "deep/3"),
+                 symlink("loop", "loop")]
+        console = self.boot_files(files, Cmd=["/show"],
+                                  WorkingDir="/one/x/../y")
         self.assertIn("ids=0 0.", console)
+        self.assertIn(f"directory={b'/deep/3/2/y'.hex()}.", console)
+        console = self.boot_files(files, Cmd=["/show"], WorkingDir="/loop/x")
+        self.assertIn("init: /loop/x: Too many levels", console)
 
     def test_defaults(self):
         output = self.boot([], ["PATH=/bin"])
