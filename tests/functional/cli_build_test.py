@@ -1232,6 +1232,20 @@ class Settings(Case):
             self.fails(48, [f"User {user}"], "--docker-archive", path)
             self.assertNotIn("again", self.advice)
 
+    def test_size_of_users(self):
+        limit = 4 << 20
+        text = (b"::\n" * limit)[:limit - 24] + b"\nme:x:1000:100::/:/bin/s"
+        for name in "passwd", "group":
+            files = [entry("etc/passwd", text), entry("etc/group", b"")]
+            found = self.image({"Cmd": ["x"], "User": "me"}, files=files)
+            self.assertEqual(found["user"]["data"].split(), [b"1000", b"100"])
+            files.append(entry(f"etc/{name}", text + b"\n"))
+            path = self.file("image.tar", docker([tar(files)], {
+                "Cmd": ["x"], "User": "me"}))
+            self.fails(48, [f"/etc/{name} has {limit + 1} bytes",
+                            str(limit)], "--docker-archive", path)
+            self.assertNotIn("again", self.advice)
+
 
 class Engine(Case):
     """A script takes the place of docker, and records how it was called."""

@@ -6,6 +6,7 @@
 #include "image/container.hh"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <climits>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <iterator>
 #include <set>
 #include <sstream>
+#include <string_view>
 #include <sys/stat.h>
 
 #include "support/bytes.hh"
@@ -965,33 +967,58 @@ Candidate choose(const Files &files, const ImageSelector &selector)
 
 /* Users and groups */
 
-using Records = std::vector<std::vector<std::string>>;
+/* A line of /etc/passwd or /etc/group: the name, the password, the id, and the
+ * group's id or the names of the members */
+using Record = std::array<std::string_view, 4>;
 
-/* The lines of /etc/passwd or /etc/group, split at the colons */
-Records records(const LayeredTree &root, const char *path)
+/* /etc/passwd or /etc/group, or "" if the image does not have it */
+std::string read_records(const Files &files, const LayeredTree &root,
+                         const char *path)
 {
     ContentPtr data = root.file(path);
-    Records all;
 
-    if (!data || data->size() > max_json) {
-        return all;
+    if (!data) {
+        return "";
+    }
+    if (data->size() > max_json) {
+        files.fail(std::string("/") + path + " has "
+                   + std::to_string(data->size()) + " bytes, more than "
+                   + std::to_string(max_json),
+                   "Give the container image a smaller file.");
     }
     Bytes bytes = read_all(*data);
-    std::istringstream text(std::string(bytes.begin(), bytes.end()));
-    for (std::string line; getline(text, line);) {
-        std::istringstream stream(line);
-        std::vector<std::string> fields;
-
-        for (std::string field; getline(stream, field, ':');) {
-            fields.push_back(field);
-        }
-        fields.resize(std::max<size_t>(fields.size(), 4));
-        all.push_back(fields);
-    }
-    return all;
+    return {bytes.begin(), bytes.end()};
 }
 
-std::optional<uint32_t> number(const std::string &text)
+/* Remove and return the beginning of `text`, up to `end`, which is removed too.
+ */
+std::string_view take(std::string_view &text, char end)
+{
+    size_t size = text.find(end);
+    std::string_view taken = text.substr(0, size);
+
+    text.remove_prefix(size == text.npos ? text.size() : size + 1);
+    return taken;
+}
+
+/* Take the next record from `text`.  Lines without an id are skipped. */
+std::optional<Record> take_record(std::string_view &text)
+{
+    while (!text.empty()) {
+        std::string_view line = take(text, '\n');
+        Record record;
+
+        if (std::ranges::count(line, ':') >= 2) {
+            for (auto &field : record) {
+                field = take(line, ':');
+            }
+            return record;
+        }
+    }
+    return {};
+}
+
+std::optional<uint32_t> number(std::string_view text)
 {
     uint32_t value;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(),
@@ -1005,21 +1032,22 @@ std::optional<uint32_t> number(const std::string &text)
 }
 
 /* The record with this name, or otherwise the one with this number */
-const std::vector<std::string> *lookup(const Records &all,
-                                       const std::string &key)
+std::optional<Record> lookup(std::string_view records, const std::string &key)
 {
     for (size_t field : {0, 2}) {
-        for (const auto &record : all) {
-            if (record[field] == key) {
-                return &record;
+        std::string_view rest = records;
+
+        while (auto record = take_record(rest)) {
+            if ((*record)[field] == key) {
+                return record;
             }
         }
     }
-    return nullptr;
+    return {};
 }
 
 /* `file` has the records of users or of groups. */
-uint32_t id_of(const Files &files, const std::vector<std::string> *record,
+uint32_t id_of(const Files &files, const std::optional<Record> &record,
                const std::string &text, const char *file,
                const std::string &user)
 {
@@ -1033,19 +1061,38 @@ uint32_t id_of(const Files &files, const std::vector<std::string> *record,
     return *id;
 }
 
+/* The groups, beside that of /etc/passwd, that have the user as a member */
+std::vector<uint32_t> supplementary_groups(std::string_view groups,
+                                           std::string_view user, uint32_t gid)
+{
+    std::set<uint32_t> found;
+
+    while (auto group = take_record(groups)) {
+        std::optional<uint32_t> id = number((*group)[2]);
+        std::string_view members = (*group)[3];
+
+        while (id && *id != gid && !members.empty()) {
+            if (take(members, ',') == user) {
+                found.insert(*id);
+            }
+        }
+    }
+    return {found.begin(), found.end()};
+}
+
 /* USER or UID, perhaps with a colon and a group; groups are set as by docker */
 ContainerUser user_of(const Files &files, const LayeredTree &root,
                       const std::string &text)
 {
     size_t colon = text.find(':');
     std::string name = text.substr(0, colon);
-    Records users = records(root, "etc/passwd");
-    Records groups = records(root, "etc/group");
     ContainerUser user;
 
     if (text.empty()) {
         return user;
     }
+    std::string users = read_records(files, root, "etc/passwd");
+    std::string groups = read_records(files, root, "etc/group");
     auto record = lookup(users, name.empty() ? "0" : name);
     user.uid = name.empty() ? 0 : id_of(files, record, name,
                                               "/etc/passwd", text);
@@ -1056,20 +1103,10 @@ ContainerUser user_of(const Files &files, const LayeredTree &root,
                          text);
         return user;
     }
-    user.gid = record ? number((*record)[3]).value_or(0) : 0;
-    for (const auto &group : groups) {
-        std::istringstream members(group[3]);
-        std::optional<uint32_t> gid = number(group[2]);
-
-        for (std::string member; getline(members, member, ',');) {
-            if (record && member == (*record)[0] && gid && *gid != user.gid) {
-                user.groups.push_back(*gid);
-            }
-        }
+    if (record) {
+        user.gid = number((*record)[3]).value_or(0);
+        user.groups = supplementary_groups(groups, (*record)[0], user.gid);
     }
-    std::ranges::sort(user.groups);
-    user.groups.erase(std::unique(user.groups.begin(), user.groups.end()),
-                      user.groups.end());
     return user;
 }
 
