@@ -166,11 +166,22 @@ bool nitro_enclave_setup_parse(const uint8_t *header, uint64_t kernel_size,
         .init_size = (uint32_t)ldl_le_p(header + HDR_INIT_SIZE),
         .cmdline_max = ldl_le_p(header + HDR_CMDLINE_SIZE),
         .initrd_max = ldl_le_p(header + HDR_INITRD_MAX),
-        .initrd_above_4g = lduw_le_p(header + HDR_XLOADFLAGS) & XLF_ABOVE_4G,
+        .initrd_anywhere = lduw_le_p(header + HDR_XLOADFLAGS) & XLF_ABOVE_4G,
     };
     return ne_setup_check_kind(header, setup, errp) &&
            ne_setup_check_code(header, kernel_size, setup, errp) &&
            ne_setup_check_load_address(header, setup, errp);
+}
+
+/* Place @size bytes as high as possible below @top, but not below @bottom. */
+static bool ne_setup_place_between(uint64_t bottom, uint64_t top, uint64_t size,
+                                   uint64_t *address)
+{
+    if (top <= bottom || top - bottom < size) {
+        return false;
+    }
+    *address = QEMU_ALIGN_DOWN(top - size, 4 * KiB);
+    return *address >= bottom;
 }
 
 bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
@@ -178,7 +189,6 @@ bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
                                uint64_t *address, Error **errp)
 {
     uint64_t kernel_end = setup->load_address + setup->init_size;
-    const uint64_t page = 4 * KiB;
     uint64_t top = MIN(ram->below_4g, (uint64_t)setup->initrd_max + 1);
     uint64_t all = ram->below_4g + ram->above_4g;
     uint64_t need;
@@ -207,15 +217,16 @@ bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
         return true;
     }
 
-    if (top > kernel_end && top - kernel_end >= size) {
-        *address = QEMU_ALIGN_DOWN(top - size, page);
-        if (*address >= kernel_end) {
+    if (ne_setup_place_between(kernel_end, top, size, address)) {
+        return true;
+    }
+    if (setup->initrd_anywhere) {
+        top = ram->below_4g;
+        if (ne_setup_place_between(4 * GiB, 4 * GiB + ram->above_4g, size,
+                                   address) ||
+            ne_setup_place_between(kernel_end, top, size, address)) {
             return true;
         }
-    }
-    if (setup->initrd_above_4g && ram->above_4g >= size) {
-        *address = QEMU_ALIGN_DOWN(4 * GiB + ram->above_4g - size, page);
-        return true;
     }
     error_setg(errp, "ramdisks of %" PRIu64 " bytes do not fit between the"
                " kernel's end at 0x%" PRIx64 " and 0x%" PRIx64 ", the highest"

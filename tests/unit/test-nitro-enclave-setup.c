@@ -74,7 +74,7 @@ static void test_good(void)
     g_assert_cmpuint(setup.init_size, ==, 8 * MiB);
     g_assert_cmpuint(setup.cmdline_max, ==, 2047);
     g_assert_cmpuint(setup.initrd_max, ==, 0x7fffffff);
-    g_assert_true(setup.initrd_above_4g);
+    g_assert_true(setup.initrd_anywhere);
 }
 
 typedef struct Field {
@@ -219,7 +219,7 @@ static void test_place(void)
 {
     NitroEnclaveSetup setup = {
         .load_address = 16 * MiB, .init_size = 8 * MiB,
-        .initrd_max = 0x7fffffff, .initrd_above_4g = true,
+        .initrd_max = 0x7fffffff, .initrd_anywhere = true,
     };
 
     g_assert_cmphex(place(&setup, 512 * MiB, 0, 0), ==, 0);
@@ -234,6 +234,7 @@ static void test_place(void)
     setup.initrd_max = UINT32_MAX;
     g_assert_cmphex(place(&setup, 3 * GiB, GiB, MiB), ==, 3 * GiB - MiB);
     /* Down to the kernel's end, and not further */
+    setup.initrd_anywhere = false;
     setup.initrd_max = 25 * MiB - 1;
     g_assert_cmphex(place(&setup, 512 * MiB, 0, MiB), ==, 24 * MiB);
     refuse(&setup, 512 * MiB, 0, MiB + 1, "do not fit|0x1800000|0x1900000");
@@ -241,11 +242,14 @@ static void test_place(void)
     refuse(&setup, 512 * MiB, 0, 1, "do not fit");
     g_assert_cmphex(place(&setup, 512 * MiB, 0, 0), ==, 0);
 
-    /* Above 4 GiB only where the kernel looks there */
-    g_assert_cmphex(place(&setup, 3 * GiB, GiB, MiB), ==, 5 * GiB - MiB);
-    setup.initrd_above_4g = false;
+    /* Beyond initrd_addr_max only where the kernel looks there */
     refuse(&setup, 3 * GiB, GiB, MiB, "do not fit");
-    setup.initrd_above_4g = true;
+    setup.initrd_anywhere = true;
+    g_assert_cmphex(place(&setup, 3 * GiB, GiB, MiB), ==, 5 * GiB - MiB);
+    g_assert_cmphex(place(&setup, 3 * GiB, GiB - 4 * KiB, GiB), ==, 2 * GiB);
+    g_assert_cmphex(place(&setup, 512 * MiB, 0, MiB), ==, 511 * MiB);
+    setup.initrd_max = 0x7fffffff;
+    g_assert_cmphex(place(&setup, 3 * GiB, 1280 * MiB, 2 * GiB), ==, GiB);
     setup.initrd_max = UINT32_MAX;
     g_assert_cmphex(place(&setup, 3 * GiB, 8 * GiB, 5 * GiB), ==, 7 * GiB);
     refuse(&setup, 3 * GiB, 4 * GiB, 5 * GiB, "too little");

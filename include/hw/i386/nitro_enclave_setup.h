@@ -26,7 +26,7 @@ typedef struct NitroEnclaveSetup {
     uint64_t init_size;         /* bytes from there that the kernel uses */
     uint32_t cmdline_max;       /* bytes, without the NUL */
     uint32_t initrd_max;        /* the highest address of a ramdisk's byte */
-    bool initrd_above_4g;       /* or anywhere above 4 GiB */
+    bool initrd_anywhere;       /* or at any address */
 } NitroEnclaveSetup;
 
 /* The guest's RAM: bytes from address 0, and bytes from 4 GiB */
@@ -42,10 +42,12 @@ bool nitro_enclave_setup_parse(const uint8_t *header, uint64_t kernel_size,
                                NitroEnclaveSetup *setup, Error **errp);
 
 /*
- * Find the @address for ramdisks of @size bytes in total: as high as possible
- * below 4 GiB, far from the memory that the kernel uses first, or else above 4
- * GiB if the kernel supports this.  Sets @address to 0 if @size is 0.  Fails if
- * memory is too small for the kernel, the ramdisks and their unpacked content.
+ * Find the @address for ramdisks of @size bytes in total: as high as possible,
+ * far from the memory that the kernel uses first, up to the kernel's
+ * initrd_addr_max.  If they do not fit there, and the kernel takes ramdisks
+ * above 4 GiB (XLF_CAN_BE_LOADED_ABOVE_4G), then there, or below 4 GiB at any
+ * address.  Sets @address to 0 if @size is 0.  Fails if memory is too small for
+ * the kernel, the ramdisks and their unpacked content.
  */
 bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
                                const NitroEnclaveRam *ram, uint64_t size,
