@@ -70,9 +70,11 @@ class Run(harness.Case):
 
     def test_files_and_a_missing_peer(self):
         figures, plot = self.dir / "json", self.dir / "svg"
+        manual = self.dir / "rst"
         result = self.bench("--rounds", "2", "--upstream", "/no/such/qemu -x",
                             "--vhost-device-vsock", "/no/such/backend",
-                            "--json", figures, "--svg", plot, "nsm")
+                            "--json", figures, "--svg", plot, "--rst", manual,
+                            "nsm")
         for name in ("/no/such/qemu", "/no/such/backend"):
             self.assertIn(f"{name}: not found: its column is left out",
                           result.stderr)
@@ -85,6 +87,10 @@ class Run(harness.Case):
             self.assertEqual(list(columns), ["this"])
             self.assertEqual(len(columns["this"]["values"]), 2)
             self.assertGreater(columns["this"]["median"], 0)
+            self.assertRegex(manual.read_text("utf-8"),
+                             rf"\n   \* - NSM {kind}\n     - /s\n"
+                             rf"     - {columns['this']['median']:.4g} \(\d+"
+                             r" %\)\n     -( busy)?\n")
         self.assertTrue(xml.etree.ElementTree.parse(plot).getroot()
                         .tag.endswith("svg"))
 
