@@ -7,6 +7,7 @@ import importlib.machinery
 import importlib.util
 import io
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -60,6 +61,22 @@ class Table(harness.Case):
                             "within|above|busy")
 
 
+class Vsock(harness.Case):
+    def test_rows(self):
+        """The table of vsock-bench is understood."""
+        program = harness.BUILD / "qemu/contrib/vhost-user-vsock/vsock-bench"
+        table = subprocess.run(
+            [program, "-m", "rate", "-s", "0.1", "-c", "1", harness.VSOCK,
+             "/bin/false", harness.VSOCK], check=False, text=True,
+            timeout=120, stdout=subprocess.PIPE).stdout
+        (name, connections, medians), = load_bench().vsock_rows(table)
+        self.assertEqual((name, connections), ("connections/s", 1))
+        self.assertEqual(len(medians), 3)
+        self.assertGreater(medians[0], 10)
+        self.assertIsNone(medians[1])
+        self.assertGreater(medians[2], 10)
+
+
 class Run(harness.Case):
     def bench(self, *options, code=0):
         result = subprocess.run([BENCH, *options], check=False, text=True,
@@ -87,10 +104,11 @@ class Run(harness.Case):
             self.assertEqual(list(columns), ["this"])
             self.assertEqual(len(columns["this"]["values"]), 2)
             self.assertGreater(columns["this"]["median"], 0)
+            median = re.escape(f"{columns['this']['median']:.4g}")
             self.assertRegex(manual.read_text("utf-8"),
                              rf"\n   \* - NSM {kind}\n     - /s\n"
-                             rf"     - {columns['this']['median']:.4g} \(\d+"
-                             r" %\)\n     -( busy)?\n")
+                             rf"     - {median} \(\d+ %\)\n"
+                             r"     -( busy)?\n")
         self.assertTrue(xml.etree.ElementTree.parse(plot).getroot()
                         .tag.endswith("svg"))
 

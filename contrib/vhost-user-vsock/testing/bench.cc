@@ -479,10 +479,10 @@ struct Column {
     double median()
     {
         std::sort(values.begin(), values.end());
-        return values.empty() ? 0 : values[values.size() / 2];
+        return values[values.size() / 2];
     }
-    double min() const { return values.empty() ? 0 : std::ranges::min(values); }
-    double max() const { return values.empty() ? 0 : std::ranges::max(values); }
+    double min() const { return std::ranges::min(values); }
+    double max() const { return std::ranges::max(values); }
 };
 
 /* One measurement with all back ends in turn, repeated `rounds` times */
@@ -515,8 +515,12 @@ void compare(const std::vector<std::string> &programs, Measure measure,
     for (const std::string &name : names) {
         printf("%-26s %5zu", name.c_str(), connections);
         for (Column &column : table[name]) {
-            printf(" %12.4g %10.3g-%-9.3g", column.median(), column.min(),
-                   column.max());
+            if (column.values.empty()) {
+                printf(" %12s %20s", "failed", "-");
+            } else {
+                printf(" %12.4g %10.3g-%-9.3g", column.median(), column.min(),
+                       column.max());
+            }
         }
         printf("\n");
     }
@@ -546,7 +550,6 @@ int main(int argc, char **argv)
     std::vector<std::string> programs(argv + optind, argv + argc);
     if (programs.empty() || rounds < 1 || !(seconds > 0)) {
         fprintf(stderr, "Usage: %s [-m out|in|latency|rate|idle|quiet|guests] "
-
                 "[-c CONNECTIONS] [-s SECONDS] [-r ROUNDS] BACK-END...\n",
                 argv[0]);
         return 2;
