@@ -8,10 +8,13 @@
 #include "testing/temporary_directory.hh"
 
 #include <algorithm>
+#include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -135,6 +138,31 @@ TEST_F(EventsTest, ToAFileBehindWhatItHas)
 
     Descriptor file(open((directory / "e").c_str(), O_RDONLY | O_CLOEXEC));
     EXPECT_EQ(lines(file.get()).size(), 2U);
+}
+
+/* What a full file system did not take of a line comes before the next one. */
+TEST_F(EventsTest, AFileThatTakesAPartOfALine)
+{
+    rlimit before;
+
+    signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    events.write_to(open_events(directory / "e", &error));
+    rlimit little = {20, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &little), 0);
+    events.guest("booted", 16);
+    events.guest("booted", 17);
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    ASSERT_EQ(std::filesystem::file_size(directory / "e"), 20U);
+
+    events.guest("booted", 18);
+    Descriptor file(open((directory / "e").c_str(), O_RDONLY | O_CLOEXEC));
+    std::vector<Json> all = lines(file.get());
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(all[0]["guest_cid"], 16);
+    EXPECT_EQ(all[1], Json::parse(R"({"event": "lost", "count": 1})"));
+    EXPECT_EQ(all[2]["guest_cid"], 18);
 }
 
 /* A guest cannot fill the disk, and does not take the events of another. */

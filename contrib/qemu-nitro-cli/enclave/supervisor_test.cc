@@ -553,7 +553,7 @@ TEST_F(Supervision, ConsoleLogIsFull)
     EXPECT_NE(state().messages[0].find("--console-log: No space left"),
               std::string::npos);
     replace_backend();
-    EXPECT_TRUE(wait_for([](const Enclave &e) {
+    ASSERT_TRUE(wait_for([](const Enclave &e) {
         return e.messages.size() == 2;
     }));
     EXPECT_NE(state().messages[1].find("back end"), std::string::npos);
