@@ -61,6 +61,22 @@ class Table(harness.Case):
                             "within|above|busy")
 
 
+class Peer(harness.Case):
+    def test_that_does_not_end(self):
+        """Its figure is left out.  A program of ours has to end."""
+        bench = load_bench()
+        bench.TIMEOUT = 1
+        peer = self.file("peer", b"#!/bin/sh\nexec sleep 100\n")
+        peer.chmod(0o755)
+        self.assertIsNone(bench.boot([peer], harness.HELLO))
+        self.assertIsNone(bench.several([peer], 2))
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            bench.leave_out(bench.UPSTREAM, "it did not end")
+        self.assertIn("upstream: it did not end within 1 s", err.getvalue())
+        with self.assertRaisesRegex(SystemExit, "this: it did not end"):
+            bench.leave_out(bench.OURS, "it did not end")
+
+
 class Vsock(harness.Case):
     def test_rows(self):
         """The table of vsock-bench is understood."""
