@@ -220,13 +220,11 @@ bool nitro_enclave_setup_place(const NitroEnclaveSetup *setup,
     if (ne_setup_place_between(kernel_end, top, size, address)) {
         return true;
     }
-    if (setup->initrd_anywhere) {
-        top = ram->below_4g;
-        if (ne_setup_place_between(4 * GiB, 4 * GiB + ram->above_4g, size,
-                                   address) ||
-            ne_setup_place_between(kernel_end, top, size, address)) {
-            return true;
-        }
+    if (setup->initrd_anywhere &&
+        (ne_setup_place_between(4 * GiB, 4 * GiB + ram->above_4g, size,
+                                address) ||
+         ne_setup_place_between(kernel_end, ram->below_4g, size, address))) {
+        return true;
     }
     error_setg(errp, "ramdisks of %" PRIu64 " bytes do not fit between the"
                " kernel's end at 0x%" PRIx64 " and 0x%" PRIx64 ", the highest"
