@@ -332,7 +332,7 @@ static void enter_directory(char *path)
 {
     char *rest = path ? strdup(path) : NULL;
 
-    if (rest && make_and_enter(rest, MAX_LINKS)) {
+    if (path && (!rest || make_and_enter(rest, MAX_LINKS))) {
         fprintf(stderr, "init: %s: %s\n", path, strerror(errno));
         _exit(126);
     }

@@ -1472,6 +1472,24 @@ int main(void)
         console = self.boot_files(files, Cmd=["/show"], WorkingDir="/loop/x")
         self.assertIn("init: /loop/x: Too many levels", console)
 
+    def test_ramdisks_beyond_initrd_addr_max(self):
+        """The kernel takes them at any address, as its xloadflags say."""
+        initrd_addr_max, xloadflags, above_4g = 0x22c, 0x236, 2
+        show = self.program(SHOW)
+        blobs = harness.BUILD / "images/blobs"
+        kernel = bytearray((blobs / "bzImage").read_bytes())
+        flags, = struct.unpack_from("<H", kernel, xloadflags)
+        self.assertTrue(flags & above_4g)
+        struct.pack_into("<I", kernel, initrd_addr_max, 0x1ffffff)
+        self.blobs = self.dir / "blobs-of-this-test"
+        shutil.copytree(blobs, self.blobs)
+        (self.blobs / "bzImage").write_bytes(kernel)
+        self.archive(docker([tar([entry("show", show, mode=0o755)])],
+                            {"Cmd": ["/show"]}))
+        for memory in "3G", "5G":
+            console = self.run_enclave(self.output, "-m", memory)
+            self.assertIn("ids=0 0.", console, memory)
+
     def test_defaults(self):
         output = self.boot([], ["PATH=/bin"])
         self.assertEqual(output, {
