@@ -30,8 +30,7 @@ inline bool occupy_standard_descriptors()
 /*
  * Beyond RLIMIT_FSIZE, let write() fail with EFBIG: by default, the signal
  * SIGXFSZ ends the process.  The signal gets a handler, because execve() resets
- * that to the default; if it is ignored, it stays so.  So programs that are
- * started later get the disposition that this one got.
+ * a handler to the default.  If this process got it ignored, it stays so.
  */
 inline void catch_file_size_signal()
 {

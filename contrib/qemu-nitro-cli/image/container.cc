@@ -26,7 +26,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr uint64_t max_json = 4 << 20;      /* bytes of a manifest */
+constexpr uint64_t max_read = 4 << 20;      /* bytes of a file read whole */
 constexpr size_t max_layers = 1000;
 constexpr size_t max_images = 1000;         /* and other entries of indexes */
 constexpr int max_nesting = 4;              /* nesting depth of indexes */
@@ -228,9 +228,9 @@ Blob Files::get_json(const std::string &name) const
 {
     Blob blob = get(name);
 
-    if (blob.size > max_json) {
+    if (blob.size > max_read) {
         fail(name + " has " + std::to_string(blob.size)
-             + " bytes, more than " + std::to_string(max_json), build_again);
+             + " bytes, more than " + std::to_string(max_read), build_again);
     }
     return blob;
 }
@@ -980,10 +980,10 @@ std::string read_records(const Files &files, const LayeredTree &root,
     if (!data) {
         return "";
     }
-    if (data->size() > max_json) {
+    if (data->size() > max_read) {
         files.fail(std::string("/") + path + " has "
                    + std::to_string(data->size()) + " bytes, more than "
-                   + std::to_string(max_json),
+                   + std::to_string(max_read),
                    "Give the container image a smaller file.");
     }
     Bytes bytes = read_all(*data);
