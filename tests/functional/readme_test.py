@@ -70,7 +70,7 @@ class Signals(cli_run_test.Case):
             output += data
         process.send_signal(signal_number)
         # All programs that write there end.
-        process.communicate(timeout=120)
+        process.communicate(timeout=60)
         self.assertEqual(process.returncode, 128 + signal_number)
         self.assertEqual(list(self.dir.glob("tmp.*")), [])
         self.nothing_left()
@@ -86,7 +86,10 @@ class Signals(cli_run_test.Case):
 
     def test_image(self):
         self.ok("describe-enclaves")
-        self.ends(signal.SIGTERM, b"qemu-system-x86_64", harness.HELLO)
+        for number, word in ((signal.SIGTERM, b"qemu-system-x86_64"),
+                             (signal.SIGHUP, b"Hello from the enclave")):
+            with self.subTest(signal=number, word=word):
+                self.ends(number, word, harness.HELLO)
 
 
 class Tour(harness.Case):
