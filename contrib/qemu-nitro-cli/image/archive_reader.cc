@@ -253,16 +253,27 @@ struct ArchiveReader::BlobSource : Source {
 
     size_t next(const void **data) override
     {
-        size_t n = std::min<uint64_t>(left, piece.size());
+        *data = piece.data();
+        return fill(piece);
+    }
+    /* Read into all of the buffer, if there is enough left. */
+    size_t fill(Bytes &buffer)
+    {
+        size_t n = std::min<uint64_t>(left, buffer.size());
 
-        all.store->read(position, piece.data(), n);
+        all.store->read(position, buffer.data(), n);
         position += n;
         left -= n;
         if (is_hashed) {
-            hash.add(piece.data(), n);
+            hash.add(buffer.data(), n);
         }
-        *data = piece.data();
         return n;
+    }
+    /* Replace the piece by the next bytes; none at the end. */
+    void read(Bytes &next_piece)
+    {
+        next_piece.resize(piece_size);
+        next_piece.resize(fill(next_piece));
     }
     uint64_t skip(uint64_t wanted) override
     {
@@ -321,10 +332,13 @@ struct ArchiveReader::ArchiveStream : Stream {
     const bool has_data;        /* false if it is empty */
 };
 
+/* Decompressing takes the longest, so another thread reads its input and
+ * computes the digest of that. */
 struct ArchiveReader::FastGzip : Stream {
     FastGzip(const Blob &blob, std::string name, bool is_hashed)
         : name(std::move(name)), source(blob, is_hashed),
-          stream([this](const void **data) { return source.next(data); }) {}
+          stream([this](const void **data) { return next(data); }),
+          pieces([this](Bytes &piece) { source.read(piece); }) {}
 
     void read(Bytes &piece) override
     {
@@ -332,11 +346,26 @@ struct ArchiveReader::FastGzip : Stream {
             throw Error(Code::building, name + ": " + error, save_again);
         }
     }
-    std::string digest() override { return source.digests().stored; }
+    std::string digest() override
+    {
+        const void *data;
+
+        while (next(&data)) {
+        }
+        return source.digests().stored;
+    }
+    size_t next(const void **data)
+    {
+        input = pieces.next(std::move(input));
+        *data = input.data();
+        return input.size();
+    }
 
     const std::string name;
     BlobSource source;
+    Bytes input;                /* a piece, which `stream` reads */
     GzipStream stream;
+    ReadAhead pieces;           /* last, so that its thread ends first */
 };
 
 /* The content of a compressed stream, which a thread decompresses */
