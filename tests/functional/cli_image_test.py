@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 import harness
-from harness import CMDLINE, KERNEL, METADATA, RAMDISK
+from harness import CMDLINE, KERNEL, METADATA, RAMDISK, SIGNATURE
 from signing import Signer, sections, signed
 
 METADATA_JSON = {
@@ -213,6 +213,14 @@ class SignEif(Case):
             seen = json.loads(self.ok("describe-eif", "--eif-path",
                                       self.image))
             self.assertTrue(seen["SignatureCheck"] and seen["CheckCRC"])
+
+    def test_replaces_a_broken_signature(self):
+        self.image.write_bytes(harness.eif(PARTS + [(SIGNATURE, b"no CBOR")]))
+        self.fails(35, [self.image], "describe-eif", "--eif-path", self.image)
+        output = json.loads(self.ok(*self.options()))
+        self.assertEqual(output["Measurements"],
+                         self.measurements(self.signer.pcr8()))
+        self.assertEqual(sections(self.image.read_bytes())[:-1], PARTS)
 
     def test_permissions(self):
         self.image.chmod(0o604)

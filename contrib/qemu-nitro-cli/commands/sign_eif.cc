@@ -55,13 +55,14 @@ Measurements sign_eif(const std::string &path, const Signer &signer)
             writer.begin(static_cast<SectionType>(section.type),
                          section.size);
         }
-        writer.add(data, size);
+        writer.write(data, size);
     });
     if (!image.crc_matches()) {
         throw Error(Code::eif, path + " is damaged: its CRC is not that of its"
                     " content", "Build the image again.");
     }
-    Measurements measured = writer.finish(&signer);
+    Measurements measured = writer.finish(
+        image.measurements_without_signature(), &signer);
     file.commit();
     return measured;
 }

@@ -166,10 +166,14 @@ bool EifFile::signature_is_current() const
     return now >= s.not_before && now <= s.not_after;
 }
 
+Measurements EifFile::measurements_without_signature() const
+{
+    return {pcr(result_.pcr0), pcr(result_.pcr1), pcr(result_.pcr2), {}};
+}
+
 Measurements EifFile::measurements() const
 {
-    Measurements m = {pcr(result_.pcr0), pcr(result_.pcr1),
-                      pcr(result_.pcr2), {}};
+    Measurements m = measurements_without_signature();
 
     if (is_signed()) {
         m.pcr8 = measure(signing_certificate());

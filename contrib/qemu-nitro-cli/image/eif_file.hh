@@ -43,8 +43,10 @@ public:
 
     bool crc_matches() const;
     bool is_signed() const { return result_.signature != nullptr; }
-    /* The PCRs; PCR8 only for a signed image */
+    /* The PCRs; PCR8 only for a signed image.  Throws Error if its signature
+     * is not in the right form. */
     Measurements measurements() const;
+    Measurements measurements_without_signature() const;
 
     /* The signer of a signed image; does the signature cover this image? */
     Bytes signing_certificate() const;      /* DER */

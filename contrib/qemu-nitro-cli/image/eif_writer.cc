@@ -7,6 +7,7 @@
 
 #include <zlib.h>
 
+#include "image/image_measurer.hh"
 #include "support/errors.hh"
 
 namespace {
@@ -48,32 +49,10 @@ void EifWriter::begin(SectionType type, uint64_t size)
                     + std::to_string(max_sections), "Use fewer ramdisks.");
     }
     sections_.push_back({type, end_, size});
-    ramdisks_ += type == SectionType::ramdisk;
     put<uint16_t>(head, static_cast<uint16_t>(type));
     put<uint16_t>(head, 0);
     put<uint64_t>(head, size);
     write(head.data(), head.size());
-}
-
-void EifWriter::add(const uint8_t *data, size_t size)
-{
-    SectionType type = sections_.back().type;
-    bool ramdisk = type == SectionType::ramdisk;
-
-    write(data, size);
-    if (type == SectionType::signature || type == SectionType::metadata) {
-        return;
-    }
-    pcr0_.add(data, size);
-    (ramdisk && ramdisks_ > 1 ? pcr2_ : pcr1_).add(data, size);
-}
-
-void EifWriter::add(SectionType type, const Content &content)
-{
-    begin(type, content.size());
-    content.copy([this](const uint8_t *data, size_t size) {
-        add(data, size);
-    });
 }
 
 Bytes EifWriter::header(uint64_t body_size) const
@@ -98,32 +77,41 @@ Bytes EifWriter::header(uint64_t body_size) const
     return out;
 }
 
-Measurements EifWriter::finish(const Signer *signer)
+Measurements EifWriter::finish(Measurements measured, const Signer *signer)
 {
-    Measurements m = {pcr0_.finish(), pcr1_.finish(), pcr2_.finish(), {}};
-
     if (signer) {
-        Bytes signature = signer->sign(m.pcr0);
+        Bytes signature = signer->sign(measured.pcr0);
 
         begin(SectionType::signature, signature.size());
         write(signature.data(), signature.size());
-        m.pcr8 = signer->pcr8();
+        measured.pcr8 = signer->pcr8();
     }
     Bytes head = header(end_ - header_size);
     file_.write_at(0, head.data(), head.size());
-    return m;
+    return measured;
 }
 
 Measurements write_eif(AtomicFile &file, const EifParts &parts,
                        const Signer *signer)
 {
+    using Part = ImageMeasurer::Part;
     EifWriter writer(file, {.flags = parts.architecture.flags});
+    ImageMeasurer measurer;
+    auto add = [&](SectionType type, const Content &content, Part part) {
+        writer.begin(type, content.size());
+        content.copy([&](const uint8_t *data, size_t size) {
+            writer.write(data, size);
+            measurer.add(part, data, size);
+        });
+    };
 
-    writer.add(SectionType::kernel, *parts.kernel);
-    writer.add(SectionType::cmdline, *content_of(parts.cmdline));
-    writer.add(SectionType::metadata, *content_of(parts.metadata));
-    for (const ContentPtr &ramdisk : parts.ramdisks) {
-        writer.add(SectionType::ramdisk, *ramdisk);
+    add(SectionType::kernel, *parts.kernel, Part::boot);
+    add(SectionType::cmdline, *content_of(parts.cmdline), Part::boot);
+    writer.begin(SectionType::metadata, parts.metadata.size());
+    writer.write(parts.metadata.data(), parts.metadata.size());
+    for (size_t i = 0; i < parts.ramdisks.size(); i++) {
+        add(SectionType::ramdisk, *parts.ramdisks[i],
+            i == 0 ? Part::boot : Part::application);
     }
-    return writer.finish(signer);
+    return writer.finish(measurer.finish(), signer);
 }

@@ -1,8 +1,8 @@
 /*
  * Writing enclave image files (EIF)
  *
- * Sections are measured while they are written, one after the other and without
- * gaps.  The header is written last, because it depends on all sections.
+ * Sections are written one after the other, without gaps.  The header is
+ * written last, because it depends on all sections.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,15 +37,14 @@ public:
 
     /* Begin the next section; then write its bytes.  Throws if there are 32. */
     void begin(SectionType type, uint64_t size);
-    void add(const uint8_t *data, size_t size);
-    /* Write a whole section. */
-    void add(SectionType type, const Content &content);
+    void write(const void *data, size_t size);
 
     /*
-     * Sign the image if there is a signer, write the header, and return the
-     * measurements.  The file is then complete, but has no name until commit().
+     * Sign the image if there is a signer, and write the header.  The caller
+     * has measured the sections.  Returns the measurements, with PCR8 if there
+     * is a signer.  The file is then complete, but has no name until commit().
      */
-    Measurements finish(const Signer *signer);
+    Measurements finish(Measurements measured, const Signer *signer);
 
 private:
     struct Section {
@@ -53,7 +52,6 @@ private:
         uint64_t offset, size;
     };
 
-    void write(const void *data, size_t size);
     Bytes header(uint64_t body_size) const;
 
     AtomicFile &file_;
@@ -61,8 +59,6 @@ private:
     std::vector<Section> sections_;
     uint64_t end_;                  /* the current offset in the file */
     uint32_t crc_ = 0;              /* of all bytes after the header */
-    unsigned ramdisks_ = 0;         /* the number of sections */
-    Measurer pcr0_, pcr1_, pcr2_;
 };
 
 /* The parts of an image */

@@ -5,20 +5,11 @@
  */
 #include "image/read_ahead.hh"
 
-#include <system_error>
+#include "support/threads.hh"
 
-#include "support/errors.hh"
-
-ReadAhead::ReadAhead(Producer producer) : producer_(std::move(producer))
-{
-    try {
-        thread_ = std::thread(&ReadAhead::run, this);
-    } catch (const std::system_error &e) {
-        throw Error(Code::building, "a thread cannot be started: "
-                    + e.code().message(), "Allow this user more processes, or"
-                    " try again when fewer of them run.");
-    }
-}
+ReadAhead::ReadAhead(Producer producer)
+    : producer_(std::move(producer)),
+      thread_(start_thread(&ReadAhead::run, this)) {}
 
 ReadAhead::~ReadAhead()
 {
