@@ -48,6 +48,10 @@ class Table(harness.Case):
     def test_verdict(self):
         self.assertIn("within 1.1", self.lines([1.0, 1.04])[0][1])
         self.assertIn("above 1.1", self.lines([1.2, 1.21])[0][1])
+        for value, words in ((1.3, "within 1.3"), (1.31, "above 1.3")):
+            self.assertIn(words, self.lines(
+                [value], "build, docker archive", "rootfs")[0][1])
+        self.assertNotIn("within", self.lines([1.0], unit="s")[0][1])
 
     def test_no_verdict_on_a_busy_machine(self):
         for values in ([1.0, 1.2], [1.2, 1.5]):
