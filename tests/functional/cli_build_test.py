@@ -21,6 +21,7 @@ import struct
 import subprocess
 import tarfile
 import tempfile
+import unittest
 
 import harness
 from harness import CMDLINE, KERNEL, METADATA, RAMDISK, SIGNATURE
@@ -467,6 +468,33 @@ class Rootfs(Case):
         self.output.chmod(0o604)
         self.build(*self.options)
         self.assertEqual(stat.S_IMODE(self.output.stat().st_mode), 0o604)
+
+    @unittest.skipIf(os.geteuid(), "only root can run a program as a user who"
+                     " has no other threads")
+    def test_no_thread(self):
+        """An error if a thread cannot be made, and no file"""
+        archive = self.file("image.tar", docker(
+            [tar([entry("a", b"a")])], pack=gzip.compress))
+        capabilities = "=+dac_override,+dac_read_search"
+        for options in (self.options, ("--docker-archive", archive)):
+            failed = []
+            # One thread is the program's first, and QEMU's library has one.
+            for threads in range(2, 6):
+                before = sorted(os.listdir(self.dir))
+                result = subprocess.run(
+                    ["setpriv", "--reuid=12345", "--inh-caps" + capabilities,
+                     "--ambient-caps" + capabilities, "prlimit",
+                     f"--nproc={threads}", harness.NITRO_CLI, "build-enclave",
+                     *options, "--output-file", self.output], check=False,
+                    text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    env={**os.environ, "NITRO_CLI_BLOBS": self.blobs})
+                if result.returncode == 0:
+                    break
+                failed.append(threads)
+                self.explained(result, 48, ["a thread cannot be started"])
+                self.assertEqual(sorted(os.listdir(self.dir)), before)
+            self.assertEqual(failed, [2, 3])
+            self.output.unlink()
 
     def test_what_was_there_stays(self):
         self.output.write_bytes(b"before")

@@ -10,6 +10,7 @@
 #ifndef QEMU_NITRO_CLI_IMAGE_CONTENT_HH
 #define QEMU_NITRO_CLI_IMAGE_CONTENT_HH
 
+#include <atomic>
 #include <cstdint>
 #include <ctime>
 #include <functional>
@@ -107,7 +108,7 @@ private:
     /* The first memory_size_ bytes are in a memfd: writing to pages of this
      * process takes longer, because each page has to be mapped first. */
     Descriptor memory_;
-    uint64_t memory_size_;
+    std::atomic<uint64_t> memory_size_;     /* another thread may read */
     uint64_t memory_end_ = 0;       /* the end of the data in memory */
     uint64_t end_ = 0;
 };
