@@ -1,5 +1,6 @@
 """QEMU, the programs and their tests, built with AddressSanitizer, LeakSanitizer
-and UndefinedBehaviorSanitizer; and what has threads, with ThreadSanitizer.
+and UndefinedBehaviorSanitizer, with functional tests that boot enclaves; and what
+has threads, with ThreadSanitizer.
 
 A sanitizer that finds something writes a report to a file and ends the process.
 No test may leave a report, even if the test passes.
@@ -36,7 +37,7 @@ class Case(harness.Case):
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         cls.build = harness.BUILD / f"qemu-{cls.sanitizer}"
 
-    def passes(self, *command, options=""):
+    def passes(self, *command, options="", **environment):
         """Run a test.  It must pass, and no process may have a report."""
         reports = self.dir / "reports"
         reports.mkdir(exist_ok=True)
@@ -46,7 +47,8 @@ class Case(harness.Case):
             command, check=False, env={
                 **os.environ, "ASAN_OPTIONS": options, "TSAN_OPTIONS": options,
                 "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
-                "QTEST_QEMU_BINARY": str(self.build / "qemu-system-x86_64")},
+                "QTEST_QEMU_BINARY": str(self.build / "qemu-system-x86_64"),
+                **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace")
         # A warning says that coroutines may confuse AddressSanitizer.
@@ -99,10 +101,52 @@ class Addresses(Case):
         self.passes(self.build / CLI_TEST, options=":detect_leaks=0")
 
 
+class Guests(Case):
+    """Functional tests, with enclaves that boot in a sanitized QEMU"""
+    sanitizer = "address"
+    targets = [*configure.PROGRAMS.values()]
+    # Test programs, and which of their tests.  The others limit or measure the
+    # memory of a process, or preload a library, which AddressSanitizer does not
+    # support, or take too long with it.
+    scripts = {
+        "boot": ["Boot", "Reboot", "Changed"],
+        "cli_build": ["Layers"],
+        "cli_image": ["DescribeEif"],
+        "hello": [],
+        "nsm": ["Module.test_requests", "Module.test_errors",
+                "Module.test_many_at_once", "Module.test_reboot", "Documents",
+                "Roots"],
+        "signed": [],
+        "verify": [],
+        "vsock": ["Transfers", "Messages", "Connections"],
+        "vsock_refused": [],
+    }
+
+    def setUp(self):
+        super().setUp()
+        self.programs = self.dir / "build"
+        for path, target in {
+                "images": harness.BUILD / "images",
+                "qemu-tree": harness.BUILD / "qemu-tree",
+                "qemu": self.build,
+                **{f"bin/{name}": self.build / target
+                   for name, target in configure.PROGRAMS.items()}}.items():
+            link = self.programs / path
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)
+
+    def test_functional(self):
+        for name, tests in self.scripts.items():
+            with self.subTest(name):
+                self.passes(sys.executable,
+                            harness.HERE / f"{name}_test.py", *tests,
+                            options=":detect_leaks=0", BUILD=self.programs)
+
+
 class Threads(Case):
-    """What has threads: the loader of images, and the back end"""
+    """What has threads: the loader of images, the back end, and builds"""
     sanitizer = "thread"
-    targets = ["tests/unit/test-eif-load", BACK_END_TEST, CONFORMANCE,
+    targets = ["tests/unit/test-eif-load", BACK_END_TEST, CONFORMANCE, CLI_TEST,
                configure.PROGRAMS["vhost-user-vsock"]]
 
     def test_units(self):
@@ -110,6 +154,11 @@ class Threads(Case):
 
     def test_back_end(self):
         self.back_end_passes()
+
+    def test_builds(self):
+        self.passes(self.build / CLI_TEST, "--gtest_filter=Build*:Containers*:"
+                    "EifWriter*:GzipStream*:ImageMeasurer*:ReadAhead*:"
+                    "Reading*:Unpack*:*Spooling*")
 
 
 if __name__ == "__main__":
