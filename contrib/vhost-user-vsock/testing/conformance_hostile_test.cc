@@ -10,6 +10,7 @@
 #include "testing/conformance.hh"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <sys/wait.h>
 
@@ -361,9 +362,13 @@ TEST_F(Messages, TooLong)
     for (uint32_t size : {1000u, 0x10000u, 0x7fffffffu, 0x80000000u,
                           0xffffffffu}) {
         VhostUserMsg m = make_message(VHOST_USER_SET_MEM_TABLE);
+        std::array<uint8_t, 12 + 500> bytes{};  /* header and payload */
+
         m.size = size;
-        expect_refused([&](FrontEnd &f) { f.send_raw(&m, 12 + 500); },
-                       std::to_string(size));
+        memcpy(bytes.data(), &m, std::min(sizeof(m), bytes.size()));
+        expect_refused([&](FrontEnd &f) {
+            f.send_raw(bytes.data(), bytes.size());
+        }, std::to_string(size));
     }
 }
 

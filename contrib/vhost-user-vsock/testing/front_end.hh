@@ -57,10 +57,11 @@ public:
     {
         return reinterpret_cast<T *>(base_ + (address - guest_base));
     }
-    /* The address of the same byte in this process, which QEMU sends */
+    /* The address of the same byte in this process, which QEMU sends.  It may
+     * be outside of the memory, and wraps. */
     uint64_t user_address(uint64_t address)
     {
-        return reinterpret_cast<uint64_t>(at(address));
+        return reinterpret_cast<uint64_t>(base_) + (address - guest_base);
     }
     int fd() const { return fd_.get(); }
     size_t size() const { return size_; }
