@@ -38,7 +38,7 @@ public:
 
 private:
     struct Piece {
-        Part part;
+        Part part = Part::boot;
         Bytes data;
     };
     static constexpr size_t piece_size = 1 << 20;
