@@ -20,8 +20,6 @@
 
 namespace {
 
-enum { rx_queue, tx_queue, num_queues };
-
 constexpr unsigned int seqpacket_feature = 1;   /* virtio 1.2, 5.10.3 */
 
 /* How long the rest of a message may take */

@@ -15,7 +15,6 @@
 namespace {
 
 constexpr size_t header_size = offsetof(VhostUserMsg, payload.u64);
-constexpr uint32_t num_queues = 2;
 constexpr uint32_t version = 1;
 
 /* Larger addresses are refused, so that sums cannot overflow. */

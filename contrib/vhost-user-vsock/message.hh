@@ -21,6 +21,9 @@ extern "C" {
 
 constexpr uint32_t max_queue_size = 1024;   /* descriptors */
 
+/* The queues of a vsock device that its back end has (virtio 1.2, 5.10.2) */
+enum { rx_queue, tx_queue, num_queues };
+
 /* The error in a message, or nullptr */
 const char *check_message(const VhostUserMsg &message, uint32_t queue_size);
 

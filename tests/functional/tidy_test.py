@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,17 +34,36 @@ OPTIONS = ["--quiet", "--extra-arg=-Wno-unknown-warning-option"]
 GCC_ALONE = re.compile(r" -f(trivial-auto-var-init|zero-call-used-regs)=\S+")
 
 
+def sources(file):
+    """The files that a unit of contrib/*/meson.build includes, or the file"""
+    text = (TREE / file).read_text(encoding="utf-8")
+    names = re.findall(r'^#include "(.*\.cc)"$', text, re.M)
+    top = tree_source() / pathlib.Path(file).parent
+    return [(top / name).resolve() for name in names] or \
+        [(TREE / file).resolve()]
+
+
+def tree_source():
+    return (harness.BUILD / "qemu-tree/src").resolve()
+
+
 def commands():
     """How each file of the programs and their tools is compiled.  A file in
     several programs is compiled in the same way for all: the first is enough.
     """
     found = {}
     for entry in json.loads((TREE / "compile_commands.json").read_text()):
-        file = entry["file"]
-        if "/contrib/" in file and file.endswith(".cc") \
-                and not file.endswith(OF_TESTS):
-            entry["command"] = GCC_ALONE.sub("", entry["command"])
-            found.setdefault(file, entry)
+        if not entry["output"].startswith("contrib/") \
+                or not entry["file"].endswith(".cc"):
+            continue
+        command = GCC_ALONE.sub("", entry["command"])
+        compiled = f" -c {entry['file']}"
+        assert command.endswith(compiled), command
+        for file in map(str, sources(entry["file"])):
+            if not file.endswith(OF_TESTS):
+                found.setdefault(file, {
+                    **entry, "file": file,
+                    "command": f"{command.removesuffix(compiled)} -c {file}"})
     return found
 
 
@@ -59,31 +79,32 @@ def version():
 
 
 def included(entry):
-    """All files that the compiler read for a file, as recorded by ninja"""
-    lines = subprocess.run(
-        ["ninja", "-t", "deps", entry["output"]], cwd=TREE, check=True,
-        text=True, stdout=subprocess.PIPE).stdout.splitlines()[1:]
-    return [TREE / line.strip() for line in lines if line.strip()]
+    """All files that the compiler reads for a file"""
+    words = shlex.split(entry["command"])
+    for option in "-MD", "-c":
+        words.remove(option)
+    for option in "-MF", "-MQ", "-o":
+        del words[words.index(option):words.index(option) + 2]
+    rule = subprocess.run([*words, "-M"], cwd=TREE, check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return [TREE / name
+            for name in rule.partition(":")[2].replace("\\\n", " ").split()]
 
 
 def key(entry):
     """A key for all that a result depends on, independent of the build
-    directory. None if ninja has not recorded what the compiler read."""
-    files = included(entry)
-    if not files:
-        return None
+    directory"""
     digest = hashlib.sha256(version() + content(CONFIG))
     text = " ".join([*OPTIONS, entry["command"]])
     digest.update(text.replace(str(harness.BUILD), "").encode())
-    for file in files:
+    for file in included(entry):
         digest.update(content(file))
     return digest.hexdigest()
 
 
 def findings(entry, database):
-    name = key(entry)
-    clean = cache_dir("tidy") / name if name else None
-    if clean and clean.exists():
+    clean = cache_dir("tidy") / key(entry)
+    if clean.exists():
         return ""
     result = subprocess.run(
         ["clang-tidy", "-p", database, *OPTIONS, f"--config-file={CONFIG}",
@@ -91,8 +112,7 @@ def findings(entry, database):
         cwd=TREE, check=False, text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode == 0:
-        if clean:
-            clean.touch()
+        clean.touch()
         return ""
     return result.stdout
 

@@ -14,7 +14,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const attestation_root_usage =
     "qemu-nitro-cli attestation-root [--output FILE]\n"
     "\n"
     "Print the root certificate, PEM, that the attestation documents of this\n"
@@ -31,7 +31,7 @@ void attestation_root_command(int argc, char **argv)
     Arguments arguments(argc, argv, {{"output"}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << attestation_root_usage;
         return;
     }
     std::optional<std::string> output = arguments.single("output");

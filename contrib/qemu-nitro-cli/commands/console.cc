@@ -13,7 +13,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const console_usage =
     "qemu-nitro-cli console --enclave-id ID | --enclave-name NAME [OPTION]...\n"
     "\n"
     "Show the console of an enclave in debug mode, from its first line, until\n"
@@ -33,7 +33,7 @@ void console_command(int argc, char **argv)
     std::optional<uint64_t> seconds;
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << console_usage;
         return;
     }
     if (auto text = arguments.single("disconnect-timeout")) {

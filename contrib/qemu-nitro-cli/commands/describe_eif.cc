@@ -13,7 +13,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const describe_eif_usage =
     "qemu-nitro-cli describe-eif --eif-path FILE\n"
     "\n"
     "Print an enclave image's measurements, its signer, whether its CRC is\n"
@@ -28,7 +28,7 @@ void describe_eif_command(int argc, char **argv)
     Arguments arguments(argc, argv, {{"eif-path"}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << describe_eif_usage;
         return;
     }
     print_json(describe_eif(arguments.required("eif-path")));

@@ -16,7 +16,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const describe_enclaves_usage =
     "qemu-nitro-cli describe-enclaves [--metadata]\n"
     "\n"
     "Print this user's enclaves as a JSON array.  The state of an enclave that\n"
@@ -48,7 +48,7 @@ void describe_enclaves_command(int argc, char **argv)
     Arguments arguments(argc, argv, {{"metadata", false}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << describe_enclaves_usage;
         return;
     }
     Runtime runtime;

@@ -17,7 +17,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const explain_usage =
     "qemu-nitro-cli explain --error-code CODE\n"
     "\n"
     "Describe the number of an error.\n"
@@ -212,7 +212,7 @@ void explain_command(int argc, char **argv)
     Arguments arguments(argc, argv, {{"error-code"}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << explain_usage;
         return;
     }
     std::string code = arguments.required("error-code");

@@ -17,7 +17,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const parent_usage =
     "qemu-nitro-cli parent [--enclave NAME] [--] PROGRAM [ARGUMENT]...\n"
     "\n"
     "Run a program as if on the parent instance of this user's enclaves: its\n"
@@ -50,7 +50,7 @@ void parent_command(int argc, char **argv)
     Arguments arguments(options, argv, {{"enclave"}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << parent_usage;
         return;
     }
     if (before >= argc || !*argv[before]) {

@@ -20,7 +20,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const pcr_usage =
     "qemu-nitro-cli pcr --signing-certificate FILE | --input FILE\n"
     "\n"
     "Print the register that is extended, from zero, with the SHA-384 of a\n"
@@ -63,7 +63,7 @@ void pcr_command(int argc, char **argv)
     Arguments arguments(argc, argv, {{"signing-certificate"}, {"input"}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << pcr_usage;
         return;
     }
     bool certificate = arguments.has("signing-certificate");

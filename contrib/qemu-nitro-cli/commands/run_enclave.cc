@@ -15,7 +15,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const run_enclave_usage =
     "qemu-nitro-cli run-enclave --eif-path FILE --memory MIB --cpu-count N"
     " [OPTION]...\n"
     "qemu-nitro-cli run-enclave --config FILE [--attach-console]\n"
@@ -89,7 +89,7 @@ void run_enclave_command(int argc, char **argv)
     Arguments arguments(argc, argv, run_option_list());
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << run_enclave_usage;
         return;
     }
     RunOptions options = run_options(arguments);

@@ -16,7 +16,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const sign_eif_usage =
     "qemu-nitro-cli sign-eif --eif-path FILE --signing-certificate FILE\n"
     "    --private-key FILE\n"
     "\n"
@@ -75,7 +75,7 @@ void sign_eif_command(int argc, char **argv)
                                      {"private-key"}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << sign_eif_usage;
         return;
     }
     std::string path = arguments.required("eif-path");

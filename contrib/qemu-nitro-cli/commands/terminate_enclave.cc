@@ -16,7 +16,7 @@
 
 namespace {
 
-const char *const usage =
+const char *const terminate_enclave_usage =
     "qemu-nitro-cli terminate-enclave --enclave-id ID | --enclave-name NAME |"
     " --all\n"
     "\n"
@@ -77,7 +77,7 @@ void terminate_enclave_command(int argc, char **argv)
                                      {"all", false}});
 
     if (arguments.help()) {
-        std::cout << usage;
+        std::cout << terminate_enclave_usage;
         return;
     }
     std::optional<std::string> id = arguments.single("enclave-id");

@@ -18,7 +18,7 @@
 
 namespace {
 
-[[noreturn]] void invalid(const std::string &path, const std::string &what)
+[[noreturn]] void malformed(const std::string &path, const std::string &what)
 {
     throw Error(Code::invalid_argument, printable(path) + ": " + what,
                 "Write it like AWS's vsock-proxy.yaml: \"allowlist:\", and"
@@ -54,7 +54,7 @@ std::string field(const YAML::Node &entry, const char *key,
     YAML::Node value = entry.IsMap() ? entry[key] : YAML::Node();
 
     if (!value || !value.IsScalar() || value.Scalar().empty()) {
-        invalid(path, which + " has no " + key);
+        malformed(path, which + " has no " + key);
     }
     return value.Scalar();
 }
@@ -71,7 +71,7 @@ ProxyAllowlist::ProxyAllowlist(const std::string &path)
         size_t count = 0;
 
         if (!list || !list.IsSequence()) {
-            invalid(path, "there is no list \"allowlist\"");
+            malformed(path, "there is no list \"allowlist\"");
         }
         for (const YAML::Node &entry : list) {
             std::string which = "entry " + std::to_string(++count);
@@ -80,7 +80,7 @@ ProxyAllowlist::ProxyAllowlist(const std::string &path)
             std::optional<uint64_t> number = parse_decimal(port, 1, UINT16_MAX);
 
             if (!number) {
-                invalid(path, which + " has \"" + printable(port)
+                malformed(path, which + " has \"" + printable(port)
                         + "\" for a port");
             }
             allowed_.emplace(comparable(host), *number);
@@ -88,7 +88,7 @@ ProxyAllowlist::ProxyAllowlist(const std::string &path)
     } catch (const YAML::Exception &e) {
         std::string line = e.mark.is_null()
             ? "" : "line " + std::to_string(e.mark.line + 1) + ": ";
-        invalid(path, line + "this is not YAML: " + printable(e.msg));
+        malformed(path, line + "this is not YAML: " + printable(e.msg));
     }
 }
 

@@ -21,7 +21,7 @@
 
 namespace {
 
-constexpr size_t piece_size = 1 << 20;
+constexpr size_t archive_piece_size = 1 << 20;
 constexpr size_t max_head = 512;            /* bytes that show the kind */
 const char *const make_smaller =
     "Make a smaller container image: an enclave holds it in its memory.";
@@ -249,7 +249,7 @@ struct ArchiveReader::BlobSource : Source {
     BlobSource(const Blob &blob, bool is_hashed)
         : all(blob), position(blob.position), left(blob.size),
           is_hashed(is_hashed),
-          piece(std::min<uint64_t>(blob.size, piece_size)) {}
+          piece(std::min<uint64_t>(blob.size, archive_piece_size)) {}
 
     size_t next(const void **data) override
     {
@@ -272,7 +272,7 @@ struct ArchiveReader::BlobSource : Source {
     /* Replace the piece by the next bytes; none at the end. */
     void read(Bytes &next_piece)
     {
-        next_piece.resize(piece_size);
+        next_piece.resize(archive_piece_size);
         next_piece.resize(fill(next_piece));
     }
     uint64_t skip(uint64_t wanted) override
@@ -442,7 +442,7 @@ ArchiveReader::ArchiveReader(const Descriptor &file, std::string name,
     head_.resize(n < 0 ? 1 : n);            /* a pipe cannot be examined */
     support_compression();
     check(archive_read_support_format_tar(archive_.get()));
-    check(archive_read_open_fd(archive_.get(), file.get(), piece_size));
+    check(archive_read_open_fd(archive_.get(), file.get(), archive_piece_size));
 }
 
 ArchiveReader::ArchiveReader(const Blob &blob, std::string name,
@@ -771,7 +771,7 @@ Bytes Blob::read() const
 
 std::string sha256_of(const Blob &blob)
 {
-    Bytes piece(std::min<uint64_t>(piece_size, blob.size));
+    Bytes piece(std::min<uint64_t>(archive_piece_size, blob.size));
     Sha256 hash;
 
     for (uint64_t done = 0; done < blob.size;) {

@@ -68,7 +68,7 @@ std::string name_of(const Names &names, const std::string &oid)
     return found == names.end() ? oid : found->second;
 }
 
-void check(int result, const char *what)
+void check_read(int result, const char *what)
 {
     if (result < 0) {
         throw Error(Code::eif, std::string("the signing certificate has ")
@@ -137,7 +137,7 @@ nlohmann::ordered_json issuer(gnutls_x509_crt_t certificate)
     gnutls_x509_ava_st ava;
     gnutls_x509_dn_t dn;
 
-    check(gnutls_x509_crt_get_issuer(certificate, &dn), "an issuer");
+    check_read(gnutls_x509_crt_get_issuer(certificate, &dn), "an issuer");
     for (int rdn = 0;; rdn++) {
         int part = 0;
 
@@ -187,7 +187,7 @@ std::string algorithm(gnutls_x509_crt_t certificate)
     char oid[128];
     size_t size = sizeof(oid);
 
-    check(gnutls_x509_crt_get_signature_oid(certificate, oid, &size),
+    check_read(gnutls_x509_crt_get_signature_oid(certificate, oid, &size),
           "a signature algorithm");
     return name_of(algorithm_names, oid);
 }
@@ -202,7 +202,7 @@ std::string signature(gnutls_x509_crt_t certificate)
         size = 0;
     }
     std::vector<char> value(size);
-    check(gnutls_x509_crt_get_signature(certificate, value.data(), &size),
+    check_read(gnutls_x509_crt_get_signature(certificate, value.data(), &size),
           "a signature");
     for (unsigned char byte : value) {
         char digits[4];
@@ -290,8 +290,8 @@ nlohmann::ordered_json describe_certificate(const Bytes &der)
     gnutls_datum_t data = datum(der);
     CertificateHandle certificate;
 
-    check(gnutls_x509_crt_init(&certificate.value), "a form");
-    check(gnutls_x509_crt_import(certificate.value, &data,
+    check_read(gnutls_x509_crt_init(&certificate.value), "a form");
+    check_read(gnutls_x509_crt_import(certificate.value, &data,
                                  GNUTLS_X509_FMT_DER), "a form");
     return {
         {"IssuerName", issuer(certificate.value)},

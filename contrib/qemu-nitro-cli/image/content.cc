@@ -16,7 +16,7 @@
 
 namespace {
 
-constexpr size_t piece_size = 1 << 20;
+constexpr size_t content_piece_size = 1 << 20;
 
 class MemoryContent : public Content {
 public:
@@ -64,7 +64,7 @@ public:
     {
         struct stat st;
         Descriptor file = open_file(&st);
-        Bytes piece(std::min<uint64_t>(piece_size, size_));
+        Bytes piece(std::min<uint64_t>(content_piece_size, size_));
 
         if (st.st_dev != device_ || st.st_ino != inode_ ||
             static_cast<uint64_t>(st.st_size) != size_) {
@@ -111,7 +111,7 @@ public:
     uint64_t size() const override { return size_; }
     void copy(const ByteSink &sink) const override
     {
-        Bytes piece(std::min<uint64_t>(piece_size, size_));
+        Bytes piece(std::min<uint64_t>(content_piece_size, size_));
 
         for (uint64_t done = 0; done < size_;) {
             size_t n = std::min<uint64_t>(piece.size(), size_ - done);

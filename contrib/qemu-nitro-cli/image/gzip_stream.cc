@@ -12,9 +12,9 @@
 
 namespace {
 
-constexpr size_t piece_size = 256 << 10;
+constexpr size_t gzip_piece_size = 256 << 10;
 constexpr uint8_t magic[] = {0x1f, 0x8b};       /* of a member */
-constexpr uint8_t deflate = 8;                  /* the only method there is */
+constexpr uint8_t method_deflate = 8;       /* the only method there is */
 
 /* Flags of a member's header */
 constexpr uint8_t has_checksum = 1 << 1;
@@ -90,7 +90,7 @@ const char *GzipStream::begin_member()
         }
     }
     int method = next_byte(), flags = next_byte();
-    if (flags >= 0 && (method != deflate || (flags & reserved))) {
+    if (flags >= 0 && (method != method_deflate || (flags & reserved))) {
         return broken;
     }
     if (flags < 0 || !skip(6)) {        /* time, extra flags, system */
@@ -134,21 +134,21 @@ const char *GzipStream::inflate()
 
 const char *GzipStream::read(Bytes &piece)
 {
-    uint32_t left = piece_size;
+    uint32_t left = gzip_piece_size;
     const char *error = nullptr;
 
-    piece.resize(piece_size);
+    piece.resize(gzip_piece_size);
     while (left && !ended_ && !error) {
         if (!is_inside_) {
             error = begin_member();
             continue;
         }
         refill();
-        state_->next_out = piece.data() + piece_size - left;
+        state_->next_out = piece.data() + gzip_piece_size - left;
         state_->avail_out = left;
         error = inflate();
         left = state_->avail_out;
     }
-    piece.resize(piece_size - left);
+    piece.resize(gzip_piece_size - left);
     return error;
 }

@@ -18,10 +18,7 @@
 
 namespace {
 
-/* Not derived from the file's own name, which may have the maximum length */
-constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
 constexpr int max_tries = 100;
-constexpr int max_links = 40;               /* as the kernel's path lookup */
 
 mode_t current_umask()
 {
@@ -35,7 +32,7 @@ mode_t current_umask()
  * loop of links stays a link. */
 std::string target_of(std::string path)
 {
-    for (int links = 0; links < max_links; links++) {
+    for (int links = 0; links < max_symlinks; links++) {
         std::error_code error;
         std::filesystem::path target = std::filesystem::read_symlink(path,
                                                                      error);

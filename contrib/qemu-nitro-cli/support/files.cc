@@ -20,9 +20,6 @@ namespace {
 
 const char *const read_advice = "Check that the file exists and can be read.";
 
-/* Not derived from another file's name, which may have the maximum length */
-constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
-
 /* Call `step` with the number of finished bytes until all `size` are finished,
  * or until it returns 0 at the end of the file. */
 template <typename Step> ssize_t repeat(size_t size, Step step)

@@ -17,13 +17,13 @@
 
 #include "descriptor.hh"
 #include "support/errors.hh"
+#include "support/files.hh"
 
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr int kill_wait_ms = 10000;
-constexpr int max_links = 40;           /* the limit of path_resolution(7) */
 
 /* Fail if it is not known whether the process runs. */
 [[noreturn]] void fail(pid_t pid)
@@ -195,7 +195,7 @@ std::vector<std::string> program_directories()
     std::error_code error;
     fs::path file = called_file();
 
-    for (int i = 0; i < max_links && !file.empty(); i++) {
+    for (int i = 0; i < max_symlinks && !file.empty(); i++) {
         directories.push_back(fs::absolute(file.parent_path()));
         fs::path target = fs::read_symlink(file, error);
         if (error) {
