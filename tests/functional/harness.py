@@ -244,14 +244,14 @@ class Case(unittest.TestCase):
                             f"the guest does not listen on port {port}")
             time.sleep(0.1)
 
-    def wait_for_listener(self, address, seconds=20):
+    def wait_for_listener(self, address, seconds=20, kind=socket.SOCK_STREAM):
         """Wait until a TCP address or a Unix socket accepts connections.  The
         socket's file appears a moment earlier."""
         tcp = isinstance(address, tuple)
         end = time.monotonic() + seconds
         while True:
-            with socket.socket(socket.AF_INET if tcp else
-                               socket.AF_UNIX) as s:
+            with socket.socket(socket.AF_INET if tcp else socket.AF_UNIX,
+                               kind) as s:
                 try:
                     s.connect(address if tcp else str(address))
                     return

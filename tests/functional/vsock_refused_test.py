@@ -98,6 +98,7 @@ class Refused(harness.Case):
         uds, door = self.dir / "uds", self.dir / "door"
         self.daemon("--uds-path", uds, "--listen", f"seqpacket:{door}:1")
         self.wait_for_listener(uds)
+        self.wait_for_listener(door, kind=socket.SOCK_SEQPACKET)
         inodes = [path.stat().st_ino for path in sorted(self.dir.iterdir())]
         self.refused("--socket", self.dir / "qemu", word="qemu")
         for taken in (uds, self.dir / "qemu", door):
