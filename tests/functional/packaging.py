@@ -290,7 +290,10 @@ class Image(Directory):
             "run", self.SAMPLE, "--memory", 256,
             "--listen", "unix:/tmp/l:9001", "--", "sh", "-c",
             "id -u; echo $PCR0 $ENCLAVE_CID; test -S /tmp/l &&"
-            " test -S $ENCLAVE_VSOCK && cp $ENCLAVE_ROOT root.pem && exit 9")
+            " test -S $ENCLAVE_VSOCK && cp $ENCLAVE_ROOT root.pem &&"
+            # The application writes after the heartbeat.
+            " for i in $(seq 300); do grep -q Hello $ENCLAVE_CONSOLE && exit 9;"
+            " sleep 0.1; done")
         self.assertEqual(result.returncode, 9, result.stderr)
         uid, pcr0, cid = result.stdout.split()
         self.assertEqual(len(pcr0), 96)
