@@ -35,16 +35,13 @@ GCC_ALONE = re.compile(r" -f(trivial-auto-var-init|zero-call-used-regs)=\S+")
 
 
 def sources(file):
-    """The files that a unit of contrib/*/meson.build includes, or the file"""
+    """The files that are compiled as one, as contrib/*/meson.build has it, or
+    the file itself"""
     text = (TREE / file).read_text(encoding="utf-8")
     names = re.findall(r'^#include "(.*\.cc)"$', text, re.M)
-    top = tree_source() / pathlib.Path(file).parent
+    top = harness.BUILD / "qemu-tree/src" / pathlib.Path(file).parent
     return [(top / name).resolve() for name in names] or \
         [(TREE / file).resolve()]
-
-
-def tree_source():
-    return (harness.BUILD / "qemu-tree/src").resolve()
 
 
 def commands():

@@ -81,7 +81,7 @@ ProxyAllowlist::ProxyAllowlist(const std::string &path)
 
             if (!number) {
                 malformed(path, which + " has \"" + printable(port)
-                        + "\" for a port");
+                          + "\" for a port");
             }
             allowed_.emplace(comparable(host), *number);
         }

@@ -188,7 +188,7 @@ std::string algorithm(gnutls_x509_crt_t certificate)
     size_t size = sizeof(oid);
 
     check_read(gnutls_x509_crt_get_signature_oid(certificate, oid, &size),
-          "a signature algorithm");
+               "a signature algorithm");
     return name_of(algorithm_names, oid);
 }
 
@@ -203,7 +203,7 @@ std::string signature(gnutls_x509_crt_t certificate)
     }
     std::vector<char> value(size);
     check_read(gnutls_x509_crt_get_signature(certificate, value.data(), &size),
-          "a signature");
+               "a signature");
     for (unsigned char byte : value) {
         char digits[4];
 
@@ -292,7 +292,7 @@ nlohmann::ordered_json describe_certificate(const Bytes &der)
 
     check_read(gnutls_x509_crt_init(&certificate.value), "a form");
     check_read(gnutls_x509_crt_import(certificate.value, &data,
-                                 GNUTLS_X509_FMT_DER), "a form");
+                                      GNUTLS_X509_FMT_DER), "a form");
     return {
         {"IssuerName", issuer(certificate.value)},
         {"Algorithm", algorithm(certificate.value)},

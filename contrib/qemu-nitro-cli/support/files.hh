@@ -13,7 +13,7 @@
 #include "descriptor.hh"
 #include "support/bytes.hh"
 
-/* As many symbolic links are followed for one path; see path_resolution(7). */
+/* How many symbolic links are followed for one path; see path_resolution(7) */
 inline constexpr int max_symlinks = 40;
 
 /*
@@ -34,8 +34,8 @@ ssize_t read_fully(int fd, void *data, size_t size);
 ssize_t pread_fully(int fd, void *data, size_t size, off_t position);
 ssize_t pwrite_fully(int fd, const void *data, size_t size, off_t position);
 
-/* The name of a temporary file, for mkstemp(3).  It is not derived from another
- * file's name, which may have the maximum length. */
+/* The name of a temporary file: the X are replaced, as by mkstemp(3).  It is
+ * not derived from another file's name, which may have the maximum length. */
 inline constexpr char temporary_name[] = "/.qemu-nitro-cli.XXXXXX";
 
 /* A new file in a directory: without a name if the file system supports this,
